@@ -1,0 +1,135 @@
+/**
+ * Drawing scenes of flat coloured shapes: as SVG for people, and as a few pixels for a model.
+ *
+ * @module
+ */
+
+/** The shapes, by the corners of their outline around the origin; none for the circle. */
+const OUTLINES = {
+  circle: [],
+  square: regular([Math.SQRT2], 4, Math.PI / 4),
+  triangle: regular([1.25], 3, -Math.PI / 2),
+  star: regular([1.3, 0.42], 10, -Math.PI / 2),
+} as const;
+
+/** No outline reaches further than so many radii. */
+const MAX_REACH = 1.5;
+
+/** The colours of shapes and backgrounds, as red, green and blue from 0 to 255. */
+const COLOURS = {
+  red: [217, 30, 30],
+  green: [20, 150, 50],
+  blue: [25, 65, 220],
+  yellow: [240, 200, 0],
+  purple: [145, 40, 175],
+  white: [255, 255, 255],
+  gray: [190, 190, 190],
+  pink: [255, 205, 215],
+} as const;
+
+/** The name of a shape. */
+export type Shape = keyof typeof OUTLINES;
+/** The name of a colour. */
+export type Colour = keyof typeof COLOURS;
+
+/** One shape in a picture of width and height 1; `x` goes right, `y` goes down. */
+export interface DrawnShape {
+  /** What is drawn. */
+  shape: Shape;
+  /** How it is filled. */
+  colour: Colour;
+  /** The centre, from the left. */
+  x: number;
+  /** The centre, from the top. */
+  y: number;
+  /** The circle's radius; the other shapes are about as large. */
+  radius: number;
+}
+
+/** The corners of a regular polygon; with several radii it takes them in turn. */
+function regular(radii: number[], corners: number, start: number): [number, number][] {
+  return Array.from({ length: corners }, (_, i) => {
+    const angle = start + 2 * Math.PI * i / corners;
+    const radius = radii[i % radii.length];
+    return [radius * Math.cos(angle), radius * Math.sin(angle)];
+  });
+}
+
+/** An SVG drawing of shapes on a background. */
+export function drawSvg(background: Colour, shapes: readonly DrawnShape[]): string {
+  const rgb = (colour: Colour) => `rgb(${COLOURS[colour].join(",")})`;
+  const digits = (value: number) => (100 * value).toFixed(1);
+  const drawn = shapes.map(({ shape, colour, x, y, radius }) => {
+    if (shape === "circle") {
+      return `<circle cx="${digits(x)}" cy="${digits(y)}" r="${digits(radius)}" fill="${
+        rgb(colour)
+      }"/>`;
+    }
+    const points = OUTLINES[shape].map(([dx, dy]) =>
+      `${digits(x + radius * dx)},${digits(y + radius * dy)}`
+    );
+    return `<polygon points="${points.join(" ")}" fill="${rgb(colour)}"/>`;
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><rect width="100" height="100" fill="${
+    rgb(background)
+  }"/>${drawn.join("")}</svg>`;
+}
+
+/** Whether the point `(px, py)` lies in a shape: an odd count of outline crossings to its right. */
+function contains({ shape, x, y, radius }: DrawnShape, px: number, py: number): boolean {
+  const dx = (px - x) / radius;
+  const dy = (py - y) / radius;
+  if (shape === "circle") return dx * dx + dy * dy <= 1;
+  const corners = OUTLINES[shape];
+  let inside = false;
+  for (let i = 0; i < corners.length; i++) {
+    const [ax, ay] = corners[i];
+    const [bx, by] = corners[(i + 1) % corners.length];
+    if (ay > dy !== by > dy && dx < ax + (bx - ax) * (dy - ay) / (by - ay)) inside = !inside;
+  }
+  return inside;
+}
+
+/** Points a side in each pixel, at which a shape is looked up. */
+const SAMPLES = 4;
+
+/**
+ * The pixels of shapes on a background, `[3, size, size]`: red, green and blue from 0 to 1. Each pixel is
+ * the mean of 4 x 4 points, so edges are soft. Later shapes cover earlier ones.
+ *
+ * ```ts
+ * const dot: DrawnShape = { shape: "circle", colour: "red", x: 0.5, y: 0.5, radius: 0.2 };
+ * const pixels = rasterize("white", [dot], 5);
+ * if (pixels[0] !== 1) throw new Error("the corner is not white");
+ * if (pixels[25 + 12] > 0.2) throw new Error("the middle is not red");
+ * ```
+ */
+export function rasterize(
+  background: Colour,
+  shapes: readonly DrawnShape[],
+  size: number,
+): Float32Array<ArrayBuffer> {
+  const pixels = new Float32Array(3 * size * size);
+  const points = Array.from({ length: SAMPLES }, (_, i) => (i + 0.5) / SAMPLES);
+  for (let row = 0; row < size; row++) {
+    for (let column = 0; column < size; column++) {
+      const near = shapes.filter(({ x, y, radius }) => {
+        const reach = MAX_REACH * radius + 0.5 / size;
+        return Math.abs((column + 0.5) / size - x) < reach &&
+          Math.abs((row + 0.5) / size - y) < reach;
+      });
+      for (const down of points) {
+        for (const right of points) {
+          const px = (column + right) / size;
+          const py = (row + down) / size;
+          const top = near.findLast((shape) => contains(shape, px, py));
+          const rgb = COLOURS[top?.colour ?? background];
+          for (let channel = 0; channel < 3; channel++) {
+            pixels[(channel * size + row) * size + column] += rgb[channel];
+          }
+        }
+      }
+    }
+  }
+  return pixels.map((sum) => sum / (255 * SAMPLES * SAMPLES));
+}

@@ -1,0 +1,77 @@
+/**
+ * Tensors outside the GPU, as the file formats read and write them.
+ *
+ * @module
+ */
+
+/** The array that holds a dtype's values. BF16 and the F8 kinds are kept as raw bits. */
+export interface TensorArrays {
+  F64: Float64Array<ArrayBuffer>;
+  F32: Float32Array<ArrayBuffer>;
+  F16: Float16Array<ArrayBuffer>;
+  BF16: Uint16Array<ArrayBuffer>;
+  F8_E4M3: Uint8Array<ArrayBuffer>;
+  F8_E5M2: Uint8Array<ArrayBuffer>;
+  I64: BigInt64Array<ArrayBuffer>;
+  I32: Int32Array<ArrayBuffer>;
+  I16: Int16Array<ArrayBuffer>;
+  I8: Int8Array<ArrayBuffer>;
+  U64: BigUint64Array<ArrayBuffer>;
+  U32: Uint32Array<ArrayBuffer>;
+  U16: Uint16Array<ArrayBuffer>;
+  U8: Uint8Array<ArrayBuffer>;
+  /** One byte a value: 0 or 1. */
+  BOOL: Uint8Array<ArrayBuffer>;
+}
+
+/** The name of an element type in the format. */
+export type TensorDtype = keyof TensorArrays;
+
+/** A tensor outside the GPU: its element type, its shape in row-major order, and its values. */
+export type TensorData = {
+  [D in TensorDtype]: { dtype: D; shape: number[]; data: TensorArrays[D] };
+}[TensorDtype];
+
+/** The array class of each dtype. */
+export const ARRAY_TYPES = {
+  F64: Float64Array,
+  F32: Float32Array,
+  F16: Float16Array,
+  BF16: Uint16Array,
+  F8_E4M3: Uint8Array,
+  F8_E5M2: Uint8Array,
+  I64: BigInt64Array,
+  I32: Int32Array,
+  I16: Int16Array,
+  I8: Int8Array,
+  U64: BigUint64Array,
+  U32: Uint32Array,
+  U16: Uint16Array,
+  U8: Uint8Array,
+  BOOL: Uint8Array,
+} as const satisfies Record<TensorDtype, unknown>;
+
+/** Whether `value` names a dtype. */
+export function isDtype(value: unknown): value is TensorDtype {
+  return typeof value === "string" && Object.hasOwn(ARRAY_TYPES, value);
+}
+
+/**
+ * The values of a floating-point tensor in a new Float32Array: F16 and BF16 are widened exactly, F64 is
+ * rounded. A TypeError for any other dtype.
+ */
+export function toFloat32(tensor: TensorData): Float32Array<ArrayBuffer> {
+  switch (tensor.dtype) {
+    case "F64":
+    case "F32":
+    case "F16":
+      return Float32Array.from(tensor.data);
+    case "BF16":
+      // BF16 is the upper half of a float32.
+      return new Float32Array(Uint32Array.from(tensor.data, (bits) => bits << 16).buffer);
+    default:
+      throw new TypeError(
+        `Cannot widen a tensor of dtype ${tensor.dtype}: allowed are F64, F32, F16, BF16`,
+      );
+  }
+}

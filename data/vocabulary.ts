@@ -1,0 +1,110 @@
+/**
+ * Words and their ids, in the layout of CS231n's captioning data: four special tokens first.
+ *
+ * @module
+ */
+
+/** The id of `<NULL>`, the padding after a caption's end. */
+export const NULL = 0;
+/** The id of `<START>`, the first token of every caption. */
+export const START = 1;
+/** The id of `<END>`, the last token of every caption. */
+export const END = 2;
+/** The id of `<UNK>`, which stands for every word outside the vocabulary. */
+export const UNK = 3;
+
+const SPECIAL = ["<NULL>", "<START>", "<END>", "<UNK>"] as const;
+
+/**
+ * A list of words with their ids: word `i` has id `i`.
+ *
+ * ```ts
+ * const vocabulary = Vocabulary.fromWords(["a", "red", "circle"]);
+ * const ids = vocabulary.encode(["a", "red", "zebra"], 7);
+ * if (ids.join() !== "1,4,5,3,2,0,0") throw new Error(`got ${ids}`);
+ * if (vocabulary.decode(ids).join(" ") !== "a red <UNK>") throw new Error("not decoded");
+ * ```
+ */
+export class Vocabulary {
+  /** Every word by id; the first four are `<NULL>`, `<START>`, `<END>` and `<UNK>`. */
+  readonly words: readonly string[];
+  #index: Map<string, number>;
+
+  /** `words` holds the four special tokens first, and each word once; else a SyntaxError says where. */
+  constructor(words: readonly string[]) {
+    for (const [id, token] of SPECIAL.entries()) {
+      if (words[id] !== token) {
+        throw new SyntaxError(
+          `A vocabulary must start with ${SPECIAL.join(", ")}: word ${id} is ${
+            JSON.stringify(words[id])
+          }`,
+        );
+      }
+    }
+    this.words = [...words];
+    this.#index = new Map();
+    for (const [id, word] of this.words.entries()) {
+      const first = this.#index.get(word);
+      if (first !== undefined) {
+        throw new SyntaxError(
+          `A vocabulary must hold each word once: ${
+            JSON.stringify(word)
+          } is word ${first} and ${id}`,
+        );
+      }
+      this.#index.set(word, id);
+    }
+  }
+
+  /** A vocabulary of the four special tokens and then `words`, in their order. */
+  static fromWords(words: Iterable<string>): Vocabulary {
+    return new Vocabulary([...SPECIAL, ...words]);
+  }
+
+  /** The count of words, special tokens included. */
+  get size(): number {
+    return this.words.length;
+  }
+
+  /** The id of `word`, or `UNK` when the vocabulary does not hold it. */
+  index(word: string): number {
+    return this.#index.get(word) ?? UNK;
+  }
+
+  /**
+   * The ids of a caption, `[length]`: `<START>`, the words, `<END>`, then `<NULL>` to the end.
+   * A RangeError when `length` has no room for the words and the two tokens around them.
+   */
+  encode(words: readonly string[], length: number): Int32Array<ArrayBuffer> {
+    if (words.length + 2 > length) {
+      throw new RangeError(
+        `A caption of ${words.length} words needs a length of at least ${
+          words.length + 2
+        }: the length is ${length}`,
+      );
+    }
+    const ids = new Int32Array(length);
+    ids[0] = START;
+    for (const [i, word] of words.entries()) ids[i + 1] = this.index(word);
+    ids[words.length + 1] = END;
+    return ids;
+  }
+
+  /**
+   * The words of a caption's ids: stops at `<END>`, and leaves out `<START>` and `<NULL>`.
+   * A RangeError for an id outside the vocabulary.
+   */
+  decode(ids: Iterable<number>): string[] {
+    const words: string[] = [];
+    for (const id of ids) {
+      if (id === END) break;
+      if (id === START || id === NULL) continue;
+      const word = this.words[id];
+      if (word === undefined) {
+        throw new RangeError(`A word's id must be from 0 to ${this.size - 1}: it is ${id}`);
+      }
+      words.push(word);
+    }
+    return words;
+  }
+}

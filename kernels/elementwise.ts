@@ -1,0 +1,204 @@
+/** Operations on single numbers: a table of functions with their derivatives, sums, and dropout. */
+import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { expectShape, Tensor } from "./tensor.ts";
+
+/** A function of one number: its WGSL, and its derivative by `x`, given `x` and the value `y`. */
+interface Unary {
+  value: string;
+  derivative: string;
+}
+
+// Forward and backward side by side; more of x than the clamps changes nothing in float32.
+const UNARY = {
+  relu: { value: "max(x, 0.0)", derivative: "select(0.0, 1.0, x > 0.0)" },
+  tanh: { value: "tanh(clamp(x, -15.0, 15.0))", derivative: "1.0 - y * y" },
+  sigmoid: { value: "1.0 / (1.0 + exp(-clamp(x, -60.0, 60.0)))", derivative: "y * (1.0 - y)" },
+} as const satisfies Record<string, Unary>;
+
+/** The name of a function of one number. */
+export type UnaryName = keyof typeof UNARY;
+
+const unaryKernels = Object.fromEntries(
+  Object.entries(UNARY).map(([name, { value, derivative }]) => [name, {
+    forward: defineKernel({
+      name,
+      bindings: { input: "read f32", out: "write f32" },
+      params: { n: "u32" },
+      code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let x = input[i];
+  out[i] = ${value};
+}`,
+    }),
+    backward: defineKernel({
+      name: `${name} backward`,
+      bindings: { dout: "read f32", input: "read f32", output: "read f32", out: "write f32" },
+      params: { n: "u32" },
+      code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let x = input[i];
+  let y = output[i];
+  out[i] = dout[i] * (${derivative});
+}`,
+    }),
+  }]),
+);
+
+/** Apply a function to each number. */
+export function unary(name: UnaryName, x: Tensor): Tensor {
+  const out = Tensor.empty(x.gpu, x.shape, { name });
+  unaryKernels[name].forward.run(x.gpu, { input: x, out }, { n: x.size }, flatGroups(x.size));
+  return out;
+}
+
+/** The gradient of {@linkcode unary} on `x`, from that on its result `y`. */
+export function unaryGradient(
+  name: UnaryName,
+  dout: Tensor,
+  x: Tensor,
+  y: Tensor,
+  out: Tensor = Tensor.empty(x.gpu, x.shape, { name: `d${name}` }),
+): Tensor {
+  expectShape(dout, x.shape, `The gradient of ${name}`);
+  const tensors = { dout, input: x, output: y, out };
+  unaryKernels[name].backward.run(x.gpu, tensors, { n: x.size }, flatGroups(x.size));
+  return out;
+}
+
+const addScaledKernel = defineKernel({
+  name: "add",
+  bindings: { a: "read f32", b: "read f32", out: "write f32" },
+  params: { n: "u32", scale: "f32" },
+  code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  out[i] = a[i] + params.scale * b[i];
+}`,
+});
+
+/** `a + scale · b`, number by number. */
+export function add(a: Tensor, b: Tensor, scale = 1, out?: Tensor): Tensor {
+  expectShape(b, a.shape, `A sum with "${a.name}"`);
+  const result = out ?? Tensor.empty(a.gpu, a.shape, { name: "sum" });
+  addScaledKernel.run(a.gpu, { a, b, out: result }, { n: a.size, scale }, flatGroups(a.size));
+  return result;
+}
+
+const accumulateKernel = defineKernel({
+  name: "accumulate",
+  bindings: { x: "read f32", total: "write f32" },
+  params: { n: "u32" },
+  code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  total[i] += x[i];
+}`,
+});
+
+/** Add `x` to `total` in place. */
+export function accumulate(total: Tensor, x: Tensor): void {
+  if (x.size !== total.size) {
+    throw new TypeError(
+      `"${x.name}" of ${x.size} numbers cannot be added to "${total.name}" of ${total.size}`,
+    );
+  }
+  accumulateKernel.run(x.gpu, { x, total }, { n: x.size }, flatGroups(x.size));
+}
+
+const scaleKernel = defineKernel({
+  name: "scale",
+  bindings: { x: "read f32", factor: "read f32", out: "write f32" },
+  params: { n: "u32" },
+  code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  out[i] = x[i] * factor[0];
+}`,
+});
+
+/** `x` times the one number in `factor`, which stays on the GPU. */
+export function scaleBy(x: Tensor, factor: Tensor, out?: Tensor): Tensor {
+  if (factor.size !== 1) {
+    throw new TypeError(`A factor is one number, and "${factor.name}" has ${factor.size}`);
+  }
+  const result = out ?? Tensor.empty(x.gpu, x.shape, { name: "scaled" });
+  scaleKernel.run(x.gpu, { x, factor, out: result }, { n: x.size }, flatGroups(x.size));
+  return result;
+}
+
+/** Threefry-2x32 with 20 rounds (Salmon et al. 2011), as in data/rng.ts. */
+export const THREEFRY = /* wgsl */ `
+fn threefry(key: vec2u, counter: vec2u) -> vec2u {
+  let ks = array<u32, 3>(key.x, key.y, 0x1BD11BDAu ^ key.x ^ key.y);
+  let rotations = array<u32, 8>(13u, 15u, 26u, 6u, 17u, 29u, 16u, 24u);
+  var x = counter + key;
+  for (var round = 0u; round < 20u; round++) {
+    let r = rotations[round % 8u];
+    x.x += x.y;
+    x.y = ((x.y << r) | (x.y >> (32u - r))) ^ x.x;
+    if (round % 4u == 3u) {
+      let s = round / 4u + 1u;
+      x.x += ks[s % 3u];
+      x.y += ks[(s + 1u) % 3u] + s;
+    }
+  }
+  return x;
+}
+`;
+
+// Number i is kept when its random word is at or above the threshold.
+const dropoutKernel = defineKernel({
+  name: "dropout",
+  bindings: { x: "read f32", out: "write f32" },
+  params: { n: "u32", key0: "u32", key1: "u32", threshold: "u32", scale: "f32" },
+  code: /* wgsl */ `${THREEFRY}${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let word = threefry(vec2u(params.key0, params.key1), vec2u(i, 0u)).x;
+  out[i] = select(0.0, x[i] * params.scale, word >= params.threshold);
+}`,
+});
+
+/**
+ * Set each number to zero with probability `p`, and multiply the others by 1 / (1 - p). The two words
+ * of `key` decide which; applied to a gradient with the same key, it is the backward pass.
+ */
+export function dropout(
+  x: Tensor,
+  p: number,
+  key: readonly [number, number],
+  out?: Tensor,
+): Tensor {
+  if (!(p >= 0 && p < 1)) {
+    throw new RangeError(`Dropout takes a probability from 0 to less than 1, and ${p} was given`);
+  }
+  const result = out ?? Tensor.empty(x.gpu, x.shape, { name: "dropout" });
+  const params = {
+    n: x.size,
+    key0: key[0],
+    key1: key[1],
+    threshold: Math.floor(p * 2 ** 32),
+    scale: 1 / (1 - p),
+  };
+  dropoutKernel.run(x.gpu, { x, out: result }, params, flatGroups(x.size));
+  return result;
+}
+
+// Invocation i writes number i of the result [B, A, C] from [A, B, C].
+const swapKernel = defineKernel({
+  name: "swap axes",
+  bindings: { x: "read f32", out: "write f32" },
+  params: { n: "u32", a: "u32", b: "u32", c: "u32" },
+  code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let c = i % params.c;
+  let a = (i / params.c) % params.a;
+  let b = i / (params.c * params.a);
+  out[i] = x[(a * params.b + b) * params.c + c];
+}`,
+});
+
+/** Exchange the first two axes: `[N, T, D]` becomes `[T, N, D]`, and the reverse. */
+export function swapBatchAndTime(x: Tensor): Tensor {
+  expectShape(x, [null, null, null], "Exchanging batch and time");
+  const [a, b, c] = x.shape;
+  const out = Tensor.empty(x.gpu, [b, a, c], { name: x.name });
+  swapKernel.run(x.gpu, { x, out }, { n: x.size, a, b, c }, flatGroups(x.size));
+  return out;
+}

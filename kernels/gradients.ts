@@ -1,0 +1,20 @@
+/** How an operation with several gradients is told which are wanted, and where they go. */
+import type { Tensor } from "./tensor.ts";
+
+/** For each gradient: the tensor to write it to, or `false` when it is not needed. By default new tensors. */
+export type GradientTargets<G> = { [K in keyof G]?: Tensor | false };
+
+type Compute<G> = { [K in keyof G]: (out: Tensor | undefined) => Tensor };
+
+/** Compute the gradients that are wanted, each into its target. Those not wanted are missing in the result. */
+export function collectGradients<G extends object>(
+  targets: GradientTargets<G>,
+  compute: Compute<G>,
+): G {
+  const gradients: Partial<Record<keyof G, Tensor>> = {};
+  for (const name of Object.keys(compute) as (keyof G)[]) {
+    const target = targets[name];
+    if (target !== false) gradients[name] = compute[name](target);
+  }
+  return gradients as G;
+}

@@ -1,0 +1,224 @@
+/**
+ * A kernel as a typed record. TypeScript derives from it what a call must pass, and the WGSL
+ * declarations of its bindings and parameters are made from the same record, so they cannot differ.
+ */
+import type { Gpu } from "./gpu.ts";
+import type { DType, Tensor } from "./tensor.ts";
+import { Tensor as TensorClass } from "./tensor.ts";
+
+/** How a kernel sees a tensor: read only or read and write, as an array of this element. */
+export type Binding = `${"read" | "write"} ${"f32" | "u32" | "vec4f" | "vec4u"}`;
+/** Type of a parameter. */
+export type ParamType = "u32" | "f32";
+
+/** The record of a kernel. `code` is the WGSL without bindings and parameters, with an entry `main`. */
+export interface KernelSpec<
+  B extends Record<string, Binding> = Record<string, Binding>,
+  P extends Record<string, ParamType> = Record<string, ParamType>,
+> {
+  /** Named in errors and in profiles. */
+  name: string;
+  bindings: B;
+  /** Read as `params.NAME` in the code. */
+  params: P;
+  code: string;
+}
+
+type DTypeOf<B extends Binding> = B extends `${string} f32` | `${string} vec4f` ? "f32" : "u32";
+
+/** The tensors that a call must pass. */
+export type KernelTensors<B extends Record<string, Binding>> = {
+  [K in keyof B]: Tensor<DTypeOf<B[K]>>;
+};
+
+/** Workgroups in x, y and z. */
+export type Groups = readonly [number, number?, number?];
+
+const MAX_GROUPS = 65535;
+
+/** Spread n workgroups over x and y, which WebGPU limits to 65,535 each. */
+export function foldGroups(n: number): [number, number] {
+  if (n <= MAX_GROUPS) return [n, 1];
+  const y = Math.ceil(n / MAX_GROUPS);
+  if (y > MAX_GROUPS) {
+    throw new RangeError(`A kernel cannot run ${n} workgroups: at most ${MAX_GROUPS ** 2}`);
+  }
+  return [Math.ceil(n / y), y];
+}
+
+/** WGSL header of an elementwise kernel of 64 invocations a group: declares `i`, the flat index. */
+export const FLAT_MAIN = /* wgsl */ `
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;`;
+
+/** Workgroups for n invocations of a {@linkcode FLAT_MAIN} kernel. */
+export function flatGroups(n: number): [number, number] {
+  return foldGroups(Math.ceil(n / 64));
+}
+
+/** A compiled-on-first-use kernel. Make it with {@linkcode defineKernel}. */
+export interface Kernel<
+  B extends Record<string, Binding>,
+  P extends Record<string, ParamType>,
+> {
+  readonly spec: KernelSpec<B, P>;
+  /** The whole WGSL text. */
+  readonly source: string;
+  /** Record one dispatch. */
+  run(
+    gpu: Gpu,
+    tensors: KernelTensors<B>,
+    params: { [K in keyof P]: number },
+    groups: Groups,
+  ): void;
+}
+
+function declarations(spec: KernelSpec): string {
+  const fields = Object.entries(spec.params).map(([name, type]) => `  ${name}: ${type},\n`).join(
+    "",
+  );
+  // A struct needs a member.
+  const struct = `struct Params {\n${fields || "  unused: u32,\n"}}\n`;
+  const buffers = Object.entries(spec.bindings).map(([name, binding], i) => {
+    const [access, element] = binding.split(" ");
+    const mode = access === "read" ? "read" : "read_write";
+    return `@group(0) @binding(${i + 1}) var<storage, ${mode}> ${name}: array<${element}>;\n`;
+  }).join("");
+  return `${struct}@group(0) @binding(0) var<uniform> params: Params;\n${buffers}`;
+}
+
+/** Define a kernel. */
+export function defineKernel<
+  const B extends Record<string, Binding>,
+  const P extends Record<string, ParamType>,
+>(spec: KernelSpec<B, P>): Kernel<B, P> {
+  const names = Object.keys(spec.bindings);
+  if (names.length > 8) {
+    throw new RangeError(`The kernel "${spec.name}" has ${names.length} bindings: at most 8`);
+  }
+  const accesses = names.map((n) => spec.bindings[n].split(" ")[0] as "read" | "write");
+  const dtypes = names.map((n): DType =>
+    spec.bindings[n].endsWith("u32") || spec.bindings[n].endsWith("vec4u") ? "u32" : "f32"
+  );
+  const paramEntries = Object.entries(spec.params);
+  const source = declarations(spec) + spec.code;
+
+  return {
+    spec,
+    source,
+    run(gpu, tensors, params, groups) {
+      const [x, y = 1, z = 1] = groups;
+      if (Math.max(x, y, z) > MAX_GROUPS) {
+        throw new RangeError(
+          `The kernel "${spec.name}" is asked for [${x}, ${y}, ${z}] workgroups: at most ${MAX_GROUPS} each`,
+        );
+      }
+      if (x * y * z === 0) return;
+      const bound = names.map((name) => tensors[name] as Tensor<DType>);
+      bound.forEach((tensor, i) => checkTensor(spec.name, gpu, tensor, dtypes[i], names[i]));
+      checkAliases(spec.name, bound, accesses);
+      const temporary: Tensor<DType>[] = [];
+      const alignment = gpu.device.limits.minStorageBufferOffsetAlignment;
+      bound.forEach((tensor, i) => {
+        if ((4 * tensor.offset) % alignment === 0) return;
+        if (accesses[i] === "write") {
+          throw new RangeError(
+            `The kernel "${spec.name}" cannot write to the view "${tensor.name}" at element ${tensor.offset}: ` +
+              `a multiple of ${alignment / 4} is needed`,
+          );
+        }
+        const copy = TensorClass.empty(gpu, tensor.shape, {
+          name: tensor.name,
+          dtype: tensor.dtype,
+        });
+        copy.copyFrom(tensor);
+        bound[i] = copy;
+        temporary.push(copy);
+      });
+      const layout = gpu.bindGroupLayout(accesses);
+      const pipeline = gpu.pipeline(spec.name, source, layout);
+      const bindGroup = gpu.device.createBindGroup({
+        layout,
+        entries: [
+          {
+            binding: 0,
+            resource: { buffer: gpu.recorder.paramsBuffer, size: paramsSize(paramEntries.length) },
+          },
+          ...bound.map((tensor, i) => ({
+            binding: i + 1,
+            resource: {
+              buffer: tensor.buffer.gpuBuffer,
+              offset: 4 * tensor.offset,
+              size: bindingSize(tensor),
+            },
+          })),
+        ],
+      });
+      gpu.recorder.dispatch(pipeline, bindGroup, [x, y, z], (view, at) => {
+        for (const [name, type] of paramEntries) {
+          const value = params[name];
+          if (type === "f32") view.setFloat32(at, value, true);
+          else view.setUint32(at, value, true);
+          at += 4;
+        }
+      });
+      // The recording that holds the dispatch: a full arena may just have begun a new one.
+      for (const tensor of bound) tensor.buffer.lastRecording = gpu.recorder.recording;
+      for (const tensor of temporary) tensor.dispose();
+    },
+  };
+}
+
+function paramsSize(count: number): number {
+  return Math.max(16, 4 * Math.ceil(count / 4) * 4);
+}
+
+/** At least one whole vec4, so that arrays of vec4 over small tensors are valid. */
+function bindingSize(tensor: Tensor<DType>): number {
+  const wanted = Math.max(16, 16 * Math.ceil(tensor.bytes / 16));
+  return Math.min(wanted, tensor.buffer.bytes - 4 * tensor.offset);
+}
+
+function checkTensor(
+  kernel: string,
+  gpu: Gpu,
+  tensor: Tensor<DType>,
+  dtype: DType,
+  name: string,
+): void {
+  if (tensor.gpu !== gpu) {
+    throw new TypeError(
+      `The kernel "${kernel}" gets "${tensor.name}" for ${name} from another device`,
+    );
+  }
+  if (tensor.disposed) {
+    throw new ReferenceError(
+      `The kernel "${kernel}" gets "${tensor.name}" for ${name} after its disposal`,
+    );
+  }
+  if (tensor.dtype !== dtype) {
+    throw new TypeError(
+      `The kernel "${kernel}" needs ${dtype} for ${name}, and "${tensor.name}" holds ${tensor.dtype}`,
+    );
+  }
+}
+
+function checkAliases(
+  kernel: string,
+  tensors: Tensor<DType>[],
+  accesses: ("read" | "write")[],
+): void {
+  for (let i = 0; i < tensors.length; i++) {
+    if (accesses[i] !== "write") continue;
+    for (let j = 0; j < tensors.length; j++) {
+      if (i === j || tensors[i].buffer !== tensors[j].buffer) continue;
+      throw new TypeError(
+        `The kernel "${kernel}" cannot write to "${tensors[i].name}" and use "${
+          tensors[j].name
+        }", ` +
+          `which share one buffer, in one dispatch`,
+      );
+    }
+  }
+}

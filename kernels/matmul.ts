@@ -1,0 +1,109 @@
+/** Matrix products, with an optional bias. */
+import type { Gpu } from "./gpu.ts";
+import { defineKernel } from "./kernel.ts";
+import {
+  element,
+  lines,
+  perShape,
+  PRODUCT_PARAMS,
+  productCode,
+  productGroups,
+  type ProductShape,
+  quadLoad,
+  quadStore,
+  tileRows,
+} from "./product.ts";
+import { expectShape, Tensor } from "./tensor.ts";
+
+/** Options of {@linkcode matmul}. */
+export interface MatmulOptions {
+  /** Use the transpose of `a`, which is stored `[K, M]`. */
+  transA?: boolean;
+  /** Use the transpose of `b`, which is stored `[N, K]`. */
+  transB?: boolean;
+  /** `[N]`, added to each row. */
+  bias?: Tensor | undefined;
+  /** `[M, N]`, receives the result; a new tensor by default. */
+  out?: Tensor | undefined;
+  /** Name of a new result. */
+  name?: string;
+}
+
+const productKernel = perShape((gpu: Gpu, shape: ProductShape & { bias: boolean }) => {
+  const { quads, vec4 } = shape;
+  const type = element(vec4);
+  const bias = shape.bias ? " + load_bias(at, count)" : "";
+  const ending = `${quadStore("out", vec4)}${quadLoad("bias", vec4)}
+fn finish(row: u32, column: u32${lines(quads, (j) => `, v${j}: vec4f`)}) {
+${
+    lines(quads, (j) =>
+      `if (column + ${4 * j}u < params.n) {
+  let at = column + ${4 * j}u;
+  let count = params.n - at;
+  store_out(row * params.n + at, count, v${j}${bias});
+}`)
+  }
+}`;
+  return defineKernel({
+    name: `matmul ${shape.transA ? "T" : "N"}${shape.transB ? "T" : "N"}`,
+    bindings: { a: `read ${type}`, b: `read ${type}`, bias: `read ${type}`, out: `write ${type}` },
+    params: PRODUCT_PARAMS,
+    code: productCode(gpu, shape, ending, true),
+  });
+});
+
+/**
+ * `op(a) · op(b) + bias`: `a` is `[M, K]` (`[K, M]` with `transA`), `b` is `[K, N]` (`[N, K]` with
+ * `transB`), the result `[M, N]`. One dispatch. Sums run over k in order, so a result does not depend
+ * on the other rows of the batch.
+ *
+ * Errors: TypeError when the shapes do not fit.
+ *
+ * ```ts
+ * import { openGpu } from "./gpu.ts";
+ * import { Tensor } from "./tensor.ts";
+ * import { matmul } from "./matmul.ts";
+ * const gpu = await openGpu();
+ * using a = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [2, 3]);
+ * using b = Tensor.from(gpu, [1, 0, 0, 1, 1, 1], [3, 2]);
+ * using c = matmul(a, b);
+ * console.log(await c.read()); // 4, 5, 10, 11
+ * ```
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transA = false, transB = false, bias } = options;
+  const gpu = a.gpu;
+  expectShape(a, [null, null], "A product's first factor");
+  expectShape(b, [null, null], "A product's second factor");
+  const [m, k] = transA ? [a.shape[1], a.shape[0]] : [a.shape[0], a.shape[1]];
+  const [kb, n] = transB ? [b.shape[1], b.shape[0]] : [b.shape[0], b.shape[1]];
+  if (k !== kb) {
+    throw new TypeError(
+      `The product of "${a.name}" [${a.shape.join(", ")}]${transA ? " transposed" : ""} and ` +
+        `"${b.name}" [${b.shape.join(", ")}]${
+          transB ? " transposed" : ""
+        } has inner sizes ${k} and ${kb}: ` +
+        `they must be equal`,
+    );
+  }
+  if (bias !== undefined) expectShape(bias, [n], "A product's bias");
+  const out = options.out ?? Tensor.empty(gpu, [m, n], { name: options.name ?? "product" });
+  expectShape(out, [m, n], "A product's result");
+  if (m === 0 || n === 0) return out;
+  if (k === 0) {
+    if (bias !== undefined) throw new RangeError("A product over no terms cannot take a bias");
+    out.clear();
+    return out;
+  }
+  const vec4 = [a.shape[1], b.shape[1], n].every((size) => size % 4 === 0);
+  const rows = tileRows(gpu, m, transA);
+  const shape: ProductShape = { transA, transB, rows, quads: 2, vec4, columns: "plain" };
+  // Without a bias the binding still wants a tensor, which is not read.
+  productKernel(gpu, { ...shape, bias: bias !== undefined }).run(
+    gpu,
+    { a, b, bias: bias ?? b, out },
+    { m, n, k, a_offset: 0, lda: a.shape[1], b_offset: 0, ldb: b.shape[1] },
+    productGroups(gpu, shape, m, n),
+  );
+  return out;
+}

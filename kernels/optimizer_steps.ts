@@ -1,0 +1,141 @@
+/**
+ * One step of an optimizer over all parameters, which lie in one flat buffer: one dispatch.
+ * Invocation i owns quad i. The formulas are PyTorch's.
+ */
+import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import type { Tensor } from "./tensor.ts";
+
+const CLIP = /* wgsl */ `
+// The factor that brings the gradient's norm down to max_norm; 0 means no limit.
+fn clip() -> f32 {
+  if (params.max_norm == 0.0) { return 1.0; }
+  return min(1.0, params.max_norm / (sqrt(squared_norm[0]) + 1e-6));
+}
+`;
+
+const COMMON = { n: "u32", lr: "f32", weight_decay: "f32", max_norm: "f32" } as const;
+
+const sgdKernel = defineKernel({
+  name: "sgd",
+  bindings: {
+    gradient: "read vec4f",
+    squared_norm: "read f32",
+    parameters: "write vec4f",
+    velocity: "write vec4f",
+  },
+  params: { ...COMMON, momentum: "f32" },
+  code: /* wgsl */ `${CLIP}${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let g = clip() * gradient[i] + params.weight_decay * parameters[i];
+  let v = params.momentum * velocity[i] + g;
+  velocity[i] = v;
+  parameters[i] -= params.lr * v;
+}`,
+});
+
+const adamKernel = defineKernel({
+  name: "adam",
+  bindings: {
+    gradient: "read vec4f",
+    squared_norm: "read f32",
+    parameters: "write vec4f",
+    mean: "write vec4f",
+    square: "write vec4f",
+  },
+  // lr is already divided by 1 - beta1^t; root is 1 / sqrt(1 - beta2^t).
+  params: { ...COMMON, beta1: "f32", beta2: "f32", epsilon: "f32", root: "f32" },
+  code: /* wgsl */ `${CLIP}${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let g = clip() * gradient[i] + params.weight_decay * parameters[i];
+  let m = params.beta1 * mean[i] + (1.0 - params.beta1) * g;
+  let v = params.beta2 * square[i] + (1.0 - params.beta2) * g * g;
+  mean[i] = m;
+  square[i] = v;
+  parameters[i] -= params.lr * m / (sqrt(v) * params.root + params.epsilon);
+}`,
+});
+
+const rmspropKernel = defineKernel({
+  name: "rmsprop",
+  bindings: {
+    gradient: "read vec4f",
+    squared_norm: "read f32",
+    parameters: "write vec4f",
+    square: "write vec4f",
+  },
+  params: { ...COMMON, alpha: "f32", epsilon: "f32" },
+  code: /* wgsl */ `${CLIP}${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let g = clip() * gradient[i] + params.weight_decay * parameters[i];
+  let v = params.alpha * square[i] + (1.0 - params.alpha) * g * g;
+  square[i] = v;
+  parameters[i] -= params.lr * g / (sqrt(v) + params.epsilon);
+}`,
+});
+
+/** What every optimizer step takes. */
+export interface StepSizes {
+  /** Learning rate. */
+  lr: number;
+  /** L2 penalty: this times the parameter is added to its gradient. */
+  weightDecay: number;
+  /** Largest norm of the whole gradient; 0 for no limit. */
+  maxNorm: number;
+}
+
+/** Parameters, gradient and the squared norm of the gradient (read only with a limit). */
+export interface StepTensors {
+  parameters: Tensor;
+  gradient: Tensor;
+  squaredNorm: Tensor;
+}
+
+function common(tensors: StepTensors, sizes: StepSizes) {
+  const { parameters, gradient, squaredNorm } = tensors;
+  const n = Math.ceil(parameters.size / 4);
+  return {
+    gpu: parameters.gpu,
+    tensors: { parameters, gradient, squared_norm: squaredNorm },
+    params: { n, lr: sizes.lr, weight_decay: sizes.weightDecay, max_norm: sizes.maxNorm },
+    groups: flatGroups(n),
+  };
+}
+
+/** `v = momentum v + g; p -= lr v`. */
+export function sgdStep(
+  step: StepTensors,
+  velocity: Tensor,
+  options: StepSizes & { momentum: number },
+): void {
+  const { gpu, tensors, params, groups } = common(step, options);
+  sgdKernel.run(gpu, { ...tensors, velocity }, { ...params, momentum: options.momentum }, groups);
+}
+
+/** `m = β₁ m + (1-β₁) g; v = β₂ v + (1-β₂) g²; p -= lr m̂ / (√v̂ + ε)`, with bias correction for step t ≥ 1. */
+export function adamStep(
+  step: StepTensors,
+  moments: { mean: Tensor; square: Tensor },
+  options: StepSizes & { beta1: number; beta2: number; epsilon: number; t: number },
+): void {
+  const { gpu, tensors, params, groups } = common(step, options);
+  const { beta1, beta2, epsilon, t } = options;
+  const lr = options.lr / (1 - beta1 ** t);
+  const root = 1 / Math.sqrt(1 - beta2 ** t);
+  adamKernel.run(
+    gpu,
+    { ...tensors, ...moments },
+    { ...params, lr, beta1, beta2, epsilon, root },
+    groups,
+  );
+}
+
+/** `v = α v + (1-α) g²; p -= lr g / (√v + ε)`. */
+export function rmspropStep(
+  step: StepTensors,
+  square: Tensor,
+  options: StepSizes & { alpha: number; epsilon: number },
+): void {
+  const { gpu, tensors, params, groups } = common(step, options);
+  const { alpha, epsilon } = options;
+  rmspropKernel.run(gpu, { ...tensors, square }, { ...params, alpha, epsilon }, groups);
+}

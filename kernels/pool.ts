@@ -1,0 +1,77 @@
+/** Buffers by size class: released buffers are used again, and live ones are counted. */
+
+/** A GPU buffer of the pool. `bytes` is its size class, at least what was asked for. */
+export interface PooledBuffer {
+  readonly gpuBuffer: GPUBuffer;
+  readonly bytes: number;
+  /** The number of the recording that last used the buffer. */
+  lastRecording: number;
+}
+
+const SMALLEST = 256;
+
+/** Round a size up to its class: four classes to each power of two, so at most a quarter is lost. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= SMALLEST) return SMALLEST;
+  const step = Math.max(SMALLEST, 2 ** (Math.ceil(Math.log2(bytes)) - 3));
+  return Math.ceil(bytes / step) * step;
+}
+
+/** Hands out storage buffers and takes them back. Released buffers wait for the next use, up to `idleLimit` bytes. */
+export class BufferPool {
+  /** Buffers handed out and not yet released. */
+  liveBuffers = 0;
+  /** Bytes of the live buffers. */
+  liveBytes = 0;
+  /** The most bytes that were ever live at once. */
+  peakBytes = 0;
+  /** Bytes of released buffers that wait for their next use. */
+  idleBytes = 0;
+  /** Counts destroyed buffers, so that caches of bind groups know when to forget. */
+  destroyed = 0;
+
+  readonly #idle = new Map<number, PooledBuffer[]>();
+
+  constructor(readonly device: GPUDevice, readonly idleLimit: number = 1 << 30) {}
+
+  /** Take a buffer of at least `bytes` bytes. Its contents are undefined. */
+  acquire(bytes: number): PooledBuffer {
+    const size = sizeClass(bytes);
+    let buffer = this.#idle.get(size)?.pop();
+    if (buffer !== undefined) {
+      this.idleBytes -= size;
+    } else {
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+      const gpuBuffer = this.device.createBuffer({ label: `pool ${size}`, size, usage });
+      buffer = { gpuBuffer, bytes: size, lastRecording: -1 };
+    }
+    this.liveBuffers++;
+    this.liveBytes += size;
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
+    return buffer;
+  }
+
+  /** Give a buffer back. Work already recorded may still use it: the GPU keeps the order. */
+  release(buffer: PooledBuffer): void {
+    this.liveBuffers--;
+    this.liveBytes -= buffer.bytes;
+    const list = this.#idle.get(buffer.bytes);
+    if (list === undefined) this.#idle.set(buffer.bytes, [buffer]);
+    else list.push(buffer);
+    this.idleBytes += buffer.bytes;
+  }
+
+  /** Destroy idle buffers until at most `bytes` are kept. Call it only when nothing is recorded. */
+  trim(bytes = 0): void {
+    const sizes = [...this.#idle.keys()].sort((a, b) => b - a);
+    for (const size of sizes) {
+      const list = this.#idle.get(size)!;
+      while (this.idleBytes > bytes && list.length > 0) {
+        list.pop()!.gpuBuffer.destroy();
+        this.idleBytes -= size;
+        this.destroyed++;
+      }
+      if (list.length === 0) this.#idle.delete(size);
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/** Sums: of all elements, and of each column. Every sum runs in a fixed order. */
+import { defineKernel } from "./kernel.ts";
+import { expectShape, Tensor } from "./tensor.ts";
+
+const GROUP = 64;
+/** Most partial sums of the first of the two stages. */
+const PARTIALS = 1024;
+
+// Invocation i of a group adds its share in order, then the group adds up its 64 sums as a tree.
+const sumKernel = defineKernel({
+  name: "sum",
+  bindings: { x: "read f32", out: "write f32" },
+  params: { n: "u32", share: "u32", out_at: "u32", scale: "f32", square: "u32" },
+  code: /* wgsl */ `
+var<workgroup> sums: array<f32, ${GROUP}>;
+@compute @workgroup_size(${GROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let first = group.x * params.share;
+  let end = min(params.n, first + params.share);
+  var sum = 0.0;
+  for (var i = first + local.x; i < end; i += ${GROUP}u) {
+    let v = x[i];
+    sum += select(v, v * v, params.square == 1u);
+  }
+  sums[local.x] = sum;
+  for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (local.x < half) { sums[local.x] += sums[local.x + half]; }
+  }
+  if (local.x == 0u) { out[params.out_at + group.x] = sums[0] * params.scale; }
+}`,
+});
+
+/** Options of {@linkcode sum}. */
+export interface SumOptions {
+  /** Multiplies the sum. */
+  scale?: number;
+  /** Add up the squares. */
+  square?: boolean;
+  /** Receives the sum at element `at`; a new scalar by default. */
+  out?: Tensor;
+  at?: number;
+  name?: string;
+}
+
+/** The sum of all elements (or of their squares), times `scale`: one dispatch, or two when there are many. */
+export function sum(x: Tensor, options: SumOptions = {}): Tensor {
+  const { gpu } = x;
+  const { scale = 1, square = false, at = 0 } = options;
+  const out = options.out ?? Tensor.empty(gpu, [], { name: options.name ?? "sum" });
+  if (!Number.isInteger(at) || at < 0 || at >= out.size) {
+    throw new RangeError(
+      `The sum cannot be written to element ${at} of "${out.name}": it has ${out.size}`,
+    );
+  }
+  const flag = square ? 1 : 0;
+  if (x.size <= PARTIALS * GROUP) {
+    sumKernel.run(gpu, { x, out }, { n: x.size, share: x.size, out_at: at, scale, square: flag }, [
+      1,
+    ]);
+    return out;
+  }
+  const share = Math.ceil(x.size / PARTIALS);
+  const groups = Math.ceil(x.size / share);
+  using partial = Tensor.empty(gpu, [groups], { name: "partial sums" });
+  sumKernel.run(
+    gpu,
+    { x, out: partial },
+    { n: x.size, share, out_at: 0, scale: 1, square: flag },
+    [groups],
+  );
+  sumKernel.run(
+    gpu,
+    { x: partial, out },
+    { n: groups, share: groups, out_at: at, scale, square: 0 },
+    [1],
+  );
+  return out;
+}
+
+// Invocation i owns column i and adds its rows from the first to the last.
+const columnSumKernel = defineKernel({
+  name: "column sum",
+  bindings: { x: "read f32", out: "write f32" },
+  params: { rows: "u32", columns: "u32" },
+  code: /* wgsl */ `
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= params.columns) { return; }
+  var sum = 0.0;
+  for (var row = 0u; row < params.rows; row++) { sum += x[row * params.columns + id.x]; }
+  out[id.x] = sum;
+}`,
+});
+
+// The same for four columns at once.
+const columnSumQuads = defineKernel({
+  name: "column sum of quads",
+  bindings: { x: "read vec4f", out: "write vec4f" },
+  params: columnSumKernel.spec.params,
+  code: columnSumKernel.spec.code.replace("var sum = 0.0", "var sum = vec4f()"),
+});
+
+/** The sum of each column of `x [M, N]`: `[N]`, one dispatch. The gradient of a bias. */
+export function columnSum(x: Tensor, out?: Tensor): Tensor {
+  expectShape(x, [null, null], "A column sum");
+  const [rows, columns] = x.shape;
+  const result = out ?? Tensor.empty(x.gpu, [columns], { name: "column sum" });
+  expectShape(result, [columns], "A column sum's result");
+  const quads = columns % 4 === 0;
+  const n = quads ? columns / 4 : columns;
+  const kernel = quads ? columnSumQuads : columnSumKernel;
+  kernel.run(x.gpu, { x, out: result }, { rows, columns: n }, [Math.ceil(n / 64)]);
+  return result;
+}

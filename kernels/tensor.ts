@@ -1,0 +1,292 @@
+/** Tensors: a shape over a buffer of the pool, with an explicit end of life. */
+import { type Gpu, GpuError } from "./gpu.ts";
+import type { PooledBuffer } from "./pool.ts";
+
+/** Element types on the GPU. */
+export type DType = "f32" | "u32";
+
+/** The typed array of an element type. */
+export type Elements<D extends DType> = D extends "f32" ? Float32Array<ArrayBuffer>
+  : Uint32Array<ArrayBuffer>;
+
+/** A buffer shared by a tensor and its views. */
+interface Storage {
+  readonly buffer: PooledBuffer;
+  owners: number;
+}
+
+/** How a tensor is made. */
+export interface TensorOptions<D extends DType = DType> {
+  /** Named in errors. */
+  name?: string;
+  dtype?: D;
+}
+
+function describeShape(shape: readonly number[]): string {
+  return `[${shape.join(", ")}]`;
+}
+
+/** The number of elements of a shape; `[]` is a scalar with one. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+function checkShape(shape: readonly number[], name: string): void {
+  for (const n of shape) {
+    if (!Number.isInteger(n) || n < 0) {
+      throw new RangeError(
+        `The tensor "${name}" cannot have the shape ${describeShape(shape)}: ` +
+          `sizes are whole numbers from 0`,
+      );
+    }
+  }
+}
+
+/**
+ * An array of numbers on the GPU, in row-major order.
+ *
+ * A tensor holds its buffer until `dispose()` (or the end of a `using` declaration). Views made with
+ * `view` share the buffer, which goes back to the pool with the last of them.
+ *
+ * ```ts
+ * import { openGpu } from "./gpu.ts";
+ * import { Tensor } from "./tensor.ts";
+ * const gpu = await openGpu();
+ * using x = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [2, 3], { name: "x" });
+ * console.log(await x.read());
+ * ```
+ */
+export class Tensor<D extends DType = "f32"> {
+  readonly size: number;
+  #storage: Storage | undefined;
+
+  private constructor(
+    readonly gpu: Gpu,
+    readonly shape: readonly number[],
+    readonly dtype: D,
+    readonly name: string,
+    storage: Storage,
+    /** First element within the buffer. */
+    readonly offset: number,
+  ) {
+    this.size = sizeOf(shape);
+    this.#storage = storage;
+  }
+
+  /** A tensor with undefined contents: for results that a kernel writes whole. */
+  static empty<D extends DType = "f32">(
+    gpu: Gpu,
+    shape: readonly number[],
+    options: TensorOptions<D> = {},
+  ): Tensor<D> {
+    const name = options.name ?? "unnamed";
+    checkShape(shape, name);
+    const bytes = 4 * sizeOf(shape);
+    const { maxStorageBufferBindingSize: limit, maxBufferSize } = gpu.device.limits;
+    if (bytes > Math.min(limit, maxBufferSize)) {
+      throw new RangeError(
+        `The tensor "${name}" of shape ${describeShape(shape)} takes ${bytes} bytes, and ` +
+          `"${gpu.adapter.description}" allows ${Math.min(limit, maxBufferSize)} in one binding`,
+      );
+    }
+    const storage: Storage = { buffer: gpu.pool.acquire(bytes), owners: 1 };
+    return new Tensor(gpu, [...shape], options.dtype ?? "f32" as D, name, storage, 0);
+  }
+
+  /** A tensor of zeros. */
+  static zeros<D extends DType = "f32">(
+    gpu: Gpu,
+    shape: readonly number[],
+    options: TensorOptions<D> = {},
+  ): Tensor<D> {
+    const tensor = Tensor.empty(gpu, shape, options);
+    tensor.clear();
+    return tensor;
+  }
+
+  /** A tensor with the given numbers. */
+  static from<D extends DType = "f32">(
+    gpu: Gpu,
+    data: ArrayLike<number>,
+    shape: readonly number[] = [data.length],
+    options: TensorOptions<D> = {},
+  ): Tensor<D> {
+    const name = options.name ?? "unnamed";
+    checkShape(shape, name);
+    if (data.length !== sizeOf(shape)) {
+      throw new TypeError(
+        `The tensor "${name}" of shape ${describeShape(shape)} holds ${sizeOf(shape)} numbers, ` +
+          `and ${data.length} were given`,
+      );
+    }
+    const tensor = Tensor.empty(gpu, shape, options);
+    tensor.write(data);
+    return tensor;
+  }
+
+  /** True after `dispose`. */
+  get disposed(): boolean {
+    return this.#storage === undefined;
+  }
+
+  /** The buffer; throws when the tensor was disposed of. */
+  get buffer(): PooledBuffer {
+    if (this.#storage === undefined) {
+      throw new ReferenceError(
+        `The tensor "${this.name}" of shape ${
+          describeShape(this.shape)
+        } is used after its disposal`,
+      );
+    }
+    return this.#storage.buffer;
+  }
+
+  /** Bytes of the elements. */
+  get bytes(): number {
+    return 4 * this.size;
+  }
+
+  /** Replace the contents. */
+  write(data: ArrayLike<number>): void {
+    if (data.length !== this.size) {
+      throw new TypeError(
+        `The tensor "${this.name}" holds ${this.size} numbers, and ${data.length} were given`,
+      );
+    }
+    const buffer = this.buffer;
+    const array = this.dtype === "f32"
+      ? data instanceof Float32Array ? data : Float32Array.from(data)
+      : data instanceof Uint32Array
+      ? data
+      : Uint32Array.from(data);
+    // A queue write runs before the recorded work, which may still need the old contents.
+    if (buffer.lastRecording === this.gpu.recorder.recording) this.gpu.recorder.flush();
+    this.gpu.device.queue.writeBuffer(
+      buffer.gpuBuffer,
+      4 * this.offset,
+      array.buffer as ArrayBuffer,
+      array.byteOffset,
+      array.byteLength,
+    );
+  }
+
+  /** Set all elements to zero, in the order of the recording. */
+  clear(): void {
+    const buffer = this.buffer;
+    if (this.size === 0) return;
+    this.gpu.recorder.encoder.clearBuffer(buffer.gpuBuffer, 4 * this.offset, this.bytes);
+    buffer.lastRecording = this.gpu.recorder.recording;
+  }
+
+  /** Copy the elements of a tensor of the same size, in the order of the recording. */
+  copyFrom(source: Tensor<D>): void {
+    if (source.size !== this.size) {
+      throw new TypeError(
+        `The tensor "${this.name}" of ${this.size} elements cannot take the ${source.size} of "${source.name}"`,
+      );
+    }
+    const [from, to] = [source.buffer, this.buffer];
+    if (this.size === 0) return;
+    const { encoder, recording } = this.gpu.recorder;
+    encoder.copyBufferToBuffer(
+      from.gpuBuffer,
+      4 * source.offset,
+      to.gpuBuffer,
+      4 * this.offset,
+      this.bytes,
+    );
+    from.lastRecording = to.lastRecording = recording;
+  }
+
+  /** The same elements, or a run of them from `offset`, under another shape. Shares the buffer. */
+  view(shape: readonly number[], offset = 0, name = this.name): Tensor<D> {
+    checkShape(shape, name);
+    this.buffer; // throws after disposal
+    const size = sizeOf(shape);
+    if (!Number.isInteger(offset) || offset < 0 || offset + size > this.size) {
+      throw new RangeError(
+        `A view of shape ${describeShape(shape)} at ${offset} does not fit into the tensor ` +
+          `"${this.name}" of ${this.size} elements`,
+      );
+    }
+    const storage = this.#storage!;
+    storage.owners++;
+    return new Tensor(this.gpu, [...shape], this.dtype, name, storage, this.offset + offset);
+  }
+
+  /** Read the elements back. Submits what was recorded, and waits for it. */
+  async read(): Promise<Elements<D>> {
+    this.buffer; // throws after disposal, before anything is submitted
+    return await this.startRead();
+  }
+
+  /**
+   * Begin to read the elements back: the copy is recorded and submitted now, in order with the other
+   * work, and the promise resolves when it is done; later steps may be recorded meanwhile.
+   */
+  startRead(): Promise<Elements<D>> {
+    const { gpu, size } = this;
+    const make = (bytes: ArrayBuffer) =>
+      (this.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes)) as Elements<D>;
+    if (size === 0) return Promise.resolve(make(new ArrayBuffer(0)));
+    const staging = gpu.device.createBuffer({
+      label: `read ${this.name}`,
+      size: this.bytes,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    const buffer = this.buffer;
+    gpu.recorder.encoder.copyBufferToBuffer(
+      buffer.gpuBuffer,
+      4 * this.offset,
+      staging,
+      0,
+      this.bytes,
+    );
+    buffer.lastRecording = gpu.recorder.recording;
+    gpu.flush();
+    const mapped = staging.mapAsync(GPUMapMode.READ);
+    return (async () => {
+      try {
+        await gpu.check();
+        await mapped;
+        gpu.throwFailure();
+        return make(staging.getMappedRange().slice(0));
+      } catch (error) {
+        gpu.throwFailure();
+        if (error instanceof GpuError) throw error;
+        throw new GpuError(`The tensor "${this.name}" cannot be read back: ${error}`);
+      } finally {
+        staging.destroy();
+      }
+    })();
+  }
+
+  /** Let go of the buffer. A second call does nothing. */
+  dispose(): void {
+    const storage = this.#storage;
+    if (storage === undefined) return;
+    this.#storage = undefined;
+    if (--storage.owners === 0) this.gpu.pool.release(storage.buffer);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Throw a TypeError unless the tensor has the shape; `null` allows any size in that place. */
+export function expectShape(
+  tensor: { name: string; shape: readonly number[] },
+  shape: readonly (number | null)[],
+  what: string,
+): void {
+  const fits = tensor.shape.length === shape.length &&
+    shape.every((n, i) => n === null || n === tensor.shape[i]);
+  if (fits) return;
+  const allowed = shape.map((n) => n ?? "any").join(", ");
+  throw new TypeError(
+    `${what} needs the shape [${allowed}], and the tensor "${tensor.name}" has ${
+      describeShape(tensor.shape)
+    }`,
+  );
+}

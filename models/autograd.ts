@@ -1,0 +1,203 @@
+/**
+ * Reverse-mode differentiation by a define-by-run tape.
+ *
+ * Each operation computes its result at once and, when one of its inputs needs a gradient, notes on the
+ * tape how to pass the gradient of its result back. `backward` runs these notes from the last to the
+ * first. The tape owns every tensor made on the way and lets go of all of them at its end.
+ *
+ * @module
+ */
+import { accumulate, add } from "../kernels/elementwise.ts";
+import type { GradientTargets } from "../kernels/gradients.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import { Tensor } from "../kernels/tensor.ts";
+
+/** A tensor on a tape, and during `backward` its gradient. */
+export class Variable {
+  /** The gradient of the loss, once a later operation has passed one back. */
+  grad: Tensor | undefined;
+
+  constructor(readonly tensor: Tensor, readonly requiresGrad: boolean) {}
+
+  get shape(): readonly number[] {
+    return this.tensor.shape;
+  }
+
+  /** True when the gradient has a place of its own, as a parameter's has. */
+  get ownsGradient(): boolean {
+    return false;
+  }
+
+  /** A tensor to write the first gradient to. */
+  gradientTarget(tape: Tape): Tensor {
+    const { gpu, shape, name } = this.tensor;
+    return tape.keep(Tensor.empty(gpu, shape, { name: `gradient of ${name}` }));
+  }
+}
+
+/** Options of a {@linkcode Tape}. */
+export interface TapeOptions {
+  /** Record what `backward` needs (the default); `false` for evaluation and sampling. */
+  training?: boolean;
+}
+
+/**
+ * One forward and backward pass.
+ *
+ * ```ts
+ * import { openGpu } from "../kernels/gpu.ts";
+ * import { Tensor } from "../kernels/tensor.ts";
+ * import { sumAll, tanh } from "./operations.ts";
+ *
+ * const gpu = await openGpu();
+ * using data = Tensor.from(gpu, [0, 1], [2]);
+ * using tape = new Tape(gpu);
+ * const x = tape.variable(data);
+ * const loss = sumAll(tape, tanh(tape, x));
+ * tape.backward(loss);
+ * console.log(await x.grad!.read()); // 1, 1 - tanh(1)^2
+ * ```
+ */
+export class Tape {
+  readonly training: boolean;
+  readonly #notes: (() => void)[] = [];
+  readonly #kept: Disposable[] = [];
+  /** Variables whose gradient is another variable's too, and must not be added to in place. */
+  readonly #shared = new Set<Variable>();
+  #seed: Tensor | undefined;
+
+  constructor(readonly gpu: Gpu, options: TapeOptions = {}) {
+    this.training = options.training ?? true;
+  }
+
+  /** Let the tape own something: it is disposed of with the tape. */
+  keep<T extends Disposable>(resource: T): T {
+    this.#kept.push(resource);
+    return resource;
+  }
+
+  /** A constant: no gradient flows into it. The tensor stays the caller's. */
+  constant(tensor: Tensor): Variable {
+    return new Variable(tensor, false);
+  }
+
+  /** An input whose gradient is wanted, for instance the pixels of a picture. The tensor stays the caller's. */
+  variable(tensor: Tensor): Variable {
+    return new Variable(tensor, true);
+  }
+
+  /**
+   * Put the result of an operation on the tape. `backward` gets the gradient of the result and passes
+   * gradients on to the parents, with {@linkcode gradients} or {@linkcode pass}. The tape owns `output`.
+   */
+  record(
+    output: Tensor,
+    parents: readonly Variable[],
+    backward: (dy: Tensor) => void,
+  ): Variable {
+    this.keep(output);
+    const wanted = this.training && parents.some((parent) => parent.requiresGrad);
+    const variable = new Variable(output, wanted);
+    if (wanted) {
+      this.#notes.push(() => {
+        if (variable.grad !== undefined) backward(variable.grad);
+      });
+    }
+    return variable;
+  }
+
+  /**
+   * Compute gradients of several variables in one go. `write` gets a tensor to fill for each variable,
+   * or `false` where none is needed. A variable that has a gradient already gets the sum.
+   */
+  gradients<K extends string>(
+    variables: Record<K, Variable>,
+    write: (targets: GradientTargets<Record<K, Tensor>>) => void,
+  ): void {
+    const targets: GradientTargets<Record<K, Tensor>> = {};
+    const sums: (() => void)[] = [];
+    for (const [name, variable] of Object.entries(variables) as [K, Variable][]) {
+      if (!variable.requiresGrad) {
+        targets[name] = false;
+      } else if (variable.grad === undefined) {
+        targets[name] = variable.grad = variable.gradientTarget(this);
+      } else {
+        const more = Tensor.empty(this.gpu, variable.shape, { name: `more gradient` });
+        targets[name] = more;
+        sums.push(() => this.#addGradient(variable, more));
+      }
+    }
+    write(targets);
+    for (const sum of sums) sum();
+  }
+
+  /** The same for one variable. */
+  gradient(variable: Variable, write: (target: Tensor) => void): void {
+    this.gradients({ only: variable }, ({ only }) => {
+      if (only) write(only);
+    });
+  }
+
+  /** Hand a gradient on unchanged, under the parent's shape, without a copy where possible. */
+  pass(variable: Variable, dy: Tensor): void {
+    if (!variable.requiresGrad) return;
+    const same = dy.view(variable.shape);
+    if (variable.grad === undefined && !variable.ownsGradient) {
+      variable.grad = this.keep(same);
+      this.#shared.add(variable);
+    } else if (variable.grad === undefined) {
+      variable.grad = variable.gradientTarget(this);
+      variable.grad.copyFrom(same);
+      same.dispose();
+    } else {
+      this.#addGradient(variable, same);
+    }
+  }
+
+  #addGradient(variable: Variable, more: Tensor): void {
+    if (this.#shared.delete(variable)) {
+      variable.grad = this.keep(add(variable.grad!, more));
+    } else {
+      accumulate(variable.grad!, more);
+    }
+    more.dispose();
+  }
+
+  /** True for the gradient that `backward` started from: the number 1. */
+  isSeed(dy: Tensor): boolean {
+    return dy === this.#seed;
+  }
+
+  /**
+   * Compute the gradients of a scalar. A tape can be run backward once.
+   *
+   * Errors: TypeError when `loss` is not one number or needs no gradient.
+   */
+  backward(loss: Variable): void {
+    if (loss.tensor.size !== 1) {
+      throw new TypeError(
+        `A backward pass starts from one number, and "${loss.tensor.name}" has the shape [${
+          loss.shape.join(", ")
+        }]`,
+      );
+    }
+    if (!loss.requiresGrad) {
+      throw new TypeError(
+        `"${loss.tensor.name}" depends on nothing that needs a gradient, or its tape is not training`,
+      );
+    }
+    this.#seed = this.keep(Tensor.from(this.gpu, [1], loss.shape, { name: "seed" }));
+    loss.grad = this.#seed;
+    for (const note of this.#notes.splice(0).reverse()) note();
+  }
+
+  /** Let go of everything the tape owns. Gradients of parameters live on. */
+  dispose(): void {
+    this.#notes.length = 0;
+    for (const resource of this.#kept.splice(0).reverse()) resource[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

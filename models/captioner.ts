@@ -1,0 +1,162 @@
+/**
+ * The image captioner of problem 5: an image's features become the initial hidden state, and a recurrent
+ * cell of either kind reads the words so far and scores the next one.
+ */
+import type { RandomStream } from "../data/rng.ts";
+import { NULL } from "../data/vocabulary.ts";
+import { type Indices, uploadIndices } from "../kernels/embedding.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import { Tensor } from "../kernels/tensor.ts";
+import type { Tape, Variable } from "./autograd.ts";
+import { normal } from "./init.ts";
+import { type CellType, Dropout, Embedding, Linear, Recurrent } from "./layers.ts";
+import { reshape, temporalSoftmaxLoss } from "./operations.ts";
+import { type Parameter, ParameterStore } from "./parameters.ts";
+
+/** Sizes of a captioner. */
+export interface CaptionerConfig {
+  cell: CellType;
+  /** F, numbers in an image's features. */
+  featureDim: number;
+  /** H */
+  hiddenDim: number;
+  /** W, numbers in a word vector. */
+  wordDim: number;
+  /** V, words of the vocabulary. */
+  vocabularySize: number;
+  /** Probability of dropping a number of the states before the scores, while training. */
+  dropout?: number;
+}
+
+/** Captions with the features of their images, on the GPU. */
+export interface CaptionBatch {
+  /** `[N, F]` */
+  features: Tensor;
+  /** `[T·N]`, time-major: the words read. */
+  words: Indices;
+  /** `[T, N]`: the words to predict, `<NULL>` where there is none. */
+  targets: Tensor<"u32">;
+  /** Targets that are not `<NULL>`. */
+  tokens: number;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Upload a batch. `captions [N, L]` start with `<START>` and are padded with `<NULL>`; steps in which every
+ * caption is over are left out, which changes no loss and no gradient.
+ *
+ * Errors: RangeError for a word index past the vocabulary, TypeError for sizes that do not fit.
+ */
+export function uploadCaptions(
+  gpu: Gpu,
+  captions: ArrayLike<number>,
+  features: ArrayLike<number>,
+  sizes: { batch: number; vocabularySize: number },
+): CaptionBatch {
+  const { batch, vocabularySize } = sizes;
+  const length = captions.length / batch;
+  if (!Number.isInteger(length) || length < 2) {
+    throw new TypeError(
+      `${captions.length} numbers are not ${batch} captions of at least two tokens each`,
+    );
+  }
+  let steps = 0;
+  for (let i = 0; i < captions.length; i++) {
+    if (captions[i] !== NULL) steps = Math.max(steps, i % length);
+  }
+  steps = Math.max(1, steps);
+  const words = new Uint32Array(steps * batch);
+  const targets = new Uint32Array(steps * batch);
+  let tokens = 0;
+  for (let t = 0; t < steps; t++) {
+    for (let n = 0; n < batch; n++) {
+      words[t * batch + n] = captions[n * length + t];
+      const target = captions[n * length + t + 1];
+      if (!(target >= 0 && target < vocabularySize)) {
+        throw new RangeError(
+          `The word index ${target} is not in the vocabulary of ${vocabularySize} words`,
+        );
+      }
+      targets[t * batch + n] = target;
+      if (target !== NULL) tokens++;
+    }
+  }
+  const tensors = {
+    words: uploadIndices(gpu, words, vocabularySize, "caption words"),
+    features: Tensor.from(gpu, features, [batch, features.length / batch], { name: "features" }),
+    targets: Tensor.from(gpu, targets, [steps, batch], { name: "targets", dtype: "u32" }),
+  };
+  return {
+    ...tensors,
+    tokens,
+    [Symbol.dispose]() {
+      for (const tensor of Object.values(tensors)) tensor[Symbol.dispose]();
+    },
+  };
+}
+
+/**
+ * An image captioner with an RNN or LSTM cell.
+ *
+ * State-dict keys: `project.*` (features to hidden state), `embed.weight`, `recurrent.*` (as PyTorch's
+ * `nn.RNN`/`nn.LSTM`), `score.*`.
+ *
+ * ```ts
+ * import { RandomStream } from "../data/rng.ts";
+ * import { openGpu } from "../kernels/gpu.ts";
+ *
+ * const gpu = await openGpu();
+ * const sizes = { featureDim: 2, hiddenDim: 8, wordDim: 4, vocabularySize: 6 };
+ * using captioner = new Captioner(gpu, { cell: "lstm", ...sizes }, new RandomStream(1));
+ * using batch = uploadCaptions(gpu, [1, 4, 5, 2], [0.5, -0.5], { batch: 1, vocabularySize: 6 });
+ * using tape = new Tape(gpu);
+ * const loss = captioner.loss(tape, batch);
+ * tape.backward(loss);
+ * console.log(await loss.tensor.read()); // about 3 · ln 6
+ * ```
+ */
+export class Captioner {
+  readonly project: Linear;
+  readonly embed: Embedding;
+  readonly recurrent: Recurrent;
+  readonly dropout: Dropout;
+  readonly score: Linear;
+  readonly store: ParameterStore;
+
+  constructor(readonly gpu: Gpu, readonly config: CaptionerConfig, stream: RandomStream) {
+    const { cell, featureDim, hiddenDim, wordDim, vocabularySize, dropout = 0 } = config;
+    this.project = new Linear("project", featureDim, hiddenDim, stream);
+    this.embed = new Embedding("embed", vocabularySize, wordDim, stream, normal(0.01));
+    this.recurrent = new Recurrent("recurrent", cell, wordDim, hiddenDim, stream);
+    this.dropout = new Dropout(dropout, stream.split("dropout"));
+    this.score = new Linear("score", hiddenDim, vocabularySize, stream);
+    this.store = new ParameterStore(gpu, this.parameters);
+  }
+
+  get parameters(): Parameter[] {
+    return [this.project, this.embed, this.recurrent, this.score].flatMap((l) => l.parameters);
+  }
+
+  /** The scores of the next word at each step, `[T, N, V]`. */
+  scores(tape: Tape, batch: CaptionBatch): Variable {
+    const [steps, examples] = batch.targets.shape;
+    const h0 = this.project.forward(tape, tape.constant(batch.features));
+    const vectors = this.embed.forward(tape, batch.words);
+    const x = reshape(tape, vectors, [steps, examples, this.config.wordDim]);
+    const h = this.dropout.forward(tape, this.recurrent.forward(tape, x, h0));
+    return this.score.forwardSequence(tape, h);
+  }
+
+  /** The loss of a batch: -log p of each caption's words, summed over time, averaged over the batch. */
+  loss(tape: Tape, batch: CaptionBatch): Variable {
+    return temporalSoftmaxLoss(tape, this.scores(tape, batch), batch.targets, { ignore: NULL });
+  }
+
+  dispose(): void {
+    this.store.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

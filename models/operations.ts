@@ -1,0 +1,185 @@
+/** Differentiable operations: kernels put on a tape, each with what its gradient needs. */
+import * as elementwise from "../kernels/elementwise.ts";
+import { embedding as lookUp, embeddingGradient, type Indices } from "../kernels/embedding.ts";
+import { lstmBackward, lstmForward } from "../kernels/lstm.ts";
+import { matmul } from "../kernels/matmul.ts";
+import { columnSum, sum } from "../kernels/reduce.ts";
+import { rnnBackward, rnnForward } from "../kernels/rnn.ts";
+import { softmaxCrossEntropy } from "../kernels/softmax.ts";
+import { expectShape, Tensor } from "../kernels/tensor.ts";
+import type { Tape, Variable } from "./autograd.ts";
+
+/** `x w + b`: `x [M, D]`, `w [D, K]`, `b [K]` or none. */
+export function linear(tape: Tape, x: Variable, w: Variable, b?: Variable): Variable {
+  const y = matmul(x.tensor, w.tensor, { bias: b?.tensor, name: "linear" });
+  return tape.record(y, b === undefined ? [x, w] : [x, w, b], (dy) => {
+    tape.gradient(x, (out) => matmul(dy, w.tensor, { transB: true, out }));
+    tape.gradient(w, (out) => matmul(x.tensor, dy, { transA: true, out }));
+    if (b !== undefined) tape.gradient(b, (out) => columnSum(dy, out));
+  });
+}
+
+/**
+ * The same linear layer at every step of a sequence (the homework's `temporal_fc`): `x [T, N, D]`,
+ * `w [D, K]`, `b [K]`, result `[T, N, K]`. One product for all steps.
+ */
+export function temporalLinear(tape: Tape, x: Variable, w: Variable, b?: Variable): Variable {
+  expectShape(x.tensor, [null, null, null], "A temporal linear layer's x [T, N, D]");
+  const [steps, batch, input] = x.shape;
+  const rows = linear(tape, reshape(tape, x, [steps * batch, input]), w, b);
+  return reshape(tape, rows, [steps, batch, w.shape[1]]);
+}
+
+/** The same numbers under another shape. */
+export function reshape(tape: Tape, x: Variable, shape: readonly number[]): Variable {
+  return tape.record(x.tensor.view(shape), [x], (dy) => tape.pass(x, dy));
+}
+
+/** Rows of `table [V, D]` by index: `[M, D]`. */
+export function embedding(tape: Tape, table: Variable, indices: Indices): Variable {
+  return tape.record(lookUp(table.tensor, indices), [table], (dy) => {
+    tape.gradient(table, (out) => embeddingGradient(dy, indices, out));
+  });
+}
+
+/** The weights of a recurrent cell. */
+export interface CellWeights {
+  wx: Variable;
+  wh: Variable;
+  b: Variable;
+}
+
+/** A vanilla RNN over `x [T, N, D]` from `h0 [N, H]`: the states `[T, N, H]`. */
+export function rnn(tape: Tape, x: Variable, h0: Variable, weights: CellWeights): Variable {
+  const { wx, wh, b } = weights;
+  const forward = tape.keep(rnnForward({
+    x: x.tensor,
+    h0: h0.tensor,
+    wx: wx.tensor,
+    wh: wh.tensor,
+    b: b.tensor,
+  }));
+  return tape.record(forward.h.view(forward.h.shape), [x, h0, wx, wh, b], (dy) => {
+    const inputs = { dx: x, dh0: h0, dwx: wx, dwh: wh, db: b };
+    tape.gradients(inputs, (targets) => rnnBackward(dy, forward, targets));
+  });
+}
+
+/** An LSTM over `x [T, N, D]` from `h0 [N, H]` and a cell state of zeros: the states `[T, N, H]`. */
+export function lstm(tape: Tape, x: Variable, h0: Variable, weights: CellWeights): Variable {
+  const { wx, wh, b } = weights;
+  const forward = tape.keep(lstmForward({
+    x: x.tensor,
+    h0: h0.tensor,
+    wx: wx.tensor,
+    wh: wh.tensor,
+    b: b.tensor,
+  }));
+  return tape.record(forward.h.view(forward.h.shape), [x, h0, wx, wh, b], (dy) => {
+    const inputs = { dx: x, dh0: h0, dwx: wx, dwh: wh, db: b };
+    tape.gradients(
+      inputs,
+      (targets) => lstmBackward(dy, forward, { ...targets, dc0: false }),
+    );
+  });
+}
+
+/** Options of {@linkcode temporalSoftmaxLoss}. */
+export interface TemporalSoftmaxLossOptions {
+  /** Targets with this index count nothing; `<NULL>`, which is 0, by default. */
+  ignore?: number;
+  /** Divide the sum by the examples N (the homework's way, the default), or by the tokens that count. */
+  reduction?: "batch" | "tokens";
+  /** With `tokens`: how many targets count, which the caller knows from the data. */
+  tokens?: number;
+}
+
+/**
+ * Softmax cross-entropy over all steps: `scores [T, N, V]`, `targets [T, N]`, one number: the sum over
+ * time of -log p(target), `<NULL>` targets left out, averaged over the batch.
+ */
+export function temporalSoftmaxLoss(
+  tape: Tape,
+  scores: Variable,
+  targets: Tensor<"u32">,
+  options: TemporalSoftmaxLossOptions = {},
+): Variable {
+  expectShape(scores.tensor, [null, null, null], "A temporal softmax loss' scores [T, N, V]");
+  const [steps, batch, vocabulary] = scores.shape;
+  expectShape(targets, [steps, batch], "A temporal softmax loss' targets [T, N]");
+  const { ignore = 0, reduction = "batch", tokens } = options;
+  if (reduction === "tokens" && !(tokens !== undefined && tokens > 0)) {
+    throw new RangeError(
+      `The reduction "tokens" needs the number of tokens that count, and ${tokens} was given`,
+    );
+  }
+  using rows = scores.tensor.view([steps * batch, vocabulary]);
+  using flat = targets.view([steps * batch]);
+  const withGradient = tape.training && scores.requiresGrad;
+  const scale = 1 / (reduction === "batch" ? batch : tokens!);
+  const { losses, gradient } = softmaxCrossEntropy(rows, flat, { ignore, scale, withGradient });
+  const loss = sum(losses, { name: "loss" });
+  losses.dispose();
+  if (gradient !== undefined) tape.keep(gradient);
+  return tape.record(loss, [scores], (dy) => {
+    using shaped = gradient!.view(scores.shape);
+    if (tape.isSeed(dy)) tape.pass(scores, shaped);
+    else tape.gradient(scores, (out) => elementwise.scaleBy(shaped, dy, out));
+  });
+}
+
+/** The sum of all numbers. */
+export function sumAll(tape: Tape, x: Variable): Variable {
+  return tape.record(sum(x.tensor), [x], (dy) => {
+    tape.gradient(x, (out) => {
+      using ones = Tensor.from(tape.gpu, new Float32Array(x.tensor.size).fill(1), x.shape);
+      elementwise.scaleBy(ones, dy, out);
+    });
+  });
+}
+
+/** `a + b`. */
+export function add(tape: Tape, a: Variable, b: Variable): Variable {
+  return tape.record(elementwise.add(a.tensor, b.tensor), [a, b], (dy) => {
+    tape.pass(a, dy);
+    tape.pass(b, dy);
+  });
+}
+
+function unary(tape: Tape, name: elementwise.UnaryName, x: Variable): Variable {
+  const y = elementwise.unary(name, x.tensor);
+  return tape.record(y, [x], (dy) => {
+    tape.gradient(x, (out) => elementwise.unaryGradient(name, dy, x.tensor, y, out));
+  });
+}
+
+/** `max(x, 0)`. */
+export function relu(tape: Tape, x: Variable): Variable {
+  return unary(tape, "relu", x);
+}
+
+/** The hyperbolic tangent. */
+export function tanh(tape: Tape, x: Variable): Variable {
+  return unary(tape, "tanh", x);
+}
+
+/** `1 / (1 + exp(-x))`. */
+export function sigmoid(tape: Tape, x: Variable): Variable {
+  return unary(tape, "sigmoid", x);
+}
+
+/**
+ * While training: set each number to zero with probability `p` and multiply the others by
+ * `1 / (1 - p)`; `key`, two words of a random stream, decides which. Else: `x` itself.
+ */
+export function dropout(
+  tape: Tape,
+  x: Variable,
+  p: number,
+  key: readonly [number, number],
+): Variable {
+  if (!tape.training || p === 0) return x;
+  return tape.record(elementwise.dropout(x.tensor, p, key), [x], (dy) => {
+    tape.gradient(x, (out) => elementwise.dropout(dy, p, key, out));
+  });
+}

@@ -1,0 +1,199 @@
+/** Optimizers, in the order of their complexity: SGD, RMSprop, Adam. */
+import { adamStep, rmspropStep, sgdStep, type StepSizes } from "../kernels/optimizer_steps.ts";
+import { sum } from "../kernels/reduce.ts";
+import { Tensor } from "../kernels/tensor.ts";
+import type { ParameterStore } from "./parameters.ts";
+
+/** Options that every optimizer has. */
+export interface OptimizerOptions {
+  /** Learning rate at first. */
+  lr: number;
+  /** The learning rate is multiplied by this after each step. 1 by default. */
+  decayPerStep?: number;
+  /** The learning rate is multiplied by this at each `endEpoch()`. 1 by default. */
+  decayPerEpoch?: number;
+  /** Largest L2 norm of the whole gradient, which is scaled down to it; no limit by default. */
+  clipNorm?: number | undefined;
+  /** L2 penalty: this times the parameter is added to its gradient. 0 by default. */
+  weightDecay?: number;
+}
+
+/** What an optimizer needs to go on after an interruption. */
+export interface OptimizerState {
+  steps: number;
+  lr: number;
+  /** One array for each moment buffer, in the optimizer's order. */
+  moments: Float32Array<ArrayBuffer>[];
+}
+
+function check(name: string, value: number, allowed: string, ok: boolean): void {
+  if (!ok) throw new RangeError(`The option ${name} must be ${allowed}: it is ${value}`);
+}
+
+/** Moves the parameters of a store against their gradients. */
+export abstract class Optimizer {
+  /** The learning rate of the next step. */
+  lr: number;
+  /** Steps taken. */
+  steps = 0;
+  readonly #options: OptimizerOptions;
+  readonly #squaredNorm: Tensor;
+  protected readonly moments: Tensor[];
+
+  constructor(readonly store: ParameterStore, options: OptimizerOptions, moments: string[]) {
+    const { lr, decayPerStep = 1, decayPerEpoch = 1, clipNorm = 1, weightDecay = 0 } = options;
+    check("lr", lr, "a number above 0", lr > 0 && lr < Infinity);
+    check(
+      "decayPerStep",
+      decayPerStep,
+      "above 0, at most 1",
+      decayPerStep > 0 && decayPerStep <= 1,
+    );
+    check(
+      "decayPerEpoch",
+      decayPerEpoch,
+      "above 0, at most 1",
+      decayPerEpoch > 0 && decayPerEpoch <= 1,
+    );
+    check("clipNorm", clipNorm, "a number above 0", clipNorm > 0 && clipNorm < Infinity);
+    check(
+      "weightDecay",
+      weightDecay,
+      "a number from 0",
+      weightDecay >= 0 && weightDecay < Infinity,
+    );
+    this.lr = lr;
+    this.#options = options;
+    this.#squaredNorm = Tensor.zeros(store.gpu, [1], { name: "squared norm of the gradient" });
+    const shape = store.values.shape;
+    this.moments = moments.map((name) => Tensor.zeros(store.gpu, shape, { name }));
+  }
+
+  protected abstract update(
+    tensors: { parameters: Tensor; gradient: Tensor; squaredNorm: Tensor },
+    sizes: StepSizes,
+  ): void;
+
+  /**
+   * Move the parameters, forget the gradients, and submit what was recorded. A parameter that no loss
+   * reached counts as having a zero gradient.
+   */
+  step(): void {
+    const { gpu, gradients, values } = this.store;
+    const { clipNorm, weightDecay = 0, decayPerStep = 1 } = this.#options;
+    this.store.clearUnreached();
+    if (clipNorm !== undefined) sum(gradients, { square: true, out: this.#squaredNorm });
+    this.steps++;
+    this.update(
+      { parameters: values, gradient: gradients, squaredNorm: this.#squaredNorm },
+      { lr: this.lr, weightDecay, maxNorm: clipNorm ?? 0 },
+    );
+    this.lr *= decayPerStep;
+    this.store.zeroGradients();
+    gpu.flush();
+  }
+
+  /** Call it after each pass over the data: the learning rate decays. */
+  endEpoch(): void {
+    this.lr *= this.#options.decayPerEpoch ?? 1;
+  }
+
+  /** Read the state back, to save it. */
+  async state(): Promise<OptimizerState> {
+    const moments = await Promise.all(this.moments.map((moment) => moment.read()));
+    return { steps: this.steps, lr: this.lr, moments };
+  }
+
+  /** Go on from a saved state. TypeError when it is of another model or optimizer. */
+  loadState(state: OptimizerState): void {
+    if (state.moments.length !== this.moments.length) {
+      throw new TypeError(
+        `The saved optimizer has ${state.moments.length} moment buffers, and this one has ${this.moments.length}`,
+      );
+    }
+    this.moments.forEach((moment, i) => moment.write(state.moments[i]));
+    this.steps = state.steps;
+    this.lr = state.lr;
+  }
+
+  dispose(): void {
+    this.#squaredNorm.dispose();
+    for (const moment of this.moments) moment.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Stochastic gradient descent with momentum: `v = momentum v + g; p -= lr v`. */
+export class Sgd extends Optimizer {
+  readonly #momentum: number;
+
+  constructor(store: ParameterStore, options: OptimizerOptions & { momentum?: number }) {
+    super(store, options, ["velocity"]);
+    const { momentum = 0 } = options;
+    check("momentum", momentum, "from 0 to less than 1", momentum >= 0 && momentum < 1);
+    this.#momentum = momentum;
+  }
+
+  protected override update(
+    tensors: { parameters: Tensor; gradient: Tensor; squaredNorm: Tensor },
+    sizes: StepSizes,
+  ): void {
+    sgdStep(tensors, this.moments[0], { ...sizes, momentum: this.#momentum });
+  }
+}
+
+/** RMSprop (Hinton 2012): `v = α v + (1-α) g²; p -= lr g / (√v + ε)`. */
+export class RmsProp extends Optimizer {
+  readonly #alpha: number;
+  readonly #epsilon: number;
+
+  constructor(
+    store: ParameterStore,
+    options: OptimizerOptions & { alpha?: number; epsilon?: number },
+  ) {
+    super(store, options, ["mean square"]);
+    const { alpha = 0.99, epsilon = 1e-8 } = options;
+    check("alpha", alpha, "from 0 to less than 1", alpha >= 0 && alpha < 1);
+    check("epsilon", epsilon, "a number above 0", epsilon > 0);
+    this.#alpha = alpha;
+    this.#epsilon = epsilon;
+  }
+
+  protected override update(
+    tensors: { parameters: Tensor; gradient: Tensor; squaredNorm: Tensor },
+    sizes: StepSizes,
+  ): void {
+    rmspropStep(tensors, this.moments[0], { ...sizes, alpha: this.#alpha, epsilon: this.#epsilon });
+  }
+}
+
+/** Adam (Kingma and Ba 2015), with bias correction, as PyTorch has it. */
+export class Adam extends Optimizer {
+  readonly #beta1: number;
+  readonly #beta2: number;
+  readonly #epsilon: number;
+
+  constructor(
+    store: ParameterStore,
+    options: OptimizerOptions & { beta1?: number; beta2?: number; epsilon?: number },
+  ) {
+    super(store, options, ["first moment", "second moment"]);
+    const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
+    check("beta1", beta1, "from 0 to less than 1", beta1 >= 0 && beta1 < 1);
+    check("beta2", beta2, "from 0 to less than 1", beta2 >= 0 && beta2 < 1);
+    check("epsilon", epsilon, "a number above 0", epsilon > 0);
+    [this.#beta1, this.#beta2, this.#epsilon] = [beta1, beta2, epsilon];
+  }
+
+  protected override update(
+    tensors: { parameters: Tensor; gradient: Tensor; squaredNorm: Tensor },
+    sizes: StepSizes,
+  ): void {
+    const [mean, square] = this.moments;
+    const [beta1, beta2, epsilon] = [this.#beta1, this.#beta2, this.#epsilon];
+    adamStep(tensors, { mean, square }, { ...sizes, beta1, beta2, epsilon, t: this.steps });
+  }
+}

@@ -1,0 +1,155 @@
+/** Parameters: what is learnt. All trainable ones of a model lie in one buffer, so that an optimizer's step is one dispatch. */
+import type { Gpu } from "../kernels/gpu.ts";
+import { sizeOf, Tensor } from "../kernels/tensor.ts";
+import { type Tape, Variable } from "./autograd.ts";
+
+/** One tensor of a state dict as a parameter sees it. */
+export interface StateSlot {
+  /** PyTorch's key. */
+  key: string;
+  /** PyTorch's shape. */
+  shape: readonly number[];
+}
+
+/**
+ * How a parameter appears in a PyTorch state dict, where its layout differs from ours: `encode` gives
+ * the values for each slot, `decode` the reverse.
+ */
+export interface StateLayout {
+  slots: readonly StateSlot[];
+  encode(values: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer>[];
+  decode(parts: Float32Array<ArrayBuffer>[]): Float32Array<ArrayBuffer>;
+}
+
+/** A tensor that is learnt, or kept fixed with `frozen`. */
+export class Parameter {
+  /** A frozen parameter costs no gradient work. Set it before the {@linkcode ParameterStore} is made. */
+  frozen = false;
+  readonly layout: StateLayout;
+  #variable: ParameterVariable | undefined;
+
+  constructor(
+    /** PyTorch's name, for instance `score.weight`. */
+    readonly name: string,
+    /** Our shape. */
+    readonly shape: readonly number[],
+    /** The values to start from. */
+    readonly initial: Float32Array<ArrayBuffer>,
+    layout?: StateLayout,
+  ) {
+    if (initial.length !== sizeOf(shape)) {
+      throw new TypeError(
+        `The parameter "${name}" of shape [${
+          shape.join(", ")
+        }] cannot start from ${initial.length} numbers`,
+      );
+    }
+    this.layout = layout ?? {
+      slots: [{ key: name, shape }],
+      encode: (values) => [values],
+      decode: ([values]) => values,
+    };
+  }
+
+  /** The parameter on the GPU, to compute with. */
+  get variable(): ParameterVariable {
+    if (this.#variable === undefined) {
+      throw new ReferenceError(`The parameter "${this.name}" is not in a ParameterStore yet`);
+    }
+    return this.#variable;
+  }
+
+  get tensor(): Tensor {
+    return this.variable.tensor;
+  }
+
+  /** Called by the store. */
+  bind(tensor: Tensor, gradient: Tensor | undefined): void {
+    this.#variable = new ParameterVariable(tensor, gradient);
+  }
+}
+
+/** A parameter on a tape. Its gradient lives beyond the tape, in the store's gradient buffer. */
+export class ParameterVariable extends Variable {
+  constructor(tensor: Tensor, readonly slot: Tensor | undefined) {
+    super(tensor, slot !== undefined);
+  }
+
+  override get ownsGradient(): boolean {
+    return true;
+  }
+
+  override gradientTarget(_tape: Tape): Tensor {
+    return this.slot!;
+  }
+}
+
+/** Storage bindings start at multiples of 256 bytes. */
+const ALIGNMENT = 64;
+
+/** The parameters of a model on the GPU: values and gradients of all trainable ones side by side. */
+export class ParameterStore {
+  /** All trainable values; each parameter is a view. */
+  readonly values: Tensor;
+  /** All gradients, in the same places. */
+  readonly gradients: Tensor;
+  readonly trainable: readonly Parameter[];
+  readonly #views: Tensor[] = [];
+
+  constructor(readonly gpu: Gpu, readonly parameters: readonly Parameter[]) {
+    const names = new Set<string>();
+    for (const { name } of parameters) {
+      if (names.has(name)) throw new TypeError(`Two parameters have the name "${name}"`);
+      names.add(name);
+    }
+    this.trainable = parameters.filter((p) => !p.frozen);
+    const padded = (p: Parameter) => Math.ceil(p.initial.length / ALIGNMENT) * ALIGNMENT;
+    const total = this.trainable.reduce((sum, p) => sum + padded(p), 0);
+    this.values = Tensor.zeros(gpu, [total], { name: "parameters" });
+    this.gradients = Tensor.zeros(gpu, [total], { name: "gradients" });
+    gpu.flush(); // the clears, before the first values are written
+    let offset = 0;
+    for (const parameter of parameters) {
+      const { name, shape } = parameter;
+      if (parameter.frozen) {
+        const tensor = Tensor.from(gpu, parameter.initial, shape, { name });
+        this.#views.push(tensor);
+        parameter.bind(tensor, undefined);
+      } else {
+        const tensor = this.values.view(shape, offset, name);
+        const gradient = this.gradients.view(shape, offset, `gradient of ${name}`);
+        this.#views.push(tensor, gradient);
+        tensor.write(parameter.initial);
+        parameter.bind(tensor, gradient);
+        offset += padded(parameter);
+      }
+    }
+  }
+
+  /** Numbers that are learnt, padding not counted. */
+  get count(): number {
+    return this.trainable.reduce((sum, p) => sum + p.initial.length, 0);
+  }
+
+  /** Forget all gradients: the next backward pass starts anew. */
+  zeroGradients(): void {
+    for (const { variable } of this.trainable) variable.grad = undefined;
+  }
+
+  /** Make the gradients of parameters that the last backward passes did not reach zero. */
+  clearUnreached(): void {
+    for (const { variable } of this.trainable) {
+      if (variable.grad === undefined) variable.slot!.clear();
+    }
+  }
+
+  dispose(): void {
+    for (const view of this.#views.splice(0)) view.dispose();
+    this.values.dispose();
+    this.gradients.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

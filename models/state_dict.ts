@@ -1,0 +1,69 @@
+/** A model's parameters under PyTorch's names and in PyTorch's layout. */
+import { type TensorData, toFloat32 } from "../data/tensor_data.ts";
+import { sizeOf } from "../kernels/tensor.ts";
+import type { Parameter } from "./parameters.ts";
+
+/** What did not fit when a state dict was loaded. */
+export interface LoadReport {
+  /** Keys of the model that the file lacks. */
+  missing: string[];
+  /** Keys of the file that the model does not know. */
+  unexpected: string[];
+  /** Keys whose shapes differ, with both shapes. */
+  misshapen: string[];
+}
+
+/** Read the parameters back from the GPU. */
+export async function stateDict(
+  parameters: readonly Parameter[],
+): Promise<Map<string, TensorData>> {
+  const values = await Promise.all(parameters.map((p) => p.tensor.read()));
+  const dict = new Map<string, TensorData>();
+  parameters.forEach(({ layout }, i) => {
+    const parts = layout.encode(values[i]);
+    layout.slots.forEach(({ key, shape }, j) => {
+      dict.set(key, { dtype: "F32", shape: [...shape], data: parts[j] });
+    });
+  });
+  return dict;
+}
+
+/**
+ * Write a state dict into the parameters. Parameters that do not fit keep their values.
+ *
+ * Errors: with `strict` (the default), TypeError listing every missing, unexpected and misshapen key,
+ * before anything is written.
+ */
+export function loadStateDict(
+  parameters: readonly Parameter[],
+  dict: ReadonlyMap<string, TensorData>,
+  { strict = true }: { strict?: boolean } = {},
+): LoadReport {
+  const report: LoadReport = { missing: [], unexpected: [], misshapen: [] };
+  const known = new Set<string>();
+  const writes: (() => void)[] = [];
+  for (const parameter of parameters) {
+    const { slots, decode } = parameter.layout;
+    const parts: Float32Array<ArrayBuffer>[] = [];
+    for (const { key, shape } of slots) {
+      known.add(key);
+      const found = dict.get(key);
+      if (found === undefined) report.missing.push(key);
+      else if (found.shape.join() !== shape.join() || found.data.length !== sizeOf(shape)) {
+        report.misshapen.push(`${key} is [${found.shape.join(", ")}], not [${shape.join(", ")}]`);
+      } else parts.push(toFloat32(found));
+    }
+    if (parts.length === slots.length) writes.push(() => parameter.tensor.write(decode(parts)));
+  }
+  report.unexpected = [...dict.keys()].filter((key) => !known.has(key));
+  const problems = [
+    report.missing.length > 0 ? `missing: ${report.missing.join(", ")}` : "",
+    report.unexpected.length > 0 ? `unexpected: ${report.unexpected.join(", ")}` : "",
+    report.misshapen.length > 0 ? `of another shape: ${report.misshapen.join("; ")}` : "",
+  ].filter((problem) => problem !== "");
+  if (strict && problems.length > 0) {
+    throw new TypeError(`The state dict does not fit the model; ${problems.join("; ")}`);
+  }
+  for (const write of writes) write();
+  return report;
+}

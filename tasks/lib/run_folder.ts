@@ -1,0 +1,117 @@
+/** The folder of one run: its settings, its metrics, its results. Never overwrites another run's. */
+import { join } from "@std/path";
+import { TaskError } from "./main.ts";
+
+/** Where a run folder goes. */
+export interface RunFolderOptions {
+  /** The folder of all runs, for instance `runs`. */
+  out: string;
+  /** The name of the task: letters, digits, `-` and `_`. */
+  task: string;
+  /** When the run starts; its local time names the folder. */
+  now: Date;
+}
+
+/** A value of a metric record. */
+export type Metric = number | string | boolean | null;
+
+/** An open run folder. `using` closes it at the end of the scope. */
+export interface RunFolder extends Disposable {
+  /** The folder: `<out>/<task>/2026-01-31T09-05-00`. */
+  readonly path: string;
+  /**
+   * Append one line to `metrics.jsonl`, written at once so that it survives a crash. JSON has no NaN
+   * and no infinity: they become the strings `"NaN"`, `"Infinity"`, `"-Infinity"`.
+   */
+  metric(record: Record<string, Metric>): void;
+  /** Write `config.json`. */
+  writeConfig(config: Record<string, unknown>): void;
+  /** Write a text file and give its path. A file of this run with this name is replaced whole. */
+  writeText(name: string, text: string): string;
+  /** Write a file of bytes and give its path. A file of this run with this name is replaced whole. */
+  writeBytes(name: string, bytes: Uint8Array): string;
+}
+
+function stamp(date: Date): string {
+  const two = (n: number) => String(n).padStart(2, "0");
+  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join("-");
+  return `${day}T${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join("-")}`;
+}
+
+/** Make `<base>`, or `<base>-2`, `<base>-3` … where it is taken. */
+function makeNew(base: string): string {
+  for (let copy = 1;; copy++) {
+    const path = copy === 1 ? base : `${base}-${copy}`;
+    try {
+      Deno.mkdirSync(path);
+      return path;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+  }
+}
+
+function encodeMetric(_key: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+}
+
+/**
+ * Make a new run folder and open its `metrics.jsonl`, before any time goes into training. Needs
+ * `--allow-read --allow-write`. Throws TaskError where the folder cannot be written, and TypeError
+ * for a task name or a file name that is not a plain name.
+ *
+ * @example
+ * ```ts
+ * const out = Deno.makeTempDirSync();
+ * using run = createRunFolder({ out, task: "caption-lstm", now: new Date() });
+ * run.writeConfig({ hidden: 512 });
+ * [2.5, 1.25].forEach((loss, step) => run.metric({ step, loss }));
+ * const lines = Deno.readTextFileSync(`${run.path}/metrics.jsonl`);
+ * if (lines !== '{"step":0,"loss":2.5}\n{"step":1,"loss":1.25}\n') throw new Error(lines);
+ * ```
+ */
+export function createRunFolder({ out, task, now }: RunFolderOptions): RunFolder {
+  if (!/^[\w-]+$/.test(task)) {
+    throw new TypeError(`A task name has letters, digits, - and _ only: "${task}"`);
+  }
+  let path: string;
+  let metrics: Deno.FsFile;
+  try {
+    Deno.mkdirSync(join(out, task), { recursive: true });
+    path = makeNew(join(out, task, stamp(now)));
+    metrics = Deno.openSync(join(path, "metrics.jsonl"), { append: true, create: true });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TaskError(`The output folder "${out}" cannot be written: ${reason}`);
+  }
+
+  const encoder = new TextEncoder();
+  let open = true;
+  function writeBytes(name: string, bytes: Uint8Array): string {
+    if (!/^[\w-][\w.-]*$/.test(name)) {
+      throw new TypeError(`A file name in a run folder is a plain name, and not "${name}"`);
+    }
+    const target = join(path, name);
+    // First beside it, then renamed: a crash leaves the old checkpoint or the new one, never half.
+    Deno.writeFileSync(`${target}.part`, bytes);
+    Deno.renameSync(`${target}.part`, target);
+    return target;
+  }
+  const writeText = (name: string, text: string) => writeBytes(name, encoder.encode(text));
+  return {
+    path,
+    metric(record) {
+      const line = encoder.encode(`${JSON.stringify(record, encodeMetric)}\n`);
+      for (let sent = 0; sent < line.length;) sent += metrics.writeSync(line.subarray(sent));
+    },
+    writeConfig(config) {
+      writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
+    },
+    writeText,
+    writeBytes,
+    [Symbol.dispose]() {
+      if (open) metrics.close();
+      open = false;
+    },
+  };
+}

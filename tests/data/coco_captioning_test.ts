@@ -1,0 +1,265 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import * as h5wasm from "npm:h5wasm@0.10.3";
+import { referencesByImage } from "../../data/captions.ts";
+import { loadCocoCaptioning } from "../../data/coco_captioning.ts";
+import { dataTest, permissionTest } from "../support.ts";
+
+type Numbers = Int32Array | Float32Array | Float64Array | BigInt64Array;
+
+/** The bytes of an HDF5 file with these datasets. */
+async function hdf5(
+  datasets: Record<string, { shape: number[]; data: Numbers }>,
+): Promise<Uint8Array> {
+  const { FS } = await h5wasm.ready;
+  const file = new h5wasm.File("/made.h5", "w");
+  for (const [name, { shape, data }] of Object.entries(datasets)) {
+    file.create_dataset({ name, data, shape });
+  }
+  file.close();
+  const bytes: Uint8Array = FS.readFile("/made.h5").slice();
+  FS.unlink("/made.h5");
+  return bytes;
+}
+
+const WORDS = ["<NULL>", "<START>", "<END>", "<UNK>", "a", "red", "dog"];
+
+/** What goes into a small folder: three training images, two for validation, features of width 2. */
+function smallData() {
+  return {
+    captions: {
+      train_captions: {
+        shape: [4, 5],
+        data: Int32Array.of(
+          ...[1, 4, 5, 6, 2],
+          ...[1, 4, 6, 2, 0],
+          ...[1, 4, 3, 2, 0],
+          ...[1, 6, 2, 0, 0],
+        ) as Numbers,
+      },
+      train_image_idxs: { shape: [4], data: Int32Array.of(2, 0, 1, 2) as Numbers },
+      val_captions: { shape: [2, 5], data: Int32Array.of(1, 6, 2, 0, 0, 1, 5, 2, 0, 0) as Numbers },
+      val_image_idxs: { shape: [2], data: Int32Array.of(1, 0) as Numbers },
+    },
+    train: { features: { shape: [3, 2], data: Float32Array.of(0, 1, 2, 3, 4, 5) as Numbers } },
+    val: { features: { shape: [2, 2], data: Float64Array.of(6, 7, 8, 9) as Numbers } },
+    vocabulary: JSON.stringify({ idx_to_word: WORDS }),
+    trainUrls: "http://images.example.org/z/one.jpg\nimages/two.jpg\nimages/three.jpg\n",
+    valUrls: "images/four.jpg\r\nimages/five.jpg",
+    ending: "_pca.h5",
+  };
+}
+
+/** Write a folder, with `change` applied first, and hand its path to `use`. */
+async function withFolder(
+  change: (data: ReturnType<typeof smallData>) => void,
+  use: (folder: string) => Promise<void>,
+): Promise<void> {
+  const data = smallData();
+  change(data);
+  const folder = await Deno.makeTempDir();
+  try {
+    const write = (name: string, content: Uint8Array | string) =>
+      Deno.writeFile(
+        join(folder, name),
+        typeof content === "string" ? new TextEncoder().encode(content) : content,
+      );
+    await write("coco2014_captions.h5", await hdf5(data.captions));
+    await write("coco2014_vocab.json", data.vocabulary);
+    await write("train2014_urls.txt", data.trainUrls);
+    await write("val2014_urls.txt", data.valUrls);
+    await write(`train2014_vgg16_fc7${data.ending}`, await hdf5(data.train));
+    await write(`val2014_vgg16_fc7${data.ending}`, await hdf5(data.val));
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const write: Deno.PermissionDescriptor[] = [{ name: "write" }];
+
+permissionTest("loadCocoCaptioning() reads a folder in CS231n's layout", write, async () => {
+  await withFolder(() => {}, async (folder) => {
+    const data = await loadCocoCaptioning(folder + "/");
+    assertEquals(data.name, folder.split("/").pop());
+    assertEquals([data.captionLength, data.featureDim, data.vocabulary.size], [5, 2, 7]);
+    assertEquals(data.train.features, Float32Array.of(0, 1, 2, 3, 4, 5));
+    assertEquals(data.val.features, Float32Array.of(6, 7, 8, 9));
+    assertEquals(data.train.imageIndex, Int32Array.of(2, 0, 1, 2));
+    assertEquals(data.train.pictures.slice(0, 2), [
+      { name: "one.jpg", source: { kind: "url", url: "http://images.example.org/z/one.jpg" } },
+      { name: "two.jpg", source: { kind: "file", path: `${folder}/images/two.jpg` } },
+    ]);
+    assertEquals(data.val.pictures.map((picture) => picture.name), ["four.jpg", "five.jpg"]);
+    assertEquals(referencesByImage(data.train, data.vocabulary)[2], [["a", "red", "dog"], ["dog"]]);
+  });
+});
+
+permissionTest("loadCocoCaptioning() reads whole features with pca: false", write, async () => {
+  await withFolder((data) => data.ending = ".h5", async (folder) => {
+    assertEquals((await loadCocoCaptioning(folder, { pca: false })).featureDim, 2);
+    await assertRejects(
+      () => loadCocoCaptioning(folder),
+      Deno.errors.NotFound,
+      "misses train2014_vgg16_fc7_pca.h5, val2014_vgg16_fc7_pca.h5",
+    );
+  });
+});
+
+permissionTest(
+  "loadCocoCaptioning() takes 64-bit integers, if they are in range",
+  write,
+  async () => {
+    const use = (id: bigint) => (data: ReturnType<typeof smallData>) =>
+      data.captions.val_image_idxs.data = BigInt64Array.of(1n, id);
+    await withFolder(use(0n), async (folder) => {
+      assertEquals((await loadCocoCaptioning(folder)).val.imageIndex, Int32Array.of(1, 0));
+    });
+    await withFolder(use(2n ** 32n), async (folder) => {
+      await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, "from 0 to 1");
+    });
+  },
+);
+
+const wrong: [string, string[], (data: ReturnType<typeof smallData>) => void][] = [
+  ["an id past the vocabulary", ["train_captions", "caption 1 holds word 7", "0 to 6"], (data) => {
+    data.captions.train_captions.data[6] = 7;
+  }],
+  ["a negative id", ["val_captions", "caption 0 holds word -1"], (data) => {
+    data.captions.val_captions.data[1] = -1;
+  }],
+  ["a caption without <START>", ["train_captions", "caption 3 must begin with <START>"], (data) => {
+    data.captions.train_captions.data[15] = 4;
+  }],
+  [
+    "an image out of range",
+    ["train_image_idxs", "caption 1 belongs to image 3", "0 to 2"],
+    (data) => {
+      data.captions.train_image_idxs.data[1] = 3;
+    },
+  ],
+  ["a negative image", ["val_image_idxs", "caption 0 belongs to image -1"], (data) => {
+    data.captions.val_image_idxs.data[0] = -1;
+  }],
+  ["too few image numbers", ["train_image_idxs", "3 image numbers for 4 captions"], (data) => {
+    data.captions.train_image_idxs = { shape: [3], data: Int32Array.of(0, 1, 2) };
+  }],
+  ["flat captions", ["val_captions must be integers in 2 dimensions"], (data) => {
+    data.captions.val_captions.shape = [10];
+  }],
+  ["captions of floats", ["val_captions must be integers", "Float32Array"], (data) => {
+    data.captions.val_captions.data = new Float32Array(10);
+  }],
+  ["captions of two lengths", ["train has 5 tokens, val 10"], (data) => {
+    data.captions.val_captions.shape = [1, 10];
+    data.captions.val_image_idxs = { shape: [1], data: Int32Array.of(0) };
+  }],
+  [
+    "fewer urls than features",
+    ["train2014_vgg16_fc7_pca.h5", "train2014_urls.txt names 2"],
+    (data) => {
+      data.trainUrls = "one.jpg\ntwo.jpg\n";
+    },
+  ],
+  ["an empty line of urls", ["train2014_urls.txt", "line 2 is empty"], (data) => {
+    data.trainUrls = "one.jpg\n\nthree.jpg\n";
+  }],
+  ["no urls", ["val2014_urls.txt", "line 1 is empty"], (data) => data.valUrls = "\n"],
+  [
+    "features of two widths",
+    ["train2014_vgg16_fc7_pca.h5 has 2", "val2014_vgg16_fc7_pca.h5 4"],
+    (data) => {
+      data.val.features = { shape: [2, 4], data: new Float32Array(8) };
+    },
+  ],
+  ["features that are NaN", ["val2014_vgg16_fc7_pca.h5", "number 1 of image 1 is NaN"], (data) => {
+    data.val.features.data[3] = NaN;
+  }],
+  ["features that are infinite", ["number 0 of image 2 is -Infinity"], (data) => {
+    data.train.features.data[4] = -Infinity;
+  }],
+  ["features past float32", ["number 0 of image 0 is 1e+300"], (data) => {
+    data.val.features.data[0] = 1e300;
+  }],
+  ["integer features", [`"features" must be floating-point`], (data) => {
+    data.val.features.data = Int32Array.of(1, 2, 3, 4);
+  }],
+  ["a vocabulary that is no JSON", ["coco2014_vocab.json", "JSON"], (data) => {
+    data.vocabulary = data.vocabulary.slice(0, 30);
+  }],
+  [
+    "a vocabulary without words",
+    [`"idx_to_word" must be a list`],
+    (data) => data.vocabulary = "{}",
+  ],
+  ["a vocabulary without special tokens", [`word 0 is "a"`], (data) => {
+    data.vocabulary = JSON.stringify({ idx_to_word: ["a", "dog"] });
+  }],
+];
+
+for (const [what, parts, change] of wrong) {
+  permissionTest(`loadCocoCaptioning() names ${what}`, write, async () => {
+    await withFolder(change, async (folder) => {
+      const error = await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, folder);
+      for (const part of parts) assertStringIncludes(error.message, part);
+      assert(!error.message.includes("\n"));
+    });
+  });
+}
+
+permissionTest("loadCocoCaptioning() names a truncated HDF5 file", write, async () => {
+  await withFolder(() => {}, async (folder) => {
+    const path = join(folder, "coco2014_captions.h5");
+    await Deno.truncate(path, 1000);
+    const error = await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, path);
+    assertStringIncludes(error.message, "truncated file");
+  });
+});
+
+permissionTest("loadCocoCaptioning() lists what an empty folder should hold", write, async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const error = await assertRejects(() => loadCocoCaptioning(folder), Deno.errors.NotFound);
+    assertStringIncludes(error.message, "found are no files");
+    await Deno.writeTextFile(join(folder, "captions.json"), "{}");
+    const other = await assertRejects(() => loadCocoCaptioning(folder), Deno.errors.NotFound);
+    for (
+      const part of [folder, "coco2014_vocab.json", "val2014_urls.txt", "found are captions.json"]
+    ) {
+      assertStringIncludes(other.message, part);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("loadCocoCaptioning() says that a folder does not exist", async () => {
+  await assertRejects(
+    () => loadCocoCaptioning("no/such/folder"),
+    Deno.errors.NotFound,
+    "There is no folder no/such/folder: it should hold coco2014_captions.h5",
+  );
+});
+
+for (
+  const [name, train, val, words] of [["coco_mini", 180, 59, 1004], [
+    "ucm",
+    1680,
+    210,
+    296,
+  ]] as const
+) {
+  dataTest(`loadCocoCaptioning() reads ${name}`, `captions/${name}`, async (path) => {
+    const data = await loadCocoCaptioning(path);
+    assertEquals(data.name, name);
+    assertEquals([data.train.pictures.length, data.val.pictures.length], [train, val]);
+    assertEquals([data.vocabulary.size, data.captionLength, data.featureDim], [words, 17, 512]);
+    for (const split of [data.train, data.val]) {
+      const references = referencesByImage(split, data.vocabulary);
+      assert(references.every((captions) => captions.length === 5));
+      assert(references.flat().every((caption) => caption.length > 0));
+      const { source } = split.pictures[split.pictures.length - 1];
+      assert(source.kind === "file" && Deno.statSync(source.path).isFile);
+    }
+  });
+}

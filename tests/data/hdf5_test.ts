@@ -1,0 +1,97 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { readHdf5 } from "../../data/hdf5.ts";
+import { dataTest, permissionTest } from "../support.ts";
+
+const fixture = fromFileUrl(new URL("../fixtures/hdf5/types.h5", import.meta.url));
+
+Deno.test("readHdf5() reads every integer type to its limits", async () => {
+  const names = ["int8", "uint8", "int16", "uint16", "int32", "uint32"] as const;
+  const read = await readHdf5(fixture, names);
+  const values = names.map((name) => [...read[name].data]);
+  assertEquals(values, [
+    [-128, 1, 127],
+    [0, 1, 255],
+    [-32768, 1, 32767],
+    [0, 1, 65535],
+    [-(2 ** 31), 1, 2 ** 31 - 1],
+    [0, 1, 2 ** 32 - 1],
+  ]);
+  const wide = await readHdf5(fixture, ["int64", "uint64"]);
+  assertEquals([...wide.int64.data], [-(2n ** 63n), 1n, 2n ** 63n - 1n]);
+  assertEquals([...wide.uint64.data], [0n, 1n, 2n ** 64n - 1n]);
+  assertEquals(wide.int64.shape, [1, 3]);
+});
+
+Deno.test("readHdf5() reads floating-point numbers of either byte order", async () => {
+  const read = await readHdf5(fixture, ["float32", "float64", "big_endian"]);
+  assertEquals(read.float32, {
+    shape: [2, 3],
+    data: Float32Array.from({ length: 6 }, (_, i) => i / 7),
+  });
+  assertEquals(read.float64, {
+    shape: [3, 2],
+    data: Float64Array.from({ length: 6 }, (_, i) => i / 7),
+  });
+  assertEquals([...read.big_endian.data], [1.5, -2]);
+});
+
+Deno.test("readHdf5() reads compressed, nested, empty and three-dimensional datasets", async () => {
+  const read = await readHdf5(fixture, ["packed", "group/inside", "empty", "cube"]);
+  assertEquals(read.packed.shape, [100, 10]);
+  assertEquals(read.packed.data, Int32Array.from({ length: 1000 }, (_, i) => i));
+  assertEquals(read["group/inside"], { shape: [1], data: Int16Array.of(7) });
+  assertEquals(read.empty, { shape: [0, 5], data: new Float32Array(0) });
+  assertEquals(read.cube.shape, [2, 3, 4]);
+  assertEquals(read.cube.data, Int32Array.from({ length: 24 }, (_, i) => i));
+});
+
+Deno.test("readHdf5() lists the datasets present when one is missing", async () => {
+  const error = await assertRejects(() => readHdf5(fixture, ["cube", "features"]), SyntaxError);
+  for (const part of [fixture, `no dataset "features"`, "cube", "group/inside"]) {
+    assert(error.message.includes(part), `no ${part} in: ${error.message}`);
+  }
+});
+
+Deno.test("readHdf5() refuses text, single values and groups", async () => {
+  for (const name of ["text", "scalar"]) {
+    await assertRejects(() => readHdf5(fixture, [name]), SyntaxError, `"${name}" is not an array`);
+  }
+  await assertRejects(() => readHdf5(fixture, ["group"]), SyntaxError, `no dataset "group"`);
+});
+
+Deno.test("readHdf5() says in one line that a file is no HDF5, and still reads the next", async () => {
+  const path = fixture.replace("types.h5", "make.py");
+  const error = await assertRejects(() => readHdf5(path, ["x"]), SyntaxError);
+  assertEquals(error.message, `${path} cannot be read as HDF5: file signature not found`);
+  assertEquals((await readHdf5(fixture, ["cube"])).cube.shape, [2, 3, 4]);
+});
+
+permissionTest("readHdf5() names a truncated file", [{ name: "write" }], async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const whole = await Deno.readFile(fixture);
+    const path = join(folder, "half.h5");
+    for (const length of [0, 1, whole.length >> 1, whole.length - 1]) {
+      await Deno.writeFile(path, whole.subarray(0, length));
+      const error = await assertRejects(() => readHdf5(path, ["cube"]), SyntaxError, path);
+      const expected = length < 100
+        ? "file signature not found"
+        : `truncated file: eof = ${length}`;
+      assert(error.message.includes(expected), error.message);
+      assert(!error.message.includes("\n"));
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+dataTest(
+  "readHdf5() reads CS231n's layout",
+  "captions/ucm/train2014_vgg16_fc7_pca.h5",
+  async (path) => {
+    const { features } = await readHdf5(path, ["features"]);
+    assertEquals(features.shape, [1680, 512]);
+    assert(features.data instanceof Float32Array);
+  },
+);

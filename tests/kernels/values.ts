@@ -1,0 +1,48 @@
+/** What the kernel tests share: seeded inputs, uploads, the twins' order of axes, one tolerance. */
+import { assert } from "@std/assert";
+import { RandomStream } from "../../data/rng.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { relativeError } from "../support.ts";
+
+/** How far a float32 kernel may be from its float64 twin, relative to the largest number. */
+export const TOLERANCE = 1e-4;
+
+/** `count` numbers of the standard normal distribution; the label picks the stream. */
+export function normals(label: string, count: number): Float64Array {
+  const stream = new RandomStream(2023).split(label);
+  return Float64Array.from({ length: count }, () => stream.normal());
+}
+
+/** A tensor with a twin's numbers. */
+export function upload(gpu: Gpu, values: ArrayLike<number>, shape: number[]): Tensor {
+  return Tensor.from(gpu, values, shape);
+}
+
+/**
+ * `[A, B, C]` as `[B, A, C]`. The twins hold sequences batch-major, `[N, T, D]`, and the kernels
+ * time-major, `[T, N, D]`.
+ */
+export function swapAxes(
+  values: ArrayLike<number>,
+  [a, b, c]: [number, number, number],
+): Float64Array {
+  const swapped = new Float64Array(a * b * c);
+  for (let i = 0; i < a; i++) {
+    for (let j = 0; j < b; j++) {
+      for (let k = 0; k < c; k++) swapped[(j * a + i) * c + k] = values[(i * b + j) * c + k];
+    }
+  }
+  return swapped;
+}
+
+/** Read a tensor and compare it with its twin. */
+export async function assertTwin(
+  tensor: Tensor,
+  expected: ArrayLike<number>,
+  what: string,
+  tolerance = TOLERANCE,
+): Promise<void> {
+  const error = relativeError(await tensor.read(), expected);
+  assert(error <= tolerance, `${what}: relative error ${error}`);
+}

@@ -1,0 +1,113 @@
+import { assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
+import { explain, TaskError } from "../../tasks/lib/main.ts";
+import { permissionTest } from "../support.ts";
+
+/** The error that some code throws. */
+function thrown(code: () => unknown): unknown {
+  try {
+    code();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+Deno.test("main: wrong usage is code 2, help is code 0", () => {
+  const { code, text, stream } = explain(new UsageError("Unknown flag --x"));
+  assertEquals([code, stream], [2, "stderr"]);
+  assertStringIncludes(text, "error: Unknown flag --x\n");
+  assertEquals(explain(new HelpRequest("page")), { code: 0, text: "page", stream: "stdout" });
+});
+
+Deno.test("main: expected errors are one sentence", () => {
+  class NoAdapterError extends Error {
+    override name = "NoAdapterError";
+  }
+  const expected = [
+    new TypeError("Weights are [3, 4], and the input has 5 columns"),
+    new TypeError("Cannot read the features: 4 numbers for each image are expected"),
+    new RangeError("Batch size must be at least 1, got 0"),
+    new SyntaxError("The HDF5 file has no signature"),
+    new TaskError("The output folder cannot be written"),
+    new NoAdapterError("No adapter"),
+    new Deno.errors.NotFound("No such file"),
+    new Deno.errors.NotCapable("Requires read access"),
+  ];
+  for (const error of expected) {
+    assertEquals(explain(error), { code: 1, text: `error: ${error.message}`, stream: "stderr" });
+  }
+});
+
+Deno.test("main: bugs keep their stack", () => {
+  const missing = undefined as unknown as { a: { b: number } };
+  const notFunction = 3 as unknown as () => void;
+  const bugs = [
+    thrown(() => missing.a.b),
+    thrown(() => notFunction()),
+    thrown(() => new Array(-1)),
+    thrown(() => new Float32Array(-1)),
+    thrown(() => new Float32Array(4).set([1, 2], 3)),
+    thrown(() => "x".repeat(-1)),
+    new Error("assertion"),
+  ];
+  for (const bug of bugs) {
+    const { code, text } = explain(bug);
+    assertEquals(code, 1);
+    assertMatch(text, /^unexpected error[^]*\n\s+at /);
+  }
+  assertStringIncludes(explain("a string").text, "a string");
+});
+
+const library = new URL("../../tasks/lib/main.ts", import.meta.url).href;
+const config = fromFileUrl(new URL("../../deno.json", import.meta.url));
+const run: Deno.PermissionDescriptor[] = [{ name: "run" }, { name: "read" }];
+
+function evaluate(code: string): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["eval", `--config=${config}`, `import * as main from "${library}";\n${code}`],
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+permissionTest("main: exit codes of a process", run, async () => {
+  const bad = await evaluate(
+    `await main.runTask(() => { setInterval(() => {}, 1000); throw new RangeError("Too big"); });`,
+  ).output();
+  const text = new TextDecoder().decode(bad.stderr);
+  assertEquals([bad.code, text], [1, "error: Too big\n"]);
+  const good = await evaluate(`await main.runTask(() => console.log("done"));`).output();
+  assertEquals([good.code, new TextDecoder().decode(good.stdout)], [0, "done\n"]);
+});
+
+permissionTest("main: the first Ctrl-C ends the loop, the second the process", run, async () => {
+  if (Deno.build.os === "windows") return; // a child cannot be sent Ctrl-C there
+  const loop = (whenAborted: string) =>
+    `const signal = main.interruptSignal();
+    console.log("ready");
+    for (let i = 0; i < 3000; i++) { if (signal.aborted) { ${whenAborted} } await main.turn(); await new Promise((r) => setTimeout(r, 10)); }`;
+
+  const polite = evaluate(loop(`console.log("saved"); break;`)).spawn();
+  const first = polite.stdout.getReader();
+  await first.read();
+  first.releaseLock();
+  polite.kill("SIGINT");
+  const ended = await polite.output();
+  assertEquals([ended.code, new TextDecoder().decode(ended.stdout)], [0, "saved\n"]);
+
+  const stubborn = evaluate(loop(`console.log("busy");`)).spawn();
+  const lines = stubborn.stdout.getReader();
+  await lines.read();
+  stubborn.kill("SIGINT");
+  await lines.read();
+  stubborn.kill("SIGINT");
+  lines.releaseLock();
+  const stopped = await stubborn.output();
+  assertEquals(stopped.code, 130);
+  const told = new TextDecoder().decode(stopped.stderr);
+  assertStringIncludes(told, "press Ctrl-C again to stop at once");
+  assertNotMatch(told, /\n\s+at /);
+});
