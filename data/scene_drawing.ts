@@ -90,12 +90,20 @@ function contains({ shape, x, y, radius }: DrawnShape, px: number, py: number): 
   return inside;
 }
 
-/** Points a side in each pixel, at which a shape is looked up. */
-const SAMPLES = 4;
+/** The share of the pixel at `(column, row)` that a shape covers, by looking at 4 x 4 points in it. */
+function coverage(shape: DrawnShape, column: number, row: number, size: number): number {
+  let inside = 0;
+  for (let i = 0; i < 16; i++) {
+    const px = (column + (i % 4 + 0.5) / 4) / size;
+    const py = (row + (Math.floor(i / 4) + 0.5) / 4) / size;
+    if (contains(shape, px, py)) inside++;
+  }
+  return inside / 16;
+}
 
 /**
- * The pixels of shapes on a background, `[3, size, size]`: red, green and blue from 0 to 1. Each pixel is
- * the mean of 4 x 4 points, so edges are soft. Later shapes cover earlier ones.
+ * The pixels of shapes on a background, `[3, size, size]`: red, green and blue from 0 to 1. Edges are
+ * soft, and later shapes are painted over earlier ones.
  *
  * ```ts
  * const dot: DrawnShape = { shape: "circle", colour: "red", x: 0.5, y: 0.5, radius: 0.2 };
@@ -109,27 +117,24 @@ export function rasterize(
   shapes: readonly DrawnShape[],
   size: number,
 ): Float32Array<ArrayBuffer> {
-  const pixels = new Float32Array(3 * size * size);
-  const points = Array.from({ length: SAMPLES }, (_, i) => (i + 0.5) / SAMPLES);
-  for (let row = 0; row < size; row++) {
-    for (let column = 0; column < size; column++) {
-      const near = shapes.filter(({ x, y, radius }) => {
-        const reach = MAX_REACH * radius + 0.5 / size;
-        return Math.abs((column + 0.5) / size - x) < reach &&
-          Math.abs((row + 0.5) / size - y) < reach;
-      });
-      for (const down of points) {
-        for (const right of points) {
-          const px = (column + right) / size;
-          const py = (row + down) / size;
-          const top = near.findLast((shape) => contains(shape, px, py));
-          const rgb = COLOURS[top?.colour ?? background];
-          for (let channel = 0; channel < 3; channel++) {
-            pixels[(channel * size + row) * size + column] += rgb[channel];
-          }
+  const area = size * size;
+  const pixels = new Float32Array(3 * area);
+  for (const channel of [0, 1, 2]) {
+    pixels.fill(COLOURS[background][channel] / 255, channel * area, (channel + 1) * area);
+  }
+  for (const shape of shapes) {
+    const reach = MAX_REACH * shape.radius;
+    const first = (centre: number) => Math.max(0, Math.floor((centre - reach) * size));
+    const end = (centre: number) => Math.min(size, Math.ceil((centre + reach) * size));
+    for (let row = first(shape.y); row < end(shape.y); row++) {
+      for (let column = first(shape.x); column < end(shape.x); column++) {
+        const share = coverage(shape, column, row, size);
+        for (const channel of [0, 1, 2]) {
+          const at = channel * area + row * size + column;
+          pixels[at] += share * (COLOURS[shape.colour][channel] / 255 - pixels[at]);
         }
       }
     }
   }
-  return pixels.map((sum) => sum / (255 * SAMPLES * SAMPLES));
+  return pixels;
 }

@@ -48,7 +48,7 @@ ${
     name: `matmul ${shape.transA ? "T" : "N"}${shape.transB ? "T" : "N"}`,
     bindings: { a: `read ${type}`, b: `read ${type}`, bias: `read ${type}`, out: `write ${type}` },
     params: PRODUCT_PARAMS,
-    code: productCode(gpu, shape, ending, true),
+    code: productCode(gpu, shape, ending),
   });
 });
 

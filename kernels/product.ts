@@ -90,11 +90,16 @@ export function element(vec4: boolean): "vec4f" | "f32" {
   return vec4 ? "vec4f" : "f32";
 }
 
+/** Tile heights: few, since each is a pipeline of its own to compile. 25 is the homework's batch. */
+const TILE_ROWS = [4, 8, 16, 25, 32, 64];
+
 /** Rows of a tile for a product of m rows, chosen so that little of the last tile is empty. */
 export function tileRows(gpu: Gpu, m: number, transA: boolean, most = 64): number {
   if (gpu.path === "workgroup") return most >= 64 && m > 32 ? 64 : 32;
   if (transA) return m >= 48 ? most : m > 16 ? 32 : 16;
-  return m > 2 * most ? most : Math.max(1, Math.ceil(m / Math.ceil(m / most)));
+  if (m > 2 * most) return most;
+  const even = Math.ceil(m / Math.ceil(m / most));
+  return TILE_ROWS.find((rows) => rows >= even)!;
 }
 
 /** Workgroups of a product with m rows and n columns (`gates`: of one block). */

@@ -1,0 +1,172 @@
+/** Training a captioner, and measuring its captions. */
+import {
+  type CaptionSplit,
+  referencesByImage,
+  standardize,
+  type Standardizer,
+} from "../data/captions.ts";
+import type { RandomStream } from "../data/rng.ts";
+import type { Vocabulary } from "../data/vocabulary.ts";
+import { Tensor } from "../kernels/tensor.ts";
+import { Tape } from "./autograd.ts";
+import { type BleuScore, corpusBleu, unigramPrecision } from "./bleu.ts";
+import { sampleBeam, sampleGreedy } from "./caption_sampling.ts";
+import { type CaptionBatch, type Captioner, uploadCaptions } from "./captioner.ts";
+import { LossHistory } from "./loss_history.ts";
+import type { Optimizer } from "./optimizers.ts";
+
+/** A split whose features are standardised, ready to learn from. */
+export interface PreparedSplit extends CaptionSplit {
+  /** Tokens in a row of captions. */
+  captionLength: number;
+}
+
+/** Standardise a split's features with the training set's mean and deviation. */
+export function prepareSplit(split: CaptionSplit, scale: Standardizer): PreparedSplit {
+  const captionLength = split.captions.length / split.imageIndex.length;
+  return { ...split, captionLength, features: standardize(split.features, scale) };
+}
+
+/** Upload the captions with the given numbers, and their images' features. */
+export function captionBatch(
+  captioner: Captioner,
+  split: PreparedSplit,
+  chosen: ArrayLike<number>,
+): CaptionBatch {
+  const { featureDim, vocabularySize } = captioner.config;
+  const { captionLength } = split;
+  const captions = new Int32Array(chosen.length * captionLength);
+  const features = new Float32Array(chosen.length * featureDim);
+  for (let n = 0; n < chosen.length; n++) {
+    const [caption, image] = [chosen[n], split.imageIndex[chosen[n]]];
+    captions.set(
+      split.captions.subarray(caption * captionLength, (caption + 1) * captionLength),
+      n * captionLength,
+    );
+    features.set(
+      split.features.subarray(image * featureDim, (image + 1) * featureDim),
+      n * featureDim,
+    );
+  }
+  return uploadCaptions(captioner.gpu, captions, features, {
+    batch: chosen.length,
+    vocabularySize,
+  });
+}
+
+/** What {@linkcode trainEpoch} needs. */
+export interface EpochOptions {
+  captioner: Captioner;
+  optimizer: Optimizer;
+  split: PreparedSplit;
+  batchSize: number;
+  /** Orders the captions of this epoch. */
+  stream: RandomStream;
+  history: LossHistory;
+  /** Called after each step. Return false to stop here. */
+  onStep: () => boolean | Promise<boolean>;
+}
+
+/** Steps of one pass over so many captions. */
+export function stepsPerEpoch(captions: number, batchSize: number): number {
+  return Math.ceil(captions / batchSize);
+}
+
+/**
+ * One pass over all captions in a new order. Each step records forward, backward and update and submits
+ * once; it waits for nothing. Answers whether the pass was finished.
+ */
+export async function trainEpoch(options: EpochOptions): Promise<boolean> {
+  const { captioner, optimizer, split, batchSize, stream, history, onStep } = options;
+  const order = stream.permutation(split.imageIndex.length);
+  for (let start = 0; start < order.length; start += batchSize) {
+    using batch = captionBatch(captioner, split, order.subarray(start, start + batchSize));
+    using tape = new Tape(captioner.gpu);
+    const loss = captioner.loss(tape, batch);
+    tape.backward(loss);
+    optimizer.step();
+    await history.add(loss.tensor);
+    if (!await onStep()) return false;
+  }
+  optimizer.endEpoch();
+  return true;
+}
+
+/** The mean loss of a split's captions, in batches, without learning. */
+export async function evaluateLoss(
+  captioner: Captioner,
+  split: PreparedSplit,
+  batchSize = 100,
+): Promise<number> {
+  const count = split.imageIndex.length;
+  using history = new LossHistory(captioner.gpu, stepsPerEpoch(count, batchSize));
+  const sizes: number[] = [];
+  for (let start = 0; start < count; start += batchSize) {
+    const size = Math.min(batchSize, count - start);
+    const chosen = Array.from({ length: size }, (_, i) => start + i);
+    using batch = captionBatch(captioner, split, chosen);
+    using tape = new Tape(captioner.gpu, { training: false });
+    await history.add(captioner.loss(tape, batch).tensor);
+    captioner.gpu.flush();
+    sizes.push(size);
+  }
+  const losses = await history.finish();
+  return losses.reduce((total, loss, i) => total + loss * sizes[i], 0) / count;
+}
+
+/** How captions are sampled: greedily, or with a beam of this width. */
+export interface SampleOptions {
+  beam?: number | undefined;
+  lengthPower?: number | undefined;
+}
+
+/** Caption all images of a split: for each image a list of words. */
+export async function sampleCaptions(
+  captioner: Captioner,
+  split: PreparedSplit,
+  vocabulary: Vocabulary,
+  { beam, lengthPower }: SampleOptions = {},
+): Promise<string[][]> {
+  const { featureDim } = captioner.config;
+  const images = split.pictures.length;
+  const length = split.captionLength - 1;
+  const chunk = beam === undefined ? 256 : Math.max(1, Math.floor(256 / beam));
+  const captions: string[][] = [];
+  for (let start = 0; start < images; start += chunk) {
+    const count = Math.min(chunk, images - start);
+    const rows = split.features.subarray(start * featureDim, (start + count) * featureDim);
+    using features = Tensor.from(captioner.gpu, rows, [count, featureDim], { name: "features" });
+    const sampled = beam === undefined
+      ? await sampleGreedy(captioner, features, length)
+      : await sampleBeam(captioner, features, {
+        width: beam,
+        length,
+        ...(lengthPower === undefined ? {} : { lengthPower }),
+      });
+    captions.push(...sampled.map((ids) => vocabulary.decode(ids)));
+  }
+  return captions;
+}
+
+/** The quality of sampled captions. */
+export interface CaptionScores extends BleuScore {
+  /** The homework's score: each true caption against its picture's sampled one, averaged over the captions. */
+  unigramPrecision: number;
+}
+
+/** Measure sampled captions, one for each image, against all captions of the split. */
+export function scoreCaptions(
+  sampled: readonly string[][],
+  split: CaptionSplit,
+  vocabulary: Vocabulary,
+): CaptionScores {
+  const references = referencesByImage(split, vocabulary);
+  const described = references.flatMap((captions, image) => captions.length > 0 ? [image] : []);
+  const precisions = described.flatMap((image) =>
+    references[image].map((reference) => unigramPrecision(sampled[image], reference))
+  );
+  return {
+    ...corpusBleu(described.map((i) => sampled[i]), described.map((i) => references[i])),
+    unigramPrecision: precisions.reduce((a, b) => a + b, 0) / precisions.length,
+  };
+}

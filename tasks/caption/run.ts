@@ -1,0 +1,249 @@
+/** One captioning run, from the command line to the page. Both caption tasks are this with their cell. */
+import type { CaptionData } from "../../data/captions.ts";
+import { RandomStream } from "../../data/rng.ts";
+import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import {
+  type CaptionScores,
+  evaluateLoss,
+  type PreparedSplit,
+  prepareSplit,
+  sampleCaptions,
+  scoreCaptions,
+  stepsPerEpoch,
+  trainEpoch,
+} from "../../models/caption_training.ts";
+import { Captioner } from "../../models/captioner.ts";
+import type { CellType } from "../../models/layers.ts";
+import { LossHistory } from "../../models/loss_history.ts";
+import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/optimizers.ts";
+import { saveCaptioner } from "../../models/saved_captioner.ts";
+import { interruptSignal, turn } from "../lib/main.ts";
+import { progress } from "../lib/progress.ts";
+import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
+import { type CaptionResults, lossChart, type SplitResults, writeCaptionPage } from "./report.ts";
+import { captionData, type CaptionSettings, captionSettings, featureScale } from "./settings.ts";
+
+function makeOptimizer(captioner: Captioner, settings: CaptionSettings): Optimizer {
+  const { lr, decay, stepDecay, clip, weightDecay, momentum } = settings;
+  const options = {
+    lr,
+    decayPerEpoch: decay,
+    decayPerStep: stepDecay,
+    clipNorm: clip,
+    weightDecay,
+  };
+  switch (settings.optimizer) {
+    case "adam":
+      return new Adam(captioner.store, options);
+    case "rmsprop":
+      return new RmsProp(captioner.store, options);
+    case "sgd":
+      return new Sgd(captioner.store, { ...options, momentum });
+  }
+}
+
+interface Training {
+  losses: number[];
+  /** Validation BLEU-4 after each epoch, where it decides what is kept. */
+  validation: { epoch: number; bleu4: number }[];
+  keptEpoch: number;
+  epochsDone: number;
+  seconds: number;
+  interrupted: boolean;
+}
+
+/** Train, watch validation where the best epoch is kept, and leave the weights to keep in the captioner. */
+async function train(
+  captioner: Captioner,
+  splits: { train: PreparedSplit; val: PreparedSplit },
+  data: CaptionData,
+  settings: CaptionSettings,
+  folder: RunFolder,
+): Promise<Training> {
+  const { gpu } = captioner;
+  const { epochs, batch, readEvery, keep, seed } = settings;
+  const stream = new RandomStream(seed).split("batches");
+  const perEpoch = stepsPerEpoch(splits.train.imageIndex.length, batch);
+  const signal = interruptSignal();
+  using optimizer = makeOptimizer(captioner, settings);
+  using history = new LossHistory(gpu, readEvery);
+  using best = Tensor.empty(gpu, captioner.store.values.shape, { name: "best weights" });
+  using bar = progress({ total: epochs * perEpoch, unit: "step" });
+  const result: Training = {
+    losses: history.losses,
+    validation: [],
+    keptEpoch: 0,
+    epochsDone: 0,
+    seconds: 0,
+    interrupted: false,
+  };
+  const start = performance.now();
+  let [step, written, bestBleu] = [0, 0, -1];
+  const report = () => {
+    for (; written < history.losses.length; written++) {
+      folder.metric({ step: written + 1, loss: history.losses[written] });
+    }
+    const recent = history.losses.slice(-perEpoch);
+    const loss = recent.reduce((a, b) => a + b, 0) / recent.length;
+    bar.update(step, recent.length > 0 ? { loss } : {});
+  };
+  for (let epoch = 1; epoch <= epochs && !signal.aborted; epoch++) {
+    const finished = await trainEpoch({
+      captioner,
+      optimizer,
+      split: splits.train,
+      batchSize: batch,
+      stream: stream.split(epoch),
+      history,
+      onStep: async () => {
+        step++;
+        if (step % readEvery === 0) {
+          await turn();
+          report();
+        }
+        return !signal.aborted;
+      },
+    });
+    if (finished) result.epochsDone = epoch;
+    if (keep === "best" && (finished || result.keptEpoch === 0)) {
+      const sampled = await sampleCaptions(captioner, splits.val, data.vocabulary);
+      const bleu4 = scoreCaptions(sampled, splits.val, data.vocabulary).bleu[3];
+      result.validation.push({ epoch, bleu4 });
+      folder.metric({ epoch, validationBleu4: bleu4, lr: optimizer.lr });
+      bar.note(`epoch ${epoch}: validation BLEU-4 ${bleu4.toFixed(4)}`);
+      if (bleu4 > bestBleu) {
+        bestBleu = bleu4;
+        result.keptEpoch = epoch;
+        best.copyFrom(captioner.store.values);
+      }
+    }
+  }
+  await history.finish();
+  report();
+  bar.stop();
+  if (keep === "best" && result.keptEpoch > 0) captioner.store.values.copyFrom(best);
+  if (keep === "last") result.keptEpoch = result.epochsDone;
+  gpu.flush();
+  result.seconds = (performance.now() - start) / 1000;
+  result.interrupted = signal.aborted;
+  return result;
+}
+
+async function measure(
+  captioner: Captioner,
+  split: PreparedSplit,
+  data: CaptionData,
+  settings: CaptionSettings,
+): Promise<SplitResults> {
+  const { vocabulary } = data;
+  const { beam: width, lengthPower } = settings;
+  const greedy = await sampleCaptions(captioner, split, vocabulary);
+  const beam = await sampleCaptions(captioner, split, vocabulary, { beam: width, lengthPower });
+  return {
+    split,
+    greedy,
+    beam,
+    loss: await evaluateLoss(captioner, split),
+    greedyScores: scoreCaptions(greedy, split, vocabulary),
+    beamScores: scoreCaptions(beam, split, vocabulary),
+  };
+}
+
+function describeScores(name: string, scores: CaptionScores): string {
+  const bleu = scores.bleu.map((b, i) => `BLEU-${i + 1} ${b.toFixed(4)}`).join("  ");
+  return `${name}  ${bleu}  unigram precision ${scores.unigramPrecision.toFixed(4)}`;
+}
+
+/** At most this many training pictures are captioned at the end of a run. */
+const MOST_MEASURED = 500;
+
+/** The first pictures of a split with their captions: enough to measure on, quick to caption. */
+function firstPictures(split: PreparedSplit, most: number): PreparedSplit {
+  if (split.pictures.length <= most) return split;
+  const featureDim = split.features.length / split.pictures.length;
+  const kept = [...split.imageIndex.keys()].filter((c) => split.imageIndex[c] < most);
+  const captions = new Int32Array(kept.length * split.captionLength);
+  kept.forEach((c, i) => {
+    const row = split.captions.subarray(c * split.captionLength, (c + 1) * split.captionLength);
+    captions.set(row, i * split.captionLength);
+  });
+  return {
+    captionLength: split.captionLength,
+    features: split.features.slice(0, most * featureDim),
+    pictures: split.pictures.slice(0, most),
+    captions,
+    imageIndex: Int32Array.from(kept, (c) => split.imageIndex[c]),
+  };
+}
+
+async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Promise<void> {
+  const { cell, hidden, words, dropout, seed, out } = settings;
+  using folder = createRunFolder({ out, task: `caption-${cell}`, now: new Date() });
+  const scale = featureScale(data, data.train);
+  const splits = { train: prepareSplit(data.train, scale), val: prepareSplit(data.val, scale) };
+  const config = {
+    cell,
+    featureDim: data.featureDim,
+    hiddenDim: hidden,
+    wordDim: words,
+    vocabularySize: data.vocabulary.size,
+    dropout,
+  };
+  using captioner = new Captioner(gpu, config, new RandomStream(seed).split("weights"));
+  console.log(
+    `${data.name}: ${data.train.imageIndex.length} captions of ${data.train.pictures.length} pictures to learn from, ` +
+      `${data.val.imageIndex.length} of ${data.val.pictures.length} to validate; ${captioner.store.count} weights\n` +
+      `on ${gpu.adapter.description}${
+        gpu.adapter.isFallback ? " (a software adapter)" : ""
+      }; writing to ${folder.path}`,
+  );
+  folder.writeConfig({ task: `caption-${cell}`, ...settings, model: config, adapter: gpu.adapter });
+  const training = await train(captioner, splits, data, settings, folder);
+  await saveCaptioner(`${folder.path}/model.safetensors`, captioner, {
+    vocabulary: data.vocabulary,
+    scale,
+    captionLength: data.captionLength,
+  });
+  const results: CaptionResults = {
+    ...training,
+    gpu: gpu.adapter.description,
+    train: await measure(captioner, firstPictures(splits.train, MOST_MEASURED), data, settings),
+    val: await measure(captioner, splits.val, data, settings),
+  };
+  folder.writeText("loss.svg", lossChart(settings, data, results));
+  for (const [name, split] of [["train", results.train], ["validation", results.val]] as const) {
+    for (
+      const [way, scores] of [["greedy", split.greedyScores], ["beam", split.beamScores]] as const
+    ) {
+      const [bleu1, bleu2, bleu3, bleu4] = scores.bleu;
+      const { unigramPrecision } = scores;
+      folder.metric({
+        split: name,
+        way,
+        loss: split.loss,
+        bleu1,
+        bleu2,
+        bleu3,
+        bleu4,
+        unigramPrecision,
+      });
+      const label = `${name} ${way === "beam" ? `beam ${settings.beam}` : way}`.padEnd(18);
+      console.log(describeScores(label, scores));
+    }
+    console.log(
+      `${name} loss ${split.loss.toFixed(4)} (sum over a caption, average over captions)`,
+    );
+  }
+  await writeCaptionPage(folder, settings, data, results);
+  const state = training.interrupted ? "Interrupted; what was learnt so far is in" : "Done; see";
+  console.log(`${state} ${folder.path}/index.html (${training.seconds.toFixed(1)} s of training)`);
+}
+
+/** The whole task. */
+export async function captionTask(cell: CellType): Promise<void> {
+  const settings = captionSettings(cell, Deno.args);
+  const data = await captionData(settings);
+  using gpu = await openGpu();
+  await run(gpu, settings, data);
+}
