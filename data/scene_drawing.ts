@@ -4,13 +4,16 @@
  * @module
  */
 
+/** The name of a shape. */
+export type Shape = "circle" | "square" | "triangle" | "star";
+
 /** The shapes, by the corners of their outline around the origin; none for the circle. */
-const OUTLINES = {
+const OUTLINES: Readonly<Record<Shape, readonly [number, number][]>> = {
   circle: [],
   square: regular([Math.SQRT2], 4, Math.PI / 4),
   triangle: regular([1.25], 3, -Math.PI / 2),
   star: regular([1.3, 0.42], 10, -Math.PI / 2),
-} as const;
+};
 
 /** No outline reaches further than so many radii. */
 const MAX_REACH = 1.5;
@@ -27,8 +30,6 @@ const COLOURS = {
   pink: [255, 205, 215],
 } as const;
 
-/** The name of a shape. */
-export type Shape = keyof typeof OUTLINES;
 /** The name of a colour. */
 export type Colour = keyof typeof COLOURS;
 

@@ -44,6 +44,12 @@ const unaryKernels = Object.fromEntries(
   }]),
 );
 
+/** The tensor that receives a result of `x`'s shape: the given one, or a new one. */
+function resultLike(x: Tensor, name: string, out?: Tensor): Tensor {
+  if (out !== undefined) expectShape(out, x.shape, `The result "${name}"`);
+  return out ?? Tensor.empty(x.gpu, x.shape, { name });
+}
+
 /** Apply a function to each number. */
 export function unary(name: UnaryName, x: Tensor): Tensor {
   const out = Tensor.empty(x.gpu, x.shape, { name });
@@ -57,12 +63,14 @@ export function unaryGradient(
   dout: Tensor,
   x: Tensor,
   y: Tensor,
-  out: Tensor = Tensor.empty(x.gpu, x.shape, { name: `d${name}` }),
+  out?: Tensor,
 ): Tensor {
   expectShape(dout, x.shape, `The gradient of ${name}`);
-  const tensors = { dout, input: x, output: y, out };
+  expectShape(y, x.shape, `The gradient of ${name} from its result`);
+  const result = resultLike(x, `d${name}`, out);
+  const tensors = { dout, input: x, output: y, out: result };
   unaryKernels[name].backward.run(x.gpu, tensors, { n: x.size }, flatGroups(x.size));
-  return out;
+  return result;
 }
 
 const addScaledKernel = defineKernel({
@@ -78,7 +86,7 @@ const addScaledKernel = defineKernel({
 /** `a + scale · b`, number by number. */
 export function add(a: Tensor, b: Tensor, scale = 1, out?: Tensor): Tensor {
   expectShape(b, a.shape, `A sum with "${a.name}"`);
-  const result = out ?? Tensor.empty(a.gpu, a.shape, { name: "sum" });
+  const result = resultLike(a, "sum", out);
   addScaledKernel.run(a.gpu, { a, b, out: result }, { n: a.size, scale }, flatGroups(a.size));
   return result;
 }
@@ -118,7 +126,7 @@ export function scaleBy(x: Tensor, factor: Tensor, out?: Tensor): Tensor {
   if (factor.size !== 1) {
     throw new TypeError(`A factor is one number, and "${factor.name}" has ${factor.size}`);
   }
-  const result = out ?? Tensor.empty(x.gpu, x.shape, { name: "scaled" });
+  const result = resultLike(x, "scaled", out);
   scaleKernel.run(x.gpu, { x, factor, out: result }, { n: x.size }, flatGroups(x.size));
   return result;
 }
@@ -168,7 +176,7 @@ export function dropout(
   if (!(p >= 0 && p < 1)) {
     throw new RangeError(`Dropout takes a probability from 0 to less than 1, and ${p} was given`);
   }
-  const result = out ?? Tensor.empty(x.gpu, x.shape, { name: "dropout" });
+  const result = resultLike(x, "dropout", out);
   const params = {
     n: x.size,
     key0: key[0],

@@ -4,7 +4,7 @@
  * @module
  */
 import { GpuError, NoAdapterError, noAdapterMessage } from "./errors.ts";
-import { BufferPool } from "./pool.ts";
+import { BufferPool, type PooledBuffer } from "./pool.ts";
 import { Recorder } from "./recorder.ts";
 
 export { GpuError, NoAdapterError } from "./errors.ts";
@@ -37,12 +37,12 @@ export interface AdapterSummary {
 /**
  * Open the GPU.
  *
- * Errors: {@linkcode NoAdapterError} when there is no adapter; {@linkcode GpuError} when the device
- * gives wrong results on a first small sum.
+ * Errors: {@linkcode NoAdapterError} when there is no adapter; {@linkcode GpuError} when it gives no
+ * device, or cannot run the forced path.
  *
  * ```ts
  * import { openGpu } from "./gpu.ts";
- * const gpu = await openGpu();
+ * using gpu = await openGpu();
  * console.log(gpu.adapter.description, gpu.path);
  * ```
  */
@@ -107,6 +107,9 @@ async function requestDevice(
   }
 }
 
+/** Bind groups kept for their next use: many steps of a few hundred dispatches. */
+const MOST_BIND_GROUPS = 8192;
+
 /** An open device with its recorder and buffer pool. Make one with {@linkcode openGpu}. */
 export class Gpu {
   readonly recorder: Recorder;
@@ -118,6 +121,8 @@ export class Gpu {
 
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly #pipelines = new Map<string, GPUComputePipeline>();
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  #destroyedSeen = 0;
   readonly #checks: Promise<void>[] = [];
   #failure: GpuError | undefined;
 
@@ -151,6 +156,7 @@ export class Gpu {
   flush(): void {
     this.throwFailure();
     this.recorder.flush();
+    if (this.pool.idleBytes > this.pool.idleLimit) this.pool.trim(this.pool.idleLimit);
   }
 
   /** Throw the failure that the GPU reported, if there is one. */
@@ -189,6 +195,33 @@ export class Gpu {
     return layout;
   }
 
+  /** The bind group of a layout and these parts of buffers: a step uses the same ones again and again. */
+  bindGroup(
+    layout: GPUBindGroupLayout,
+    paramsSize: number,
+    bindings: readonly { buffer: PooledBuffer; offset: number; size: number }[],
+  ): GPUBindGroup {
+    if (this.pool.destroyed !== this.#destroyedSeen || this.#bindGroups.size >= MOST_BIND_GROUPS) {
+      this.#destroyedSeen = this.pool.destroyed;
+      this.#bindGroups.clear();
+    }
+    let key = `${layout.label} ${paramsSize}`;
+    for (const { buffer, offset, size } of bindings) key += ` ${buffer.id} ${offset} ${size}`;
+    let group = this.#bindGroups.get(key);
+    if (group === undefined) {
+      const buffers = [
+        { buffer: this.recorder.paramsBuffer, size: paramsSize },
+        ...bindings.map(({ buffer, offset, size }) => ({ buffer: buffer.gpuBuffer, offset, size })),
+      ];
+      group = this.device.createBindGroup({
+        layout,
+        entries: buffers.map((resource, binding) => ({ binding, resource })),
+      });
+      this.#bindGroups.set(key, group);
+    }
+    return group;
+  }
+
   /** The pipeline of a WGSL text, made once for each text. */
   pipeline(label: string, code: string, layout: GPUBindGroupLayout): GPUComputePipeline {
     let pipeline = this.#pipelines.get(code);
@@ -215,6 +248,7 @@ export class Gpu {
 
   /** Give the device back. Everything made with it is unusable afterwards. */
   close(): void {
+    this.fail(new GpuError("The GPU was closed: nothing can run on it any more"));
     this.device.destroy();
   }
 

@@ -1,8 +1,20 @@
 /** How an operation with several gradients is told which are wanted, and where they go. */
-import type { Tensor } from "./tensor.ts";
+import { expectShape, type Tensor } from "./tensor.ts";
 
 /** For each gradient: the tensor to write it to, or `false` when it is not needed. By default new tensors. */
 export type GradientTargets<G> = { [K in keyof G]?: Tensor | false };
+
+/** Throw a TypeError unless every target has the shape of its gradient. Call it before any work is recorded. */
+export function checkTargets<G extends object>(
+  targets: GradientTargets<G>,
+  shapes: { [K in keyof G]: readonly number[] },
+  what: string,
+): void {
+  for (const name of Object.keys(shapes) as (keyof G & string)[]) {
+    const target = targets[name];
+    if (target) expectShape(target, shapes[name], `${what} ${name}`);
+  }
+}
 
 type Compute<G> = { [K in keyof G]: (out: Tensor | undefined) => Tensor };
 

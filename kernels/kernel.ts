@@ -138,23 +138,15 @@ export function defineKernel<
       });
       const layout = gpu.bindGroupLayout(accesses);
       const pipeline = gpu.pipeline(spec.name, source, layout);
-      const bindGroup = gpu.device.createBindGroup({
+      const bindGroup = gpu.bindGroup(
         layout,
-        entries: [
-          {
-            binding: 0,
-            resource: { buffer: gpu.recorder.paramsBuffer, size: paramsSize(paramEntries.length) },
-          },
-          ...bound.map((tensor, i) => ({
-            binding: i + 1,
-            resource: {
-              buffer: tensor.buffer.gpuBuffer,
-              offset: 4 * tensor.offset,
-              size: bindingSize(tensor),
-            },
-          })),
-        ],
-      });
+        paramsSize(paramEntries.length),
+        bound.map((tensor) => ({
+          buffer: tensor.buffer,
+          offset: 4 * tensor.offset,
+          size: bindingSize(tensor),
+        })),
+      );
       gpu.recorder.dispatch(pipeline, bindGroup, [x, y, z], (view, at) => {
         for (const [name, type] of paramEntries) {
           const value = params[name];

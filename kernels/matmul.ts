@@ -63,7 +63,7 @@ ${
  * import { openGpu } from "./gpu.ts";
  * import { Tensor } from "./tensor.ts";
  * import { matmul } from "./matmul.ts";
- * const gpu = await openGpu();
+ * using gpu = await openGpu();
  * using a = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [2, 3]);
  * using b = Tensor.from(gpu, [1, 0, 0, 1, 1, 1], [3, 2]);
  * using c = matmul(a, b);
@@ -87,16 +87,18 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     );
   }
   if (bias !== undefined) expectShape(bias, [n], "A product's bias");
+  if (k === 0 && bias !== undefined) {
+    throw new RangeError("A product over no terms cannot take a bias");
+  }
   const out = options.out ?? Tensor.empty(gpu, [m, n], { name: options.name ?? "product" });
   expectShape(out, [m, n], "A product's result");
   if (m === 0 || n === 0) return out;
   if (k === 0) {
-    if (bias !== undefined) throw new RangeError("A product over no terms cannot take a bias");
     out.clear();
     return out;
   }
   const vec4 = [a.shape[1], b.shape[1], n].every((size) => size % 4 === 0);
-  const rows = tileRows(gpu, m, transA);
+  const rows = tileRows(gpu, m, transA, 2);
   const shape: ProductShape = { transA, transB, rows, quads: 2, vec4, columns: "plain" };
   // Without a bias the binding still wants a tensor, which is not read.
   productKernel(gpu, { ...shape, bias: bias !== undefined }).run(

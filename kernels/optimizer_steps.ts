@@ -42,13 +42,22 @@ const adamKernel = defineKernel({
     mean: "write vec4f",
     square: "write vec4f",
   },
-  // lr is already divided by 1 - beta1^t; root is 1 / sqrt(1 - beta2^t).
-  params: { ...COMMON, beta1: "f32", beta2: "f32", epsilon: "f32", root: "f32" },
+  // lr is already divided by 1 - beta1^t; root is 1 / sqrt(1 - beta2^t). 1 - beta comes from float64:
+  // in float32 it would lose five digits.
+  params: {
+    ...COMMON,
+    beta1: "f32",
+    rest1: "f32",
+    beta2: "f32",
+    rest2: "f32",
+    epsilon: "f32",
+    root: "f32",
+  },
   code: /* wgsl */ `${CLIP}${FLAT_MAIN}
   if (i >= params.n) { return; }
   let g = clip() * gradient[i] + params.weight_decay * parameters[i];
-  let m = params.beta1 * mean[i] + (1.0 - params.beta1) * g;
-  let v = params.beta2 * square[i] + (1.0 - params.beta2) * g * g;
+  let m = params.beta1 * mean[i] + params.rest1 * g;
+  let v = params.beta2 * square[i] + params.rest2 * g * g;
   mean[i] = m;
   square[i] = v;
   parameters[i] -= params.lr * m / (sqrt(v) * params.root + params.epsilon);
@@ -63,11 +72,11 @@ const rmspropKernel = defineKernel({
     parameters: "write vec4f",
     square: "write vec4f",
   },
-  params: { ...COMMON, alpha: "f32", epsilon: "f32" },
+  params: { ...COMMON, alpha: "f32", rest: "f32", epsilon: "f32" },
   code: /* wgsl */ `${CLIP}${FLAT_MAIN}
   if (i >= params.n) { return; }
   let g = clip() * gradient[i] + params.weight_decay * parameters[i];
-  let v = params.alpha * square[i] + (1.0 - params.alpha) * g * g;
+  let v = params.alpha * square[i] + params.rest * g * g;
   square[i] = v;
   parameters[i] -= params.lr * g / (sqrt(v) + params.epsilon);
 }`,
@@ -124,7 +133,7 @@ export function adamStep(
   adamKernel.run(
     gpu,
     { ...tensors, ...moments },
-    { ...params, lr, beta1, beta2, epsilon, root },
+    { ...params, lr, beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2, epsilon, root },
     groups,
   );
 }
@@ -137,5 +146,10 @@ export function rmspropStep(
 ): void {
   const { gpu, tensors, params, groups } = common(step, options);
   const { alpha, epsilon } = options;
-  rmspropKernel.run(gpu, { ...tensors, square }, { ...params, alpha, epsilon }, groups);
+  rmspropKernel.run(
+    gpu,
+    { ...tensors, square },
+    { ...params, alpha, rest: 1 - alpha, epsilon },
+    groups,
+  );
 }

@@ -2,6 +2,8 @@
 
 /** A GPU buffer of the pool. `bytes` is its size class, at least what was asked for. */
 export interface PooledBuffer {
+  /** Counts the buffers made. */
+  readonly id: number;
   readonly gpuBuffer: GPUBuffer;
   readonly bytes: number;
   /** The number of the recording that last used the buffer. */
@@ -17,7 +19,10 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
-/** Hands out storage buffers and takes them back. Released buffers wait for the next use, up to `idleLimit` bytes. */
+/**
+ * Hands out storage buffers and takes them back. Released buffers wait for the next use; what is idle
+ * beyond `idleLimit` bytes is destroyed at the next flush.
+ */
 export class BufferPool {
   /** Buffers handed out and not yet released. */
   liveBuffers = 0;
@@ -27,23 +32,25 @@ export class BufferPool {
   peakBytes = 0;
   /** Bytes of released buffers that wait for their next use. */
   idleBytes = 0;
-  /** Counts destroyed buffers, so that caches of bind groups know when to forget. */
+  /** Buffers that were destroyed by `trim`. */
   destroyed = 0;
 
+  #made = 0;
   readonly #idle = new Map<number, PooledBuffer[]>();
 
   constructor(readonly device: GPUDevice, readonly idleLimit: number = 1 << 30) {}
 
   /** Take a buffer of at least `bytes` bytes. Its contents are undefined. */
   acquire(bytes: number): PooledBuffer {
-    const size = sizeClass(bytes);
+    // The class of a very large size could pass the largest buffer that the device allows.
+    const size = Math.max(bytes, Math.min(sizeClass(bytes), this.device.limits.maxBufferSize));
     let buffer = this.#idle.get(size)?.pop();
     if (buffer !== undefined) {
       this.idleBytes -= size;
     } else {
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
       const gpuBuffer = this.device.createBuffer({ label: `pool ${size}`, size, usage });
-      buffer = { gpuBuffer, bytes: size, lastRecording: -1 };
+      buffer = { id: this.#made++, gpuBuffer, bytes: size, lastRecording: -1 };
     }
     this.liveBuffers++;
     this.liveBytes += size;

@@ -6,7 +6,7 @@
  * - `subgroup`, for CPU adapters. One subgroup of L lanes computes `rows` x `4·quads·L` results. Each
  *   lane keeps all rows of its own 4·quads columns in registers. Along k, a lane loads four numbers of
  *   A for every L-th row and its own columns of B, and the numbers of A reach the other lanes by
- *   `subgroupBroadcast`. No shared memory and no barriers, which a CPU does slowly.
+ *   `subgroupBroadcast`. No barriers, which a CPU does slowly.
  * - `workgroup`, for GPUs. 16 x 8 invocations stage a tile of A and B in workgroup memory; each
  *   computes `rows / 8` rows of `quads` quads.
  *
@@ -93,10 +93,20 @@ export function element(vec4: boolean): "vec4f" | "f32" {
 /** Tile heights: few, since each is a pipeline of its own to compile. 25 is the homework's batch. */
 const TILE_ROWS = [4, 8, 16, 25, 32, 64];
 
+// Workgroup memory that WebGPU guarantees, in quads: the results of a tile pass through it.
+const MEMORY_QUADS = 1024;
+
 /** Rows of a tile for a product of m rows, chosen so that little of the last tile is empty. */
-export function tileRows(gpu: Gpu, m: number, transA: boolean, most = 64): number {
-  if (gpu.path === "workgroup") return most >= 64 && m > 32 ? 64 : 32;
-  if (transA) return m >= 48 ? most : m > 16 ? 32 : 16;
+export function tileRows(
+  gpu: Gpu,
+  m: number,
+  transA: boolean,
+  quads: number,
+  limit = 64,
+): number {
+  if (gpu.path === "workgroup") return limit >= 64 && m > 32 ? 64 : 32;
+  const most = Math.min(limit, MEMORY_QUADS / (gpu.lanes * quads));
+  if (transA) return m >= 48 ? most : Math.min(most, m > 16 ? 32 : 16);
   if (m > 2 * most) return most;
   const even = Math.ceil(m / Math.ceil(m / most));
   return TILE_ROWS.find((rows) => rows >= even)!;
@@ -117,18 +127,14 @@ export function productGroups(
 /**
  * The kernel's code, for buffers named `a` and `b`. `ending` is WGSL that defines
  * `fn finish(row: u32, column: u32, v0: vec4f, …)`, called for each row with the invocation's quads;
- * `column` is the first column of the first quad. A long ending is called in a loop (`loopEnding`),
- * since unrolled copies take the driver seconds to compile.
+ * `column` is the first column of the first quad.
  */
 export function productCode(
   gpu: Gpu,
   shape: ProductShape,
   ending: string,
-  loopEnding = false,
 ): string {
-  const body = gpu.path === "subgroup"
-    ? subgroupBody(gpu.lanes, shape, loopEnding)
-    : workgroupBody(shape);
+  const body = gpu.path === "subgroup" ? subgroupBody(gpu.lanes, shape) : workgroupBody(shape);
   return quadLoad("a", shape.vec4) + quadLoad("b", shape.vec4) + ending + body;
 }
 
@@ -139,17 +145,11 @@ function quadColumn(shape: ProductShape, j: number): string {
 
 const COMPONENT = "xyzw";
 
-function subgroupBody(lanes: number, shape: ProductShape, loopEnding: boolean): string {
+function subgroupBody(lanes: number, shape: ProductShape): string {
   const { transA, transB, rows, quads, columns } = shape;
   const step = columns === "gates" ? 4 : 4 * quads;
   const sums = (f: (r: number, j: number) => string) =>
     lines(rows, (r) => lines(quads, (j) => f(r, j)));
-  const arguments_ = (r: string | number, f: (j: number) => string) =>
-    Array.from({ length: quads }, (_, j) => f(j)).reduce(
-      (all, v) => `${all}, ${v}`,
-      `row + ${r}u, column`,
-    );
-
   // A by rows: lane l holds rows l, l + L, … in a0, a1, …, four k in each.
   const heldRows = Math.ceil(rows / lanes);
   // A by columns (transA): a load covers `kSpan` k of all rows, four rows to a lane.
@@ -251,22 +251,17 @@ ${loadOneB}
 ${multiply(1)}
 }`;
 
-  const finish = loopEnding
-    ? `var results: array<vec4f, ${rows * quads}>;
-${sums((r, j) => `results[${r * quads + j}] = s${r}_${j};`)}
-let count = min(${rows}u, params.m - row);
-for (var r = 0u; r < count; r++) {
-  finish(row + r, column${lines(quads, (j) => `, results[r * ${quads}u + ${j}u]`)});
-}`
-    : lines(
-      rows,
-      (r) =>
-        `${r === 0 ? "" : `if (row + ${r}u < params.m) `}{ finish(${
-          arguments_(r, (j) => `s${r}_${j}`)
-        }); }`,
-    );
+  // The results pass through workgroup memory, each lane's own: one copy of the ending in a loop, where
+  // a copy for each row, or a private array, takes the driver many seconds to compile.
+  const finish = `${sums((r, j) => `results[${(r * quads + j) * lanes}u + lane] = s${r}_${j};`)}
+let row_end = min(${rows}u, params.m - row);
+for (var r = 0u; r < row_end; r++) {
+  let at = r * ${quads * lanes}u + lane;
+  finish(row + r, column${lines(quads, (j) => `, results[at + ${j * lanes}u]`)});
+}`;
 
   return `
+var<workgroup> results: array<vec4f, ${rows * quads * lanes}>;
 fn last_column(block: u32) -> u32 { return ${
     columns === "gates" ? "(block + 1u) * params.n" : "params.n"
   } - 1u; }

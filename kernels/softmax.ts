@@ -63,16 +63,18 @@ function rowGroups(gpu: Gpu, rows: number): [number, number] {
   return foldGroups(gpu.path === "subgroup" ? Math.ceil(rows / 8) : rows);
 }
 
-/** One kernel for each path, made on first use. */
-function perPath<K>(make: (gpu: Gpu) => K): (gpu: Gpu) => K {
+/** One kernel for each path and variant, made on first use. */
+function perPath<K>(make: (gpu: Gpu, quads: boolean) => K): (gpu: Gpu, quads?: boolean) => K {
   const made = new Map<string, K>();
-  return (gpu) => {
-    let kernel = made.get(gpu.path);
-    if (kernel === undefined) made.set(gpu.path, kernel = make(gpu));
+  return (gpu, quads = false) => {
+    const key = `${gpu.path} ${quads}`;
+    let kernel = made.get(key);
+    if (kernel === undefined) made.set(key, kernel = make(gpu, quads));
     return kernel;
   };
 }
 
+// The largest score is taken off before anything is added: a large score would swallow the rest.
 const ROW_STATISTICS = /* wgsl */ `
   let start = row * params.columns;
   var top = ${LOWEST};
@@ -80,39 +82,50 @@ const ROW_STATISTICS = /* wgsl */ `
   top = reduce_max(local, top);`;
 
 // loss_row = w (log Σ exp(s) - s_y), gradient w (softmax(s) - onehot(y)), with w = scale, or 0 when y is ignored.
-const crossEntropyKernel = perPath((gpu) =>
-  defineKernel({
+// With quads, scores and gradient are seen as vec4: the passes over a row are most of the work.
+const crossEntropyKernel = perPath((gpu, quads) => {
+  const t = quads ? "vec4f" : "f32";
+  const widest = (v: string) => quads ? `max(max(${v}.x, ${v}.y), max(${v}.z, ${v}.w))` : v;
+  const together = (v: string) => quads ? `${v}.x + ${v}.y + ${v}.z + ${v}.w` : v;
+  const hot = quads
+    ? "select(vec4f(), vec4f(weight), vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u) == vec4u(y))"
+    : "select(0.0, weight, c == y)";
+  const target = quads ? "scores[start + (place >> 2u)][place & 3u]" : "scores[start + place]";
+  return defineKernel({
     name: "softmax cross-entropy",
     bindings: {
-      scores: "read f32",
+      scores: `read ${t}`,
       targets: "read u32",
       losses: "write f32",
-      gradient: "write f32",
+      gradient: `write ${t}`,
     },
     params: { rows: "u32", columns: "u32", ignore: "u32", scale: "f32" },
     code: rowCode(
       gpu,
       /* wgsl */ `
-  ${ROW_STATISTICS}
-  var total = 0.0;
-  for (var c = first; c < params.columns; c += stride) {
+  let width = params.columns${quads ? " / 4u" : ""};
+  let start = row * width;
+  var tops = ${t}(${LOWEST});
+  for (var c = first; c < width; c += stride) { tops = max(tops, scores[start + c]); }
+  let top = reduce_max(local, ${widest("tops")});
+  var totals = ${t}();
+  for (var c = first; c < width; c += stride) {
     let e = exp(scores[start + c] - top);
     gradient[start + c] = e;
-    total += e;
+    totals += e;
   }
-  total = reduce_sum(local, total);
+  let total = reduce_sum(local, ${together("totals")});
   let y = targets[row];
   let weight = select(params.scale, 0.0, y == params.ignore || y >= params.columns);
   let factor = weight / total;
-  for (var c = first; c < params.columns; c += stride) {
-    gradient[start + c] = gradient[start + c] * factor - select(0.0, weight, c == y);
+  for (var c = first; c < width; c += stride) {
+    gradient[start + c] = gradient[start + c] * factor - ${hot};
   }
-  if (local == 0u) {
-    losses[row] = weight * (log(total) + top - scores[start + min(y, params.columns - 1u)]);
-  }`,
+  let place = min(y, params.columns - 1u);
+  if (local == 0u) { losses[row] = weight * (log(total) - (${target} - top)); }`,
     ),
-  })
-);
+  });
+});
 
 // The same loss without its gradient.
 const lossKernel = perPath((gpu) =>
@@ -130,7 +143,7 @@ const lossKernel = perPath((gpu) =>
   let y = targets[row];
   let weight = select(params.scale, 0.0, y == params.ignore || y >= params.columns);
   if (local == 0u) {
-    losses[row] = weight * (log(total) + top - scores[start + min(y, params.columns - 1u)]);
+    losses[row] = weight * (log(total) - (scores[start + min(y, params.columns - 1u)] - top));
   }`,
     ),
   })
@@ -147,8 +160,10 @@ const logSoftmaxKernel = perPath((gpu) =>
   ${ROW_STATISTICS}
   var total = 0.0;
   for (var c = first; c < params.columns; c += stride) { total += exp(scores[start + c] - top); }
-  let shift = top + log(reduce_sum(local, total));
-  for (var c = first; c < params.columns; c += stride) { out[start + c] = scores[start + c] - shift; }`,
+  let log_total = log(reduce_sum(local, total));
+  for (var c = first; c < params.columns; c += stride) {
+    out[start + c] = (scores[start + c] - top) - log_total;
+  }`,
     ),
   })
 );
@@ -216,7 +231,7 @@ export function softmaxCrossEntropy(
     return { losses };
   }
   const gradient = Tensor.empty(gpu, scores.shape, { name: "score gradient" });
-  crossEntropyKernel(gpu).run(
+  crossEntropyKernel(gpu, columns % 4 === 0).run(
     gpu,
     { scores, targets, losses, gradient },
     params,

@@ -51,7 +51,7 @@ function checkShape(shape: readonly number[], name: string): void {
  * ```ts
  * import { openGpu } from "./gpu.ts";
  * import { Tensor } from "./tensor.ts";
- * const gpu = await openGpu();
+ * using gpu = await openGpu();
  * using x = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [2, 3], { name: "x" });
  * console.log(await x.read());
  * ```
@@ -154,6 +154,7 @@ export class Tensor<D extends DType = "f32"> {
       );
     }
     const buffer = this.buffer;
+    if (this.size === 0) return; // Deno 2.9 aborts on an empty write
     const array = this.dtype === "f32"
       ? data instanceof Float32Array ? data : Float32Array.from(data)
       : data instanceof Uint32Array
@@ -186,6 +187,12 @@ export class Tensor<D extends DType = "f32"> {
       );
     }
     const [from, to] = [source.buffer, this.buffer];
+    if (source.gpu !== this.gpu || from === to) {
+      throw new TypeError(
+        `The tensor "${this.name}" cannot take a copy of "${source.name}": ` +
+          (from === to ? "they share one buffer" : "it is on another device"),
+      );
+    }
     if (this.size === 0) return;
     const { encoder, recording } = this.gpu.recorder;
     encoder.copyBufferToBuffer(
@@ -216,7 +223,6 @@ export class Tensor<D extends DType = "f32"> {
 
   /** Read the elements back. Submits what was recorded, and waits for it. */
   async read(): Promise<Elements<D>> {
-    this.buffer; // throws after disposal, before anything is submitted
     return await this.startRead();
   }
 
@@ -225,7 +231,8 @@ export class Tensor<D extends DType = "f32"> {
    * work, and the promise resolves when it is done; later steps may be recorded meanwhile.
    */
   startRead(): Promise<Elements<D>> {
-    const { gpu, size } = this;
+    const { gpu, size, buffer } = this;
+    gpu.throwFailure();
     const make = (bytes: ArrayBuffer) =>
       (this.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes)) as Elements<D>;
     if (size === 0) return Promise.resolve(make(new ArrayBuffer(0)));
@@ -234,7 +241,6 @@ export class Tensor<D extends DType = "f32"> {
       size: this.bytes,
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
-    const buffer = this.buffer;
     gpu.recorder.encoder.copyBufferToBuffer(
       buffer.gpuBuffer,
       4 * this.offset,
@@ -247,8 +253,7 @@ export class Tensor<D extends DType = "f32"> {
     const mapped = staging.mapAsync(GPUMapMode.READ);
     return (async () => {
       try {
-        await gpu.check();
-        await mapped;
+        await Promise.all([gpu.check(), mapped]);
         gpu.throwFailure();
         return make(staging.getMappedRange().slice(0));
       } catch (error) {

@@ -64,10 +64,14 @@ export class Tape {
   readonly #kept: Disposable[] = [];
   /** Variables whose gradient is another variable's too, and must not be added to in place. */
   readonly #shared = new Set<Variable>();
+  readonly #one: Tensor | undefined;
   #seed: Tensor | undefined;
+  #finished = false;
 
   constructor(readonly gpu: Gpu, options: TapeOptions = {}) {
     this.training = options.training ?? true;
+    // Uploaded now, before anything is recorded: in the middle of a step it would cost a submit.
+    if (this.training) this.#one = this.keep(Tensor.from(gpu, [1], [], { name: "one" }));
   }
 
   /** Let the tape own something: it is disposed of with the tape. */
@@ -122,7 +126,7 @@ export class Tape {
       } else if (variable.grad === undefined) {
         targets[name] = variable.grad = variable.gradientTarget(this);
       } else {
-        const more = Tensor.empty(this.gpu, variable.shape, { name: `more gradient` });
+        const more = Tensor.empty(this.gpu, variable.shape, { name: "more gradient" });
         targets[name] = more;
         sums.push(() => this.#addGradient(variable, more));
       }
@@ -171,9 +175,15 @@ export class Tape {
   /**
    * Compute the gradients of a scalar. A tape can be run backward once.
    *
-   * Errors: TypeError when `loss` is not one number or needs no gradient.
+   * Errors: TypeError when `loss` is not one number or needs no gradient; ReferenceError when the tape
+   * was run backward or disposed of before.
    */
   backward(loss: Variable): void {
+    if (this.#finished) {
+      throw new ReferenceError(
+        "The tape was run backward or disposed of, and holds no notes any more",
+      );
+    }
     if (loss.tensor.size !== 1) {
       throw new TypeError(
         `A backward pass starts from one number, and "${loss.tensor.name}" has the shape [${
@@ -181,18 +191,20 @@ export class Tape {
         }]`,
       );
     }
-    if (!loss.requiresGrad) {
+    if (!loss.requiresGrad || this.#one === undefined) {
       throw new TypeError(
         `"${loss.tensor.name}" depends on nothing that needs a gradient, or its tape is not training`,
       );
     }
-    this.#seed = this.keep(Tensor.from(this.gpu, [1], loss.shape, { name: "seed" }));
+    this.#finished = true;
+    this.#seed = this.keep(this.#one.view(loss.shape));
     loss.grad = this.#seed;
     for (const note of this.#notes.splice(0).reverse()) note();
   }
 
   /** Let go of everything the tape owns. Gradients of parameters live on. */
   dispose(): void {
+    this.#finished = true;
     this.#notes.length = 0;
     for (const resource of this.#kept.splice(0).reverse()) resource[Symbol.dispose]();
   }

@@ -6,7 +6,7 @@ import { lstmForward } from "../kernels/lstm.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { rnnForward } from "../kernels/rnn.ts";
 import { argmax, logSoftmax } from "../kernels/softmax.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import { expectShape, Tensor } from "../kernels/tensor.ts";
 import type { Captioner } from "./captioner.ts";
 
 /** The state of a cell between two words: `h [R, H]`, and for an LSTM `c [R, H]`. */
@@ -60,7 +60,8 @@ function upload(gpu: Gpu, ids: ArrayLike<number>, name: string): Tensor<"u32"> {
   return Tensor.from(gpu, ids, [ids.length], { name, dtype: "u32" });
 }
 
-function checkLength(length: number): void {
+function checkInputs(captioner: Captioner, features: Tensor, length: number): void {
+  expectShape(features, [null, captioner.config.featureDim], "The images' features [N, F]");
   if (!Number.isInteger(length) || length < 1) {
     throw new RangeError(`A caption's length must be a whole number from 1: it is ${length}`);
   }
@@ -77,9 +78,10 @@ export async function sampleGreedy(
   features: Tensor,
   length: number,
 ): Promise<number[][]> {
-  checkLength(length);
+  checkInputs(captioner, features, length);
   const { gpu } = captioner;
   const images = features.shape[0];
+  if (images === 0) return [];
   using chosen = Tensor.empty(gpu, [length, images], { name: "sampled words", dtype: "u32" });
   let state = initialState(captioner, features);
   let words = upload(gpu, new Uint32Array(images).fill(START), "first words");
@@ -107,13 +109,13 @@ export async function sampleGreedy(
 
 /** Options of {@linkcode sampleBeam}. */
 export interface BeamOptions {
-  /** Unfinished captions that are kept for each image. */
+  /** Unfinished captions that are kept for each image; the search of an image ends when as many are finished. */
   width: number;
   /** Longest caption, in words. */
   length: number;
   /**
-   * Captions are compared by log p / words^lengthPower: 0 compares plain probabilities, which favours
-   * short ones; 1 compares the mean over the words. 0.7 by default.
+   * Finished captions are compared by log p / words^lengthPower: 0 compares plain probabilities, which
+   * favours short ones; 1 compares the mean over the words. 0.7 by default.
    */
   lengthPower?: number;
 }
@@ -125,8 +127,16 @@ interface Hypothesis {
   row: number;
 }
 
+/** The search for one image's caption. */
+interface Search {
+  live: Hypothesis[];
+  finished: Hypothesis[];
+}
+
 /**
  * Caption images by beam search: at each step the `width` likeliest continuations of each image live on.
+ * A caption is finished when its `<END>` is among them, and an image's search ends with `width` finished
+ * captions; so a beam of width 1 is greedy, except that it never says `<NULL>` or `<START>`.
  * The same result form as {@linkcode sampleGreedy}. It waits for the GPU once for each word.
  */
 export async function sampleBeam(
@@ -134,22 +144,23 @@ export async function sampleBeam(
   features: Tensor,
   { width, length, lengthPower = 0.7 }: BeamOptions,
 ): Promise<number[][]> {
-  checkLength(length);
+  checkInputs(captioner, features, length);
   const { gpu, config: { vocabularySize } } = captioner;
-  if (!Number.isInteger(width) || width < 1 || width > vocabularySize - 2) {
-    throw new RangeError(
-      `A beam's width must be a whole number from 1 to ${vocabularySize - 2}: it is ${width}`,
-    );
+  if (!Number.isInteger(width) || width < 1) {
+    throw new RangeError(`A beam's width must be a whole number from 1: it is ${width}`);
+  }
+  if (!(lengthPower >= 0 && lengthPower < Infinity)) {
+    throw new RangeError(`A beam's lengthPower must be a number from 0: it is ${lengthPower}`);
   }
   const images = features.shape[0];
-  const value = (h: Hypothesis) => h.logProbability / Math.max(1, h.words.length) ** lengthPower;
-  const beams = Array.from({ length: images }, (_, row): Hypothesis[] => [
-    { words: [], logProbability: 0, row },
-  ]);
-  const best: (Hypothesis | undefined)[] = beams.map(() => undefined);
+  if (images === 0) return [];
+  const searches = Array.from({ length: images }, (_, row): Search => ({
+    live: [{ words: [], logProbability: 0, row }],
+    finished: [],
+  }));
   let state = initialState(captioner, features);
   let words = upload(gpu, new Uint32Array(images).fill(START), "first words");
-  for (let t = 0; t < length; t++) {
+  for (let t = 0; t < length && words.size > 0; t++) {
     const [next, scores] = step(captioner, state, words);
     disposeState(state);
     words.dispose();
@@ -157,26 +168,12 @@ export async function sampleBeam(
     scores.dispose();
     const table = await logs.read();
     logs.dispose();
-    const lastWords: number[] = [];
-    const rows: number[] = [];
-    beams.forEach((beam, image) => {
-      const continued = extend(beam, table, vocabularySize, width);
-      beams[image] = [];
-      for (const candidate of continued) {
-        const last = candidate.words.at(-1)!;
-        if (last === END) {
-          candidate.words.pop();
-          if (better(candidate, best[image], value)) best[image] = candidate;
-        } else if (beams[image].length < width) {
-          lastWords.push(last);
-          rows.push(candidate.row);
-          beams[image].push({ ...candidate, row: rows.length - 1 });
-        }
-      }
-    });
+    for (const search of searches) advance(search, table, vocabularySize, width);
     // The live hypotheses take the states of the rows they came from.
-    words = upload(gpu, lastWords, "beam words");
-    using from = upload(gpu, rows, "beam rows");
+    const live = searches.flatMap((search) => search.live);
+    words = upload(gpu, live.map((h) => h.words.at(-1)!), "beam words");
+    using from = upload(gpu, live.map((h) => h.row), "beam rows");
+    live.forEach((h, row) => h.row = row);
     state = {
       h: lookUp(next.h, from),
       c: next.c === undefined ? undefined : lookUp(next.c, from),
@@ -185,19 +182,30 @@ export async function sampleBeam(
   }
   disposeState(state);
   words.dispose();
-  return beams.map((beam, image) => {
-    const finished = best[image];
-    if (finished !== undefined) return finished.words;
-    return beam.reduce((a, b) => value(a) >= value(b) ? a : b).words;
-  });
+  const value = (h: Hypothesis) => h.logProbability / Math.max(1, h.words.length) ** lengthPower;
+  return searches.map(({ live, finished }) =>
+    (finished.length > 0 ? finished : live).reduce((a, b) => value(a) >= value(b) ? a : b).words
+  );
 }
 
-function better(
-  candidate: Hypothesis,
-  best: Hypothesis | undefined,
-  value: (h: Hypothesis) => number,
-): boolean {
-  return best === undefined || value(candidate) > value(best);
+/** One word more in the search of an image. */
+function advance(
+  search: Search,
+  table: Float32Array,
+  vocabularySize: number,
+  width: number,
+): void {
+  const candidates = extend(search.live, table, vocabularySize, width);
+  search.live = [];
+  candidates.forEach((candidate, rank) => {
+    if (candidate.words.at(-1) !== END) {
+      if (search.live.length < width) search.live.push(candidate);
+    } else if (rank < width) {
+      candidate.words.pop();
+      search.finished.push(candidate);
+    }
+  });
+  if (search.finished.length >= width) search.live = [];
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Vocabulary } from "../data/vocabulary.ts";
 import { Tensor } from "../kernels/tensor.ts";
 import { Tape } from "./autograd.ts";
 import { type BleuScore, corpusBleu, unigramPrecision } from "./bleu.ts";
-import { sampleBeam, sampleGreedy } from "./caption_sampling.ts";
+import { type BeamOptions, sampleBeam, sampleGreedy } from "./caption_sampling.ts";
 import { type CaptionBatch, type Captioner, uploadCaptions } from "./captioner.ts";
 import { LossHistory } from "./loss_history.ts";
 import type { Optimizer } from "./optimizers.ts";
@@ -27,7 +27,11 @@ export function prepareSplit(split: CaptionSplit, scale: Standardizer): Prepared
   return { ...split, captionLength, features: standardize(split.features, scale) };
 }
 
-/** Upload the captions with the given numbers, and their images' features. */
+/**
+ * Upload the captions with the given numbers, and their images' features.
+ *
+ * Errors: RangeError for a number that no caption has.
+ */
 export function captionBatch(
   captioner: Captioner,
   split: PreparedSplit,
@@ -39,6 +43,11 @@ export function captionBatch(
   const features = new Float32Array(chosen.length * featureDim);
   for (let n = 0; n < chosen.length; n++) {
     const [caption, image] = [chosen[n], split.imageIndex[chosen[n]]];
+    if (image === undefined) {
+      throw new RangeError(
+        `There is no caption ${caption}: the split has 0 to ${split.imageIndex.length - 1}`,
+      );
+    }
     captions.set(
       split.captions.subarray(caption * captionLength, (caption + 1) * captionLength),
       n * captionLength,
@@ -67,8 +76,11 @@ export interface EpochOptions {
   onStep: () => boolean | Promise<boolean>;
 }
 
-/** Steps of one pass over so many captions. */
+/** Steps of one pass over so many captions. RangeError when `batchSize` is no whole number from 1. */
 export function stepsPerEpoch(captions: number, batchSize: number): number {
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    throw new RangeError(`The batch size must be a whole number from 1: it is ${batchSize}`);
+  }
   return Math.ceil(captions / batchSize);
 }
 
@@ -79,8 +91,9 @@ export function stepsPerEpoch(captions: number, batchSize: number): number {
 export async function trainEpoch(options: EpochOptions): Promise<boolean> {
   const { captioner, optimizer, split, batchSize, stream, history, onStep } = options;
   const order = stream.permutation(split.imageIndex.length);
-  for (let start = 0; start < order.length; start += batchSize) {
-    using batch = captionBatch(captioner, split, order.subarray(start, start + batchSize));
+  for (let step = 0; step < stepsPerEpoch(order.length, batchSize); step++) {
+    const chosen = order.subarray(step * batchSize, (step + 1) * batchSize);
+    using batch = captionBatch(captioner, split, chosen);
     using tape = new Tape(captioner.gpu);
     const loss = captioner.loss(tape, batch);
     tape.backward(loss);
@@ -117,7 +130,8 @@ export async function evaluateLoss(
 /** How captions are sampled: greedily, or with a beam of this width. */
 export interface SampleOptions {
   beam?: number | undefined;
-  lengthPower?: number | undefined;
+  /** Only with a beam: see {@linkcode BeamOptions.lengthPower}. */
+  lengthPower?: BeamOptions["lengthPower"] | undefined;
 }
 
 /** Caption all images of a split: for each image a list of words. */
@@ -127,6 +141,9 @@ export async function sampleCaptions(
   vocabulary: Vocabulary,
   { beam, lengthPower }: SampleOptions = {},
 ): Promise<string[][]> {
+  if (beam === undefined && lengthPower !== undefined) {
+    throw new TypeError(`Greedy sampling takes no lengthPower, and ${lengthPower} was given`);
+  }
   const { featureDim } = captioner.config;
   const images = split.pictures.length;
   const length = split.captionLength - 1;

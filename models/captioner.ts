@@ -45,7 +45,7 @@ export interface CaptionBatch {
  * Upload a batch. `captions [N, L]` start with `<START>` and are padded with `<NULL>`; steps in which every
  * caption is over are left out, which changes no loss and no gradient.
  *
- * Errors: RangeError for a word index past the vocabulary, TypeError for sizes that do not fit.
+ * Errors: RangeError for a word index that is not in the vocabulary, TypeError for sizes that do not fit.
  */
 export function uploadCaptions(
   gpu: Gpu,
@@ -60,6 +60,12 @@ export function uploadCaptions(
       `${captions.length} numbers are not ${batch} captions of at least two tokens each`,
     );
   }
+  const featureDim = features.length / batch;
+  if (!Number.isInteger(featureDim) || featureDim < 1) {
+    throw new TypeError(
+      `${features.length} numbers are not features of ${batch} images of one size`,
+    );
+  }
   let steps = 0;
   for (let i = 0; i < captions.length; i++) {
     if (captions[i] !== NULL) steps = Math.max(steps, i % length);
@@ -72,7 +78,7 @@ export function uploadCaptions(
     for (let n = 0; n < batch; n++) {
       words[t * batch + n] = captions[n * length + t];
       const target = captions[n * length + t + 1];
-      if (!(target >= 0 && target < vocabularySize)) {
+      if (!Number.isInteger(target) || target < 0 || target >= vocabularySize) {
         throw new RangeError(
           `The word index ${target} is not in the vocabulary of ${vocabularySize} words`,
         );
@@ -83,7 +89,7 @@ export function uploadCaptions(
   }
   const tensors = {
     words: uploadIndices(gpu, words, vocabularySize, "caption words"),
-    features: Tensor.from(gpu, features, [batch, features.length / batch], { name: "features" }),
+    features: Tensor.from(gpu, features, [batch, featureDim], { name: "features" }),
     targets: Tensor.from(gpu, targets, [steps, batch], { name: "targets", dtype: "u32" }),
   };
   return {
@@ -104,6 +110,7 @@ export function uploadCaptions(
  * ```ts
  * import { RandomStream } from "../data/rng.ts";
  * import { openGpu } from "../kernels/gpu.ts";
+ * import { Tape } from "./autograd.ts";
  *
  * const gpu = await openGpu();
  * const sizes = { featureDim: 2, hiddenDim: 8, wordDim: 4, vocabularySize: 6 };

@@ -21,8 +21,9 @@ export class LossHistory {
 
   /** Note the loss of a step, one number on the GPU. Waits only for a read that was started `every` steps ago. */
   async add(loss: Tensor): Promise<void> {
-    using slot = this.#slots.view([1], this.#filled++);
+    using slot = this.#slots.view([1], this.#filled);
     slot.copyFrom(loss);
+    this.#filled++;
     if (this.#filled === this.every) await this.#read();
   }
 
@@ -35,6 +36,8 @@ export class LossHistory {
     this.#reading = used.startRead().then((values) => {
       this.losses.push(...values);
     });
+    // A failed read is thrown by the next wait; until then it must not end the program.
+    this.#reading.catch(() => {});
   }
 
   /** Wait for all losses noted so far. */

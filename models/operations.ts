@@ -6,7 +6,7 @@ import { matmul } from "../kernels/matmul.ts";
 import { columnSum, sum } from "../kernels/reduce.ts";
 import { rnnBackward, rnnForward } from "../kernels/rnn.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax.ts";
-import { expectShape, Tensor } from "../kernels/tensor.ts";
+import { expectShape, sizeOf, Tensor } from "../kernels/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
 
 /** `x w + b`: `x [M, D]`, `w [D, K]`, `b [K]` or none. */
@@ -30,8 +30,15 @@ export function temporalLinear(tape: Tape, x: Variable, w: Variable, b?: Variabl
   return reshape(tape, rows, [steps, batch, w.shape[1]]);
 }
 
-/** The same numbers under another shape. */
+/** The same numbers under another shape. TypeError when that has room for more or fewer. */
 export function reshape(tape: Tape, x: Variable, shape: readonly number[]): Variable {
+  if (sizeOf(shape) !== x.tensor.size) {
+    throw new TypeError(
+      `"${x.tensor.name}" of shape [${x.shape.join(", ")}] cannot be reshaped to [${
+        shape.join(", ")
+      }]`,
+    );
+  }
   return tape.record(x.tensor.view(shape), [x], (dy) => tape.pass(x, dy));
 }
 
@@ -90,7 +97,7 @@ export interface TemporalSoftmaxLossOptions {
   ignore?: number;
   /** Divide the sum by the examples N (the homework's way, the default), or by the tokens that count. */
   reduction?: "batch" | "tokens";
-  /** With `tokens`: how many targets count, which the caller knows from the data. */
+  /** Only with `tokens`: how many targets count, which the caller knows from the data. */
   tokens?: number;
 }
 
@@ -108,6 +115,9 @@ export function temporalSoftmaxLoss(
   const [steps, batch, vocabulary] = scores.shape;
   expectShape(targets, [steps, batch], "A temporal softmax loss' targets [T, N]");
   const { ignore = 0, reduction = "batch", tokens } = options;
+  if (reduction === "batch" && tokens !== undefined) {
+    throw new TypeError(`The reduction "batch" takes no number of tokens, and ${tokens} was given`);
+  }
   if (reduction === "tokens" && !(tokens !== undefined && tokens > 0)) {
     throw new RangeError(
       `The reduction "tokens" needs the number of tokens that count, and ${tokens} was given`,
@@ -178,6 +188,9 @@ export function dropout(
   p: number,
   key: readonly [number, number],
 ): Variable {
+  if (!(p >= 0 && p < 1)) {
+    throw new RangeError(`Dropout takes a probability from 0 to less than 1, and ${p} was given`);
+  }
   if (!tape.training || p === 0) return x;
   return tape.record(elementwise.dropout(x.tensor, p, key), [x], (dy) => {
     tape.gradient(x, (out) => elementwise.dropout(dy, p, key, out));

@@ -104,16 +104,24 @@ export abstract class Optimizer {
     return { steps: this.steps, lr: this.lr, moments };
   }
 
-  /** Go on from a saved state. TypeError when it is of another model or optimizer. */
-  loadState(state: OptimizerState): void {
-    if (state.moments.length !== this.moments.length) {
+  /**
+   * Go on from a saved state. TypeError when its buffers are those of another model or optimizer,
+   * RangeError for a count of steps or a learning rate that cannot be.
+   */
+  loadState({ steps, lr, moments }: OptimizerState): void {
+    const { size } = this.store.values;
+    if (moments.length !== this.moments.length || moments.some((m) => m.length !== size)) {
       throw new TypeError(
-        `The saved optimizer has ${state.moments.length} moment buffers, and this one has ${this.moments.length}`,
+        `The saved optimizer has moment buffers of [${
+          moments.map((m) => m.length).join(", ")
+        }] numbers, and this one has ${this.moments.length} of ${size}`,
       );
     }
-    this.moments.forEach((moment, i) => moment.write(state.moments[i]));
-    this.steps = state.steps;
-    this.lr = state.lr;
+    check("steps", steps, "a whole number from 0", Number.isInteger(steps) && steps >= 0);
+    check("lr", lr, "a number above 0", lr > 0 && lr < Infinity);
+    this.moments.forEach((moment, i) => moment.write(moments[i]));
+    this.steps = steps;
+    this.lr = lr;
   }
 
   dispose(): void {
@@ -131,9 +139,9 @@ export class Sgd extends Optimizer {
   readonly #momentum: number;
 
   constructor(store: ParameterStore, options: OptimizerOptions & { momentum?: number }) {
-    super(store, options, ["velocity"]);
     const { momentum = 0 } = options;
     check("momentum", momentum, "from 0 to less than 1", momentum >= 0 && momentum < 1);
+    super(store, options, ["velocity"]);
     this.#momentum = momentum;
   }
 
@@ -154,10 +162,10 @@ export class RmsProp extends Optimizer {
     store: ParameterStore,
     options: OptimizerOptions & { alpha?: number; epsilon?: number },
   ) {
-    super(store, options, ["mean square"]);
     const { alpha = 0.99, epsilon = 1e-8 } = options;
     check("alpha", alpha, "from 0 to less than 1", alpha >= 0 && alpha < 1);
-    check("epsilon", epsilon, "a number above 0", epsilon > 0);
+    check("epsilon", epsilon, "a number above 0", epsilon > 0 && epsilon < Infinity);
+    super(store, options, ["mean square"]);
     this.#alpha = alpha;
     this.#epsilon = epsilon;
   }
@@ -180,11 +188,11 @@ export class Adam extends Optimizer {
     store: ParameterStore,
     options: OptimizerOptions & { beta1?: number; beta2?: number; epsilon?: number },
   ) {
-    super(store, options, ["first moment", "second moment"]);
     const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
     check("beta1", beta1, "from 0 to less than 1", beta1 >= 0 && beta1 < 1);
     check("beta2", beta2, "from 0 to less than 1", beta2 >= 0 && beta2 < 1);
-    check("epsilon", epsilon, "a number above 0", epsilon > 0);
+    check("epsilon", epsilon, "a number above 0", epsilon > 0 && epsilon < Infinity);
+    super(store, options, ["first moment", "second moment"]);
     [this.#beta1, this.#beta2, this.#epsilon] = [beta1, beta2, epsilon];
   }
 

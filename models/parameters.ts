@@ -23,9 +23,8 @@ export interface StateLayout {
 
 /** A tensor that is learnt, or kept fixed with `frozen`. */
 export class Parameter {
-  /** A frozen parameter costs no gradient work. Set it before the {@linkcode ParameterStore} is made. */
-  frozen = false;
   readonly layout: StateLayout;
+  #frozen = false;
   #variable: ParameterVariable | undefined;
 
   constructor(
@@ -49,6 +48,23 @@ export class Parameter {
       encode: (values) => [values],
       decode: ([values]) => values,
     };
+  }
+
+  /**
+   * A frozen parameter costs no gradient work. Set it before the {@linkcode ParameterStore} is made: a
+   * ReferenceError afterwards.
+   */
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
+  set frozen(frozen: boolean) {
+    if (this.#variable !== undefined) {
+      throw new ReferenceError(
+        `The parameter "${this.name}" is in a ParameterStore already: freeze it before`,
+      );
+    }
+    this.#frozen = frozen;
   }
 
   /** The parameter on the GPU, to compute with. */

@@ -37,7 +37,41 @@ export async function saveCaptioner(
   });
 }
 
-/** Load a captioner that {@linkcode saveCaptioner} wrote. SyntaxError when the file is something else. */
+interface SavedSizes {
+  config: CaptionerConfig;
+  vocabulary: Vocabulary;
+  captionLength: number;
+}
+
+/** Read the metadata. SyntaxError where it is not what {@linkcode saveCaptioner} writes. */
+function readMetadata({ config, vocabulary }: Record<string, string>): SavedSizes {
+  const { captionLength, ...sizes } = JSON.parse(config) as CaptionerConfig & {
+    captionLength: number;
+  };
+  const { cell, featureDim, hiddenDim, wordDim, vocabularySize, dropout = 0 } = sizes;
+  const counts = [captionLength, featureDim, hiddenDim, wordDim, vocabularySize];
+  if (
+    (cell !== "rnn" && cell !== "lstm") || !counts.every((n) => Number.isInteger(n) && n > 0) ||
+    !(dropout >= 0 && dropout < 1)
+  ) {
+    throw new SyntaxError(`these are not the sizes of a captioner: ${config}`);
+  }
+  const words = new Vocabulary(JSON.parse(vocabulary) as string[]);
+  if (words.size !== vocabularySize) {
+    throw new SyntaxError(`there are ${words.size} words, and ${vocabularySize} in the sizes`);
+  }
+  return {
+    config: { cell, featureDim, hiddenDim, wordDim, vocabularySize, dropout },
+    vocabulary: words,
+    captionLength,
+  };
+}
+
+/**
+ * Load a captioner that {@linkcode saveCaptioner} wrote.
+ *
+ * Errors: SyntaxError when the file is something else, TypeError when its weights do not fit its sizes.
+ */
 export async function loadCaptioner(
   gpu: Gpu,
   path: string,
@@ -49,9 +83,22 @@ export async function loadCaptioner(
       `"${path}" holds no captioner: its vocabulary, sizes or feature scale are missing`,
     );
   }
-  tensors.delete(MEAN);
-  tensors.delete(DEVIATION);
-  const config = JSON.parse(metadata.config) as CaptionerConfig & { captionLength: number };
+  let sizes: SavedSizes;
+  try {
+    sizes = readMetadata(metadata);
+  } catch (error) {
+    throw new SyntaxError(`"${path}" holds no captioner: ${(error as Error).message}`);
+  }
+  const { config, vocabulary, captionLength } = sizes;
+  const scale = { mean: toFloat32(mean), deviation: toFloat32(deviation) };
+  for (const [key, { length }] of [[MEAN, scale.mean], [DEVIATION, scale.deviation]] as const) {
+    if (length !== config.featureDim) {
+      throw new TypeError(
+        `The "${key}" of "${path}" has ${length} numbers, and its features ${config.featureDim}`,
+      );
+    }
+    tensors.delete(key);
+  }
   const captioner = new Captioner(gpu, config, new RandomStream(0));
   try {
     loadStateDict(captioner.parameters, tensors);
@@ -59,10 +106,5 @@ export async function loadCaptioner(
     captioner.dispose();
     throw error;
   }
-  const setting = {
-    vocabulary: new Vocabulary(JSON.parse(metadata.vocabulary) as string[]),
-    scale: { mean: toFloat32(mean), deviation: toFloat32(deviation) },
-    captionLength: config.captionLength,
-  };
-  return { captioner, setting };
+  return { captioner, setting: { vocabulary, scale, captionLength } };
 }

@@ -118,6 +118,16 @@ export function gpuTest(
   });
 }
 
+/** Register a test whose child processes compute on the GPU. */
+export function gpuProcessTest(
+  name: string,
+  permissions: Permission[],
+  fn: (t: Deno.TestContext) => void | Promise<void>,
+): void {
+  if (typeof first !== "string") return permissionTest(name, permissions, fn);
+  Deno.test({ name: `${name} (skipped: no adapter)`, ignore: true, fn: () => {} });
+}
+
 /** Register a GPU test twice: with the kernel bodies for CPU adapters and for real GPUs. */
 export function gpuTestBothPaths(
   name: string,

@@ -2,7 +2,7 @@
 import { type CaptionData, referencesByImage } from "../../data/captions.ts";
 import type { CaptionScores, PreparedSplit } from "../../models/caption_training.ts";
 import { lineChart, type Point, smoothed } from "../lib/chart.ts";
-import { type Card, page, pictureHtml, type Section } from "../lib/page.ts";
+import { type Card, type Cell, page, pictureHtml, type Section } from "../lib/page.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
 import type { CaptionSettings } from "./settings.ts";
 
@@ -50,23 +50,18 @@ export function lossChart(
 }
 
 function figures(settings: CaptionSettings, results: CaptionResults): Section {
+  const row = (name: string, scores: CaptionScores, loss: number) => [
+    name,
+    ...scores.bleu.map((b) => b.toFixed(3)),
+    scores.unigramPrecision.toFixed(3),
+    loss.toFixed(2),
+  ];
   const rows = ([["training", results.train], ["validation", results.val]] as const).flatMap(
-    ([name, split]) => [
-      [
-        `${name}, greedy`,
-        ...split.greedyScores.bleu,
-        split.greedyScores.unigramPrecision,
-        split.loss,
-      ],
-      [
-        `${name}, beam ${settings.beam}`,
-        ...split.beamScores.bleu,
-        split.beamScores.unigramPrecision,
-        split.loss,
-      ],
+    ([name, { greedyScores, beamScores, loss }]) => [
+      row(`${name}, greedy`, greedyScores, loss),
+      row(`${name}, beam ${settings.beam}`, beamScores, loss),
     ],
   );
-  const [best] = [...results.validation].sort((a, b) => b.bleu4 - a.bleu4);
   return {
     kind: "figures",
     title: "Results",
@@ -76,9 +71,9 @@ function figures(settings: CaptionSettings, results: CaptionResults): Section {
       "BLEU is the corpus score against all captions of a picture in the split. Unigram precision is the " +
       "homework's score: each caption against its picture's sampled one, averaged. The loss is -log p of a caption's words, " +
       "summed over the caption and averaged over captions." +
-      (best === undefined
-        ? ""
-        : ` The weights are those of epoch ${best.epoch} of ${results.epochsDone}, the best by validation BLEU-4.`),
+      (settings.keep === "best"
+        ? ` The weights are those of epoch ${results.keptEpoch}, the best of ${results.validation.length} by validation BLEU-4.`
+        : ""),
   };
 }
 
@@ -110,6 +105,15 @@ async function gallery(
   return { kind: "gallery", title, cards, note };
 }
 
+/** The settings that had a say in this run. */
+function inUse(settings: CaptionSettings): Record<string, Cell> {
+  const idle = [
+    ...(settings.data === undefined ? ["data", "pca"] : ["scenes"]),
+    ...(settings.optimizer === "sgd" ? [] : ["momentum"]),
+  ];
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !idle.includes(name)));
+}
+
 /** Write `index.html`. */
 export async function writeCaptionPage(
   folder: RunFolder,
@@ -134,9 +138,6 @@ export async function writeCaptionPage(
     ...(interrupted ? ["The run was interrupted: these are the weights learnt until then."] : []),
     ...unreadable.map((reason) => `A picture could not be read: ${reason}`),
   ];
-  const shown = Object.entries(settings).map((
-    [name, value],
-  ): [string, string | number | boolean | undefined] => [name, value]);
   const html = page({
     title: `Image captioning with ${settings.cell === "lstm" ? "an LSTM" : "an RNN"}`,
     subtitle: `${data.name}, ${losses.length} steps in ${seconds.toFixed(1)} s on ${results.gpu}`,
@@ -145,7 +146,7 @@ export async function writeCaptionPage(
       { kind: "chart", title: "Loss", svg: lossChart(settings, data, results) },
       valGallery,
       trainGallery,
-      { kind: "settings", title: "Settings", settings: Object.fromEntries(shown) },
+      { kind: "settings", title: "Settings", settings: inUse(settings) },
       { kind: "text", title: "Notes", paragraphs: notes },
     ],
   });

@@ -18,7 +18,7 @@ import type { CellType } from "../../models/layers.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/optimizers.ts";
 import { saveCaptioner } from "../../models/saved_captioner.ts";
-import { interruptSignal, turn } from "../lib/main.ts";
+import { INTERRUPTED, interruptSignal, turn } from "../lib/main.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import { type CaptionResults, lossChart, type SplitResults, writeCaptionPage } from "./report.ts";
@@ -107,12 +107,15 @@ async function train(
     });
     if (finished) result.epochsDone = epoch;
     if (keep === "best" && (finished || result.keptEpoch === 0)) {
+      await history.finish(); // sampling waits for the GPU anyway
+      report();
       const sampled = await sampleCaptions(captioner, splits.val, data.vocabulary);
       const bleu4 = scoreCaptions(sampled, splits.val, data.vocabulary).bleu[3];
       result.validation.push({ epoch, bleu4 });
       folder.metric({ epoch, validationBleu4: bleu4, lr: optimizer.lr });
       bar.note(`epoch ${epoch}: validation BLEU-4 ${bleu4.toFixed(4)}`);
-      if (bleu4 > bestBleu) {
+      // Of equals the later: it has learnt more.
+      if (bleu4 >= bestBleu) {
         bestBleu = bleu4;
         result.keptEpoch = epoch;
         best.copyFrom(captioner.store.values);
@@ -178,10 +181,13 @@ function firstPictures(split: PreparedSplit, most: number): PreparedSplit {
 }
 
 async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Promise<void> {
-  const { cell, hidden, words, dropout, seed, out } = settings;
-  using folder = createRunFolder({ out, task: `caption-${cell}`, now: new Date() });
+  const { cell, hidden, words, dropout, seed, out, maxVal } = settings;
   const scale = featureScale(data, data.train);
-  const splits = { train: prepareSplit(data.train, scale), val: prepareSplit(data.val, scale) };
+  const val = prepareSplit(data.val, scale);
+  const splits = {
+    train: prepareSplit(data.train, scale),
+    val: maxVal === 0 ? val : firstPictures(val, maxVal),
+  };
   const config = {
     cell,
     featureDim: data.featureDim,
@@ -191,9 +197,11 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
     dropout,
   };
   using captioner = new Captioner(gpu, config, new RandomStream(seed).split("weights"));
+  // Last of all: what is refused above leaves no folder behind.
+  using folder = createRunFolder({ out, task: `caption-${cell}`, now: new Date() });
   console.log(
     `${data.name}: ${data.train.imageIndex.length} captions of ${data.train.pictures.length} pictures to learn from, ` +
-      `${data.val.imageIndex.length} of ${data.val.pictures.length} to validate; ${captioner.store.count} weights\n` +
+      `${splits.val.imageIndex.length} of ${splits.val.pictures.length} to validate; ${captioner.store.count} weights\n` +
       `on ${gpu.adapter.description}${
         gpu.adapter.isFallback ? " (a software adapter)" : ""
       }; writing to ${folder.path}`,
@@ -246,4 +254,6 @@ export async function captionTask(cell: CellType): Promise<void> {
   const data = await captionData(settings);
   using gpu = await openGpu();
   await run(gpu, settings, data);
+  // All is saved, but a script that goes on after success must not go on after Ctrl-C.
+  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
 }

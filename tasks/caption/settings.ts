@@ -34,7 +34,17 @@ const FLAGS = defineFlags({
     min: 0,
     help: "Learn from this many captions chosen at random, 0 for all; 50 with --data, else all",
   }),
-  scenes: integer({ default: 4000, min: 1, help: "Without --data: scenes to draw for training" }),
+  maxVal: integer({
+    default: 1000,
+    min: 0,
+    help: "Measure on the first so many validation pictures, 0 for all",
+  }),
+  scenes: integer({
+    optional: true,
+    min: 1,
+    max: 100_000,
+    help: "Scenes to draw for training, without --data; 4000 unless given",
+  }),
   hidden: integer({
     optional: true,
     min: 1,
@@ -56,6 +66,7 @@ const FLAGS = defineFlags({
   epochs: integer({
     optional: true,
     min: 1,
+    max: 100_000,
     help: "Passes over the captions; 50 with --data, else 6",
   }),
   optimizer: choice(["adam", "rmsprop", "sgd"], { default: "adam", help: "The optimizer" }),
@@ -73,7 +84,12 @@ const FLAGS = defineFlags({
     max: 1,
     help: "The learning rate times this after each step",
   }),
-  momentum: number({ default: 0.9, min: 0, lessThan: 1, help: "Momentum of sgd" }),
+  momentum: number({
+    optional: true,
+    min: 0,
+    lessThan: 1,
+    help: "Momentum of sgd; 0.9 unless given",
+  }),
   clip: number({
     optional: true,
     moreThan: 0,
@@ -100,7 +116,12 @@ const FLAGS = defineFlags({
   }),
   pictures: integer({ default: 12, min: 1, max: 500, help: "Pictures of each split on the page" }),
   seed: integer({ default: 231, min: 0, help: "Seed of everything random" }),
-  readEvery: integer({ default: 20, min: 1, help: "Read the loss back every so many steps" }),
+  readEvery: integer({
+    default: 20,
+    min: 1,
+    max: 10_000,
+    help: "Read the loss back every so many steps",
+  }),
   out: text({ default: "runs", placeholder: "DIR", help: "Folder of the runs" }),
 });
 
@@ -130,18 +151,26 @@ export function captionSettings(cell: CellType, args: readonly string[]): Captio
   if (!real && !given.pca) {
     throw new UsageError("Flag --no-pca needs --data: scenes have no such features");
   }
+  if (real && given.scenes !== undefined) {
+    throw new UsageError("Flag --scenes is for drawn scenes, and --data gives pictures: use one");
+  }
+  if (given.momentum !== undefined && given.optimizer !== "sgd") {
+    throw new UsageError(`Flag --momentum is for --optimizer=sgd, and not ${given.optimizer}`);
+  }
   const maxTrain = given.maxTrain ?? (real ? 50 : 0);
   return {
     ...given,
     cell,
     data: given.data,
     maxTrain,
+    scenes: given.scenes ?? 4000,
     hidden: given.hidden ?? (real ? 512 : 128),
     words: given.words ?? (real ? 256 : 64),
     batch: given.batch ?? (real ? 25 : 64),
     epochs: given.epochs ?? (real ? 50 : 6),
     lr: given.lr ?? (real ? 5e-3 : 3e-3),
     decay: given.decay ?? (real ? (cell === "rnn" ? 0.95 : 0.995) : 0.6),
+    momentum: given.momentum ?? 0.9,
     clip: given.clip ?? (real ? undefined : 5),
     keep: given.keep ?? (maxTrain === 0 ? "best" : "last"),
   };

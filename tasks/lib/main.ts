@@ -80,6 +80,9 @@ export async function runTask(main: () => void | Promise<void>): Promise<void> {
   }
 }
 
+/** The exit code of a task that Ctrl-C ended: 128 and the number of SIGINT, as shells have it. */
+export const INTERRUPTED = 130;
+
 let interrupt: AbortSignal | undefined;
 
 /**
@@ -94,7 +97,7 @@ export function interruptSignal(): AbortSignal {
   if (interrupt) return interrupt;
   const controller = new AbortController();
   Deno.addSignalListener("SIGINT", () => {
-    if (controller.signal.aborted) Deno.exit(130);
+    if (controller.signal.aborted) Deno.exit(INTERRUPTED);
     console.error("\nStopping after this step; press Ctrl-C again to stop at once");
     controller.abort();
   });

@@ -1,80 +1,9 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import * as h5wasm from "npm:h5wasm@0.10.3";
 import { referencesByImage } from "../../data/captions.ts";
 import { loadCocoCaptioning } from "../../data/coco_captioning.ts";
 import { dataTest, permissionTest } from "../support.ts";
-
-type Numbers = Int32Array | Float32Array | Float64Array | BigInt64Array;
-
-/** The bytes of an HDF5 file with these datasets. */
-async function hdf5(
-  datasets: Record<string, { shape: number[]; data: Numbers }>,
-): Promise<Uint8Array> {
-  const { FS } = await h5wasm.ready;
-  const file = new h5wasm.File("/made.h5", "w");
-  for (const [name, { shape, data }] of Object.entries(datasets)) {
-    file.create_dataset({ name, data, shape });
-  }
-  file.close();
-  const bytes: Uint8Array = FS.readFile("/made.h5").slice();
-  FS.unlink("/made.h5");
-  return bytes;
-}
-
-const WORDS = ["<NULL>", "<START>", "<END>", "<UNK>", "a", "red", "dog"];
-
-/** What goes into a small folder: three training images, two for validation, features of width 2. */
-function smallData() {
-  return {
-    captions: {
-      train_captions: {
-        shape: [4, 5],
-        data: Int32Array.of(
-          ...[1, 4, 5, 6, 2],
-          ...[1, 4, 6, 2, 0],
-          ...[1, 4, 3, 2, 0],
-          ...[1, 6, 2, 0, 0],
-        ) as Numbers,
-      },
-      train_image_idxs: { shape: [4], data: Int32Array.of(2, 0, 1, 2) as Numbers },
-      val_captions: { shape: [2, 5], data: Int32Array.of(1, 6, 2, 0, 0, 1, 5, 2, 0, 0) as Numbers },
-      val_image_idxs: { shape: [2], data: Int32Array.of(1, 0) as Numbers },
-    },
-    train: { features: { shape: [3, 2], data: Float32Array.of(0, 1, 2, 3, 4, 5) as Numbers } },
-    val: { features: { shape: [2, 2], data: Float64Array.of(6, 7, 8, 9) as Numbers } },
-    vocabulary: JSON.stringify({ idx_to_word: WORDS }),
-    trainUrls: "http://images.example.org/z/one.jpg\nimages/two.jpg\nimages/three.jpg\n",
-    valUrls: "images/four.jpg\r\nimages/five.jpg",
-    ending: "_pca.h5",
-  };
-}
-
-/** Write a folder, with `change` applied first, and hand its path to `use`. */
-async function withFolder(
-  change: (data: ReturnType<typeof smallData>) => void,
-  use: (folder: string) => Promise<void>,
-): Promise<void> {
-  const data = smallData();
-  change(data);
-  const folder = await Deno.makeTempDir();
-  try {
-    const write = (name: string, content: Uint8Array | string) =>
-      Deno.writeFile(
-        join(folder, name),
-        typeof content === "string" ? new TextEncoder().encode(content) : content,
-      );
-    await write("coco2014_captions.h5", await hdf5(data.captions));
-    await write("coco2014_vocab.json", data.vocabulary);
-    await write("train2014_urls.txt", data.trainUrls);
-    await write("val2014_urls.txt", data.valUrls);
-    await write(`train2014_vgg16_fc7${data.ending}`, await hdf5(data.train));
-    await write(`val2014_vgg16_fc7${data.ending}`, await hdf5(data.val));
-    await use(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+import { type SmallData, withFolder } from "./coco_folder.ts";
 
 const write: Deno.PermissionDescriptor[] = [{ name: "write" }];
 
@@ -110,7 +39,7 @@ permissionTest(
   "loadCocoCaptioning() takes 64-bit integers, if they are in range",
   write,
   async () => {
-    const use = (id: bigint) => (data: ReturnType<typeof smallData>) =>
+    const use = (id: bigint) => (data: SmallData) =>
       data.captions.val_image_idxs.data = BigInt64Array.of(1n, id);
     await withFolder(use(0n), async (folder) => {
       assertEquals((await loadCocoCaptioning(folder)).val.imageIndex, Int32Array.of(1, 0));
@@ -121,7 +50,7 @@ permissionTest(
   },
 );
 
-const wrong: [string, string[], (data: ReturnType<typeof smallData>) => void][] = [
+const wrong: [string, string[], (data: SmallData) => void][] = [
   ["an id past the vocabulary", ["train_captions", "caption 1 holds word 7", "0 to 6"], (data) => {
     data.captions.train_captions.data[6] = 7;
   }],

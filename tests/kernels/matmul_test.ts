@@ -41,8 +41,8 @@ gpuTestBothPaths("matmul of one number by one number, in every layout", async (g
   for (const layout of LAYOUTS) await check(gpu, { m: 1, n: 1, k: 1, ...layout });
 });
 
-// Rows of A decide the kernel on the subgroup path: few of them, since each compiles on its own.
-const ROWS = [3, 25, 67, 129];
+// Rows of A decide the height of the tile, and each height is a kernel that compiles on its own.
+const ROWS = [3, 7, 13, 25, 67, 129];
 const SIZES = [1, 2, 3, 4, 5, 7, 8, 16, 17, 31, 33, 64, 65, 129];
 
 for (const layout of LAYOUTS) {
@@ -50,7 +50,7 @@ for (const layout of LAYOUTS) {
   gpuTestBothPaths(`matmul ${name} agrees with its twin at sizes off the tiles`, async (gpu) => {
     const stream = new RandomStream(11).split(name);
     for (const m of ROWS) {
-      for (let i = 0; i < 4; i++) {
+      for (let i = 0; i < 3; i++) {
         const n = SIZES[stream.integer(SIZES.length)];
         const k = SIZES[stream.integer(SIZES.length)];
         await check(gpu, { m, n, k, ...layout });
@@ -63,3 +63,67 @@ for (const layout of LAYOUTS) {
     await check(gpu, { m: 4, n: 4, k: 4, ...layout });
   });
 }
+
+gpuTestBothPaths("matmul adds the bias to each row", async (gpu) => {
+  for (const [m, n, k] of [[25, 17, 5], [67, 8, 16], [1, 3, 2]]) {
+    await check(gpu, { m, n, k, bias: true });
+  }
+  await check(gpu, { m: 25, n: 7, k: 5, transB: true, bias: true });
+  await check(gpu, { m: 25, n: 7, k: 5, transA: true, bias: true });
+});
+
+gpuTestBothPaths(
+  "matmul writes whole into the tensor it is given, and nowhere else",
+  async (gpu) => {
+    const [m, n, k] = [25, 5, 7];
+    const [av, bv] = [normals("a", m * k), normals("b", k * n)];
+    using a = upload(gpu, av, [m, k]);
+    using b = upload(gpu, bv, [k, n]);
+    using whole = Tensor.from(gpu, new Float32Array(m * n + 8).fill(9));
+    using out = whole.view([m, n]);
+    assertEquals(matmul(a, b, { out }), out);
+    await assertTwin(out, twin(av, bv, m, k, n), "out");
+    assertEquals([...(await whole.read()).slice(m * n)], Array(8).fill(9));
+  },
+);
+
+gpuTestBothPaths("a row of a product does not depend on the other rows", async (gpu) => {
+  const [m, n, k] = [129, 16, 33];
+  const av = normals("a", m * k);
+  using a = upload(gpu, av, [m, k]);
+  using b = upload(gpu, normals("b", k * n), [k, n]);
+  using all = matmul(a, b);
+  const together = await all.read();
+  for (const row of [0, 77, 128]) {
+    using one = upload(gpu, av.slice(row * k, (row + 1) * k), [1, k]);
+    using alone = matmul(one, b);
+    assertEquals(await alone.read(), together.slice(row * n, (row + 1) * n));
+  }
+});
+
+gpuTest("matmul over nothing is zeros, and an empty result stays empty", async (gpu) => {
+  using a = Tensor.from(gpu, [], [2, 0]);
+  using b = Tensor.from(gpu, [], [0, 3]);
+  using zeros = matmul(a, b);
+  assertEquals(await zeros.read(), new Float32Array(6));
+  using bias = Tensor.zeros(gpu, [3]);
+  assertThrows(() => matmul(a, b, { bias }), RangeError, "cannot take a bias");
+  using square = Tensor.zeros(gpu, [3, 3]);
+  using empty = matmul(b, square);
+  assertEquals(empty.shape, [0, 3]);
+  assertEquals(await empty.read(), new Float32Array(0));
+});
+
+gpuTest("matmul refuses shapes that do not fit, and says which", (gpu) => {
+  using a = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [2, 3], { name: "left" });
+  using b = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [2, 3], { name: "right" });
+  using vector = Tensor.from(gpu, [1, 2, 3]);
+  assertThrows(() => matmul(a, b), TypeError, `"left" [2, 3] and "right" [2, 3]`);
+  assertThrows(() => matmul(a, b, { transA: true, transB: true }), TypeError, "sizes 2 and 3");
+  assertThrows(() => matmul(a, vector), TypeError, "second factor needs the shape [any, any]");
+  const transB = true;
+  assertThrows(() => matmul(a, b, { transB, bias: vector }), TypeError, "bias needs the shape [2]");
+  assertThrows(() => matmul(a, b, { transB, out: a }), TypeError, "result needs the shape [2, 2]");
+  using square = Tensor.zeros(gpu, [3, 3], { name: "square" });
+  assertThrows(() => matmul(a, square, { out: a }), TypeError, "which share one buffer");
+});

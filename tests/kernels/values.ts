@@ -46,3 +46,17 @@ export async function assertTwin(
   const error = relativeError(await tensor.read(), expected);
   assert(error <= tolerance, `${what}: relative error ${error}`);
 }
+
+/** Dispose of every tensor of a record, for instance of all gradients. */
+export function disposeAll(tensors: object): void {
+  for (const tensor of Object.values(tensors)) {
+    if (tensor instanceof Tensor) tensor.dispose();
+  }
+}
+
+/** Count the dispatches that a function records. */
+export function countDispatches<R>(gpu: Gpu, record: () => R): { result: R; dispatches: number } {
+  const before = gpu.recorder.counts.dispatches;
+  const result = record();
+  return { result, dispatches: gpu.recorder.counts.dispatches - before };
+}

@@ -1,6 +1,6 @@
-"""Time one PyTorch training step of the captioner, to compare neckar with.
+"""Time PyTorch: a training step of the captioner, and matrix products.
 
-The same shapes, order of work and optimizer as tests/bench/captioner_bench.ts:
+The same shapes, order of work and optimizer as tests/bench/bench.ts:
 batch 25, 17 input tokens, hidden 512, word vectors 256, vocabulary 1,004,
 image features of 512 numbers; loss, backward pass and Adam included.
 
@@ -57,21 +57,25 @@ def make(cell):
     return step
 
 
+def make_product(name):
+    """`matmulNT:MxKxN`: T marks a factor that is stored transposed."""
+    kind, sizes = name.removeprefix("matmul").split(":")
+    m, k, n = (int(size) for size in sizes.split("x"))
+    a = torch.randn(k, m).t() if kind[0] == "T" else torch.randn(m, k)
+    b = torch.randn(n, k).t() if kind[1] == "T" else torch.randn(k, n)
+    return lambda: a @ b
+
+
 def main():
     torch.set_num_threads(2)
     made = {}
     print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
     for line in sys.stdin:
         cell, steps = line.split()
-        if cell.startswith("matmul"):
-            m, k, n = (int(x) for x in cell.split(":")[1].split("x"))
-            a, b = torch.randn(m, k), torch.randn(k, n)
-            run = lambda: a @ b
-        else:
-            if cell not in made:
-                made[cell] = make(cell)
-                made[cell]()
-            run = made[cell]
+        if cell not in made:
+            made[cell] = make_product(cell) if cell.startswith("matmul") else make(cell)
+            made[cell]()
+        run = made[cell]
         times = []
         for _ in range(int(steps)):
             start = time.perf_counter()

@@ -1,0 +1,210 @@
+/**
+ * neckar: deep learning in TypeScript on Deno's built-in WebGPU.
+ *
+ * Loading this module needs no permission, no import map and no configuration: a script may import it
+ * from a URL. Only the functions that read or write files need `--allow-read` or `--allow-write`.
+ *
+ * An LSTM learns to spell a word in which the same letters have different ones after them:
+ *
+ * @example
+ * ```ts
+ * const letters = [..."_ban."]; // index 0 means "no letter" to the loss
+ * const ids = [..."banana."].map((letter) => letters.indexOf(letter));
+ * using gpu = await openGpu();
+ * const stream = new RandomStream(1);
+ * const embed = new Embedding("embed", letters.length, 8, stream);
+ * const cell = new Recurrent("lstm", "lstm", 8, 16, stream);
+ * const score = new Linear("score", 16, letters.length, stream);
+ * using store = new ParameterStore(gpu, [embed, cell, score].flatMap((layer) => layer.parameters));
+ * using adam = new Adam(store, { lr: 0.05 });
+ * using read = uploadIndices(gpu, ids.slice(0, -1), letters.length, "letters read");
+ * using next = Tensor.from(gpu, ids.slice(1), [6, 1], { dtype: "u32" });
+ * using h0 = Tensor.zeros(gpu, [1, 16]);
+ * using history = new LossHistory(gpu, 20);
+ * for (let step = 1; step <= 60; step++) {
+ *   using tape = new Tape(gpu);
+ *   const x = reshape(tape, embed.forward(tape, read), [6, 1, 8]); // [T, N, D]
+ *   const h = cell.forward(tape, x, tape.constant(h0));
+ *   const loss = temporalSoftmaxLoss(tape, score.forwardSequence(tape, h), next);
+ *   tape.backward(loss);
+ *   adam.step();
+ *   await history.add(loss.tensor);
+ * }
+ * const losses = await history.finish();
+ * if (losses[0] < 5 || losses[59] > 0.5) throw new Error(`The loss ended at ${losses[59]}`);
+ * ```
+ *
+ * @module
+ */
+
+// The GPU
+export { GpuError, NoAdapterError } from "./kernels/errors.ts";
+export {
+  type AdapterSummary,
+  type Gpu,
+  type KernelPath,
+  openGpu,
+  type OpenGpuOptions,
+} from "./kernels/gpu.ts";
+export type { BufferPool, PooledBuffer } from "./kernels/pool.ts";
+export type { Recorder, RecorderCounts } from "./kernels/recorder.ts";
+export { type DType, type Elements, Tensor, type TensorOptions } from "./kernels/tensor.ts";
+export {
+  type Binding,
+  defineKernel,
+  FLAT_MAIN,
+  flatGroups,
+  foldGroups,
+  type Groups,
+  type Kernel,
+  type KernelSpec,
+  type KernelTensors,
+  type ParamType,
+} from "./kernels/kernel.ts";
+
+// Kernels
+export { type Indices, lookUp, uploadIndices } from "./kernels/embedding.ts";
+export type { GradientTargets } from "./kernels/gradients.ts";
+export {
+  lstmBackward,
+  type LstmForward,
+  lstmForward,
+  type LstmGradients,
+  type LstmInputs,
+  lstmStepBackward,
+  lstmStepForward,
+  type LstmStepGradients,
+  type LstmStepInputs,
+} from "./kernels/lstm.ts";
+export { matmul, type MatmulOptions } from "./kernels/matmul.ts";
+export type { StepSizes } from "./kernels/optimizer_steps.ts";
+export { columnSum, sum, type SumOptions } from "./kernels/reduce.ts";
+export {
+  rnnBackward,
+  type RnnForward,
+  rnnForward,
+  type RnnGradients,
+  type RnnInputs,
+  rnnStepBackward,
+  rnnStepForward,
+  type RnnStepGradients,
+  type RnnStepInputs,
+} from "./kernels/rnn.ts";
+export {
+  argmax,
+  type CrossEntropy,
+  type CrossEntropyOptions,
+  logSoftmax,
+  softmaxCrossEntropy,
+} from "./kernels/softmax.ts";
+
+// Learning
+export { Tape, type TapeOptions, Variable } from "./models/autograd.ts";
+export {
+  type Initializer,
+  kaimingNormal,
+  normal,
+  scaledNormal,
+  uniform,
+  xavierUniform,
+  zeros,
+} from "./models/init.ts";
+export {
+  type CellType,
+  Dropout,
+  Embedding,
+  gatesFromTorch,
+  gatesToTorch,
+  Linear,
+  type LinearOptions,
+  Recurrent,
+} from "./models/layers.ts";
+export { LossHistory } from "./models/loss_history.ts";
+export {
+  add,
+  type CellWeights,
+  dropout,
+  embedding,
+  linear,
+  lstm,
+  relu,
+  reshape,
+  rnn,
+  sigmoid,
+  sumAll,
+  tanh,
+  temporalLinear,
+  temporalSoftmaxLoss,
+  type TemporalSoftmaxLossOptions,
+} from "./models/operations.ts";
+export {
+  Adam,
+  Optimizer,
+  type OptimizerOptions,
+  type OptimizerState,
+  RmsProp,
+  Sgd,
+} from "./models/optimizers.ts";
+export {
+  Parameter,
+  ParameterStore,
+  type ParameterVariable,
+  type StateLayout,
+  type StateSlot,
+} from "./models/parameters.ts";
+export { type LoadReport, loadStateDict, stateDict } from "./models/state_dict.ts";
+
+// Captioning
+export { type BleuScore, corpusBleu, unigramPrecision } from "./models/bleu.ts";
+export { type BeamOptions, sampleBeam, sampleGreedy } from "./models/caption_sampling.ts";
+export {
+  captionBatch,
+  type CaptionScores,
+  type EpochOptions,
+  evaluateLoss,
+  type PreparedSplit,
+  prepareSplit,
+  sampleCaptions,
+  type SampleOptions,
+  scoreCaptions,
+  stepsPerEpoch,
+  trainEpoch,
+} from "./models/caption_training.ts";
+export {
+  type CaptionBatch,
+  Captioner,
+  type CaptionerConfig,
+  uploadCaptions,
+} from "./models/captioner.ts";
+export { type CaptionerSetting, loadCaptioner, saveCaptioner } from "./models/saved_captioner.ts";
+
+// Data
+export {
+  type CaptionData,
+  type CaptionSplit,
+  type Picture,
+  referencesByImage,
+  standardize,
+  type Standardizer,
+  standardizer,
+  takeCaptions,
+} from "./data/captions.ts";
+export { type CocoCaptioningOptions, loadCocoCaptioning } from "./data/coco_captioning.ts";
+export { type Hdf5Array, type Hdf5Dataset, readHdf5 } from "./data/hdf5.ts";
+export { type MutableArrayLike, type RandomState, RandomStream } from "./data/rng.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  readSafetensors,
+  type SafetensorsFile,
+  writeSafetensors,
+} from "./data/safetensors.ts";
+export type { Colour, DrawnShape, Shape } from "./data/scene_drawing.ts";
+export { makeScenes, sampleScenes, type Scene, type SceneOptions } from "./data/scenes.ts";
+export {
+  type TensorArrays,
+  type TensorData,
+  type TensorDtype,
+  toFloat32,
+} from "./data/tensor_data.ts";
+export { END, NULL, START, UNK, Vocabulary } from "./data/vocabulary.ts";

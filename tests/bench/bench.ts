@@ -1,0 +1,195 @@
+/**
+ * `deno task bench`: how fast the kernels and a captioner's training step are, in turn with PyTorch
+ * within one run, so that a machine whose speed drifts cannot favour either. The figure to quote is the
+ * ratio.
+ */
+import { RandomStream } from "../../data/rng.ts";
+import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import { matmul } from "../../kernels/matmul.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { Tape } from "../../models/autograd.ts";
+import { Captioner, uploadCaptions } from "../../models/captioner.ts";
+import type { CellType } from "../../models/layers.ts";
+import { LossHistory } from "../../models/loss_history.ts";
+import { Adam } from "../../models/optimizers.ts";
+import { defineFlags, integer, parseFlags } from "../../tasks/lib/flags.ts";
+import { runTask } from "../../tasks/lib/main.ts";
+import { type Peer, startPeer } from "./peer.ts";
+
+const flags = defineFlags({
+  rounds: integer({ default: 9, min: 1, max: 100, help: "How often each subject takes its turn" }),
+  steps: integer({
+    default: 10,
+    min: 1,
+    max: 1000,
+    help: "Training steps of a turn; the loss is read once",
+  }),
+});
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** What is timed: ours gives milliseconds a run, the peer is asked by name. */
+interface Subject {
+  name: string;
+  peerName: string;
+  /** Runs of a turn. */
+  runs: number;
+  /** Floating-point operations of a run, for GFLOP/s. */
+  flops?: number;
+  /** Milliseconds of a run, averaged over a turn that ends with a read. */
+  ours: (runs: number) => Promise<number>;
+  note?: string;
+}
+
+function product(gpu: Gpu, m: number, k: number, n: number, kind: "NN" | "NT" | "TN"): Subject {
+  const stream = new RandomStream(1);
+  const random = (shape: number[]) =>
+    Tensor.from(
+      gpu,
+      Float32Array.from({ length: shape[0] * shape[1] }, () => stream.normal()),
+      shape,
+    );
+  const [transA, transB] = [kind === "TN", kind === "NT"];
+  const a = random(transA ? [k, m] : [m, k]);
+  const b = random(transB ? [n, k] : [k, n]);
+  const out = Tensor.empty(gpu, [m, n]);
+  const corner = out.view([1]);
+  const flops = 2 * m * k * n;
+  return {
+    name: `product ${kind} ${m} x ${k} x ${n}`,
+    peerName: `matmul${kind}:${m}x${k}x${n}`,
+    // Enough work in a turn that the wait at its end counts for little.
+    runs: Math.max(2, Math.round(1e10 / flops)),
+    flops,
+    async ours(runs) {
+      const start = performance.now();
+      for (let i = 0; i < runs; i++) matmul(a, b, { transA, transB, out });
+      await corner.read();
+      return (performance.now() - start) / runs;
+    },
+  };
+}
+
+const SIZES = { featureDim: 512, hiddenDim: 512, wordDim: 256, vocabularySize: 1004 };
+const [BATCH, TOKENS] = [25, 17];
+
+function captionerStep(gpu: Gpu, cell: CellType, steps: number): Subject {
+  const stream = new RandomStream(1);
+  const captioner = new Captioner(gpu, { cell, ...SIZES }, stream);
+  const optimizer = new Adam(captioner.store, { lr: 1e-3 });
+  // One token more than is read: each is predicted from the one before.
+  const captions = Int32Array.from(
+    { length: BATCH * (TOKENS + 1) },
+    () => 1 + stream.integer(SIZES.vocabularySize - 1),
+  );
+  const features = Float32Array.from({ length: BATCH * SIZES.featureDim }, () => stream.normal());
+  const { counts } = gpu.recorder;
+  const subject: Subject = {
+    name: `${cell.toUpperCase()} captioner step`,
+    peerName: cell,
+    runs: steps,
+    async ours(runs) {
+      using history = new LossHistory(gpu, runs);
+      const before = { ...counts };
+      const start = performance.now();
+      for (let i = 0; i < runs; i++) {
+        using batch = uploadCaptions(gpu, captions, features, {
+          batch: BATCH,
+          vocabularySize: SIZES.vocabularySize,
+        });
+        using tape = new Tape(gpu);
+        const loss = captioner.loss(tape, batch);
+        tape.backward(loss);
+        optimizer.step();
+        await history.add(loss.tensor);
+      }
+      await history.finish();
+      const dispatches = (counts.dispatches - before.dispatches) / runs;
+      const submits = (counts.submits - before.submits) / runs;
+      subject.note = `${dispatches} dispatches, ${submits} submits a step`;
+      return (performance.now() - start) / runs;
+    },
+  };
+  return subject;
+}
+
+async function measure(
+  subject: Subject,
+  rounds: number,
+  peer: Peer | undefined,
+): Promise<string[]> {
+  await subject.ours(2); // compile
+  await peer?.time(subject.peerName, 2);
+  const ours: number[] = [];
+  const theirs: number[] = [];
+  for (let i = 0; i < rounds; i++) {
+    ours.push(await subject.ours(subject.runs));
+    if (peer !== undefined) theirs.push(median(await peer.time(subject.peerName, subject.runs)));
+  }
+  const speed = (ms: number) =>
+    subject.flops === undefined ? "" : (subject.flops / ms / 1e6).toFixed(1);
+  const ratios = ours.map((ms, i) => ms / theirs[i]);
+  return [
+    subject.name,
+    median(ours).toFixed(2),
+    Math.min(...ours).toFixed(2),
+    speed(median(ours)),
+    ...(peer === undefined ? ["", "", ""] : [
+      median(theirs).toFixed(2),
+      Math.min(...theirs).toFixed(2),
+      median(ratios).toFixed(2),
+    ]),
+    subject.note ?? "",
+  ];
+}
+
+function table(rows: string[][]): string {
+  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  return rows.map((row) =>
+    row.map((cell, i) =>
+      i === 0 || i === row.length - 1 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])
+    )
+      .join("  ").trimEnd()
+  ).join("\n");
+}
+
+async function main(): Promise<void> {
+  const { rounds, steps } = parseFlags(flags, Deno.args, {
+    task: "bench",
+    summary: "Time the matrix products and the captioner's training step, in turn with PyTorch.",
+    examples: ["deno task bench", "deno task bench --rounds=21"],
+  });
+  using gpu = await openGpu();
+  const peer = await startPeer();
+  console.log(`neckar on ${gpu.adapter.description}, ${gpu.path} kernels`);
+  console.log(
+    typeof peer === "string"
+      ? `no peer: ${peer}`
+      : `PyTorch ${peer.version} on the CPU, ${peer.threads} threads`,
+  );
+  console.log(`${rounds} rounds in turn; milliseconds of a run\n`);
+  const subjects = [
+    captionerStep(gpu, "lstm", steps),
+    captionerStep(gpu, "rnn", steps),
+    product(gpu, 256, 256, 256, "NN"),
+    product(gpu, 512, 512, 512, "NN"),
+    product(gpu, 1024, 1024, 1024, "NN"),
+    product(gpu, 425, 256, 2048, "NN"), // words to gates
+    product(gpu, 25, 512, 2048, "NN"), // states to gates
+    product(gpu, 425, 512, 1004, "NN"), // states to scores
+    product(gpu, 425, 1004, 512, "NT"), // score gradients to states
+    product(gpu, 512, 425, 2048, "TN"), // the recurrent weights' gradient
+  ];
+  const rows = [["", "median", "least", "GFLOP/s", "PyTorch", "least", "ratio", ""]];
+  for (const subject of subjects) {
+    rows.push(await measure(subject, rounds, typeof peer === "string" ? undefined : peer));
+  }
+  console.log(table(rows));
+  if (typeof peer !== "string") await peer.close();
+}
+
+await runTask(main);

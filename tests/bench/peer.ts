@@ -1,0 +1,73 @@
+/** PyTorch as a peer in the same run: a child process that times on request, where it is installed. */
+import { fromFileUrl } from "@std/path";
+
+/** A running peer. */
+export interface Peer {
+  version: string;
+  threads: number;
+  /** Milliseconds of each of `steps` runs of a subject, such as `lstm` or `matmul:512x512x512`. */
+  time(subject: string, steps: number): Promise<number[]>;
+  close(): Promise<void>;
+}
+
+/** Start PyTorch, or say why there is none. */
+export async function startPeer(): Promise<Peer | string> {
+  const script = fromFileUrl(import.meta.resolve("./torch_peer.py"));
+  for (const python of ["python3", "/usr/bin/python3"]) {
+    const child = spawn(python, script);
+    if (child === undefined) continue;
+    const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(splitLines());
+    const reader = lines.getReader();
+    const hello = await reader.read();
+    if (hello.done) {
+      await child.status;
+      continue;
+    }
+    const { torch: version, threads } = JSON.parse(hello.value) as {
+      torch: string;
+      threads: number;
+    };
+    const writer = child.stdin.getWriter();
+    const encoder = new TextEncoder();
+    return {
+      version,
+      threads,
+      async time(subject, steps) {
+        await writer.write(encoder.encode(`${subject} ${steps}\n`));
+        const { value, done } = await reader.read();
+        if (done) throw new Error("The PyTorch process ended early");
+        return (JSON.parse(value) as { ms: number[] }).ms;
+      },
+      async close() {
+        await writer.close();
+        await child.status;
+      },
+    };
+  }
+  return "PyTorch is not installed (Debian: apt-get install python3-torch libopenblas0)";
+}
+
+function spawn(python: string, script: string): Deno.ChildProcess | undefined {
+  try {
+    const command = new Deno.Command(python, {
+      args: [script],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    });
+    return command.spawn();
+  } catch {
+    return undefined;
+  }
+}
+
+function splitLines(): TransformStream<string, string> {
+  let rest = "";
+  return new TransformStream({
+    transform(text, controller) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) controller.enqueue(line);
+    },
+  });
+}

@@ -1,0 +1,132 @@
+/** Operations on single numbers, on the GPU. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { threefry2x32 } from "../../data/rng.ts";
+import {
+  accumulate,
+  add,
+  dropout,
+  scaleBy,
+  swapBatchAndTime,
+  unary,
+  unaryGradient,
+  type UnaryName,
+} from "../../kernels/elementwise.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { sigmoid } from "../reference/linear_algebra.ts";
+import { gpuTest, linspace } from "../support.ts";
+import { assertTwin, normals, swapAxes, upload } from "./values.ts";
+
+const TWINS: Record<UnaryName, { f: (x: number) => number; slope: (x: number) => number }> = {
+  relu: { f: (x) => Math.max(x, 0), slope: (x) => x > 0 ? 1 : 0 },
+  tanh: { f: Math.tanh, slope: (x) => 1 - Math.tanh(x) ** 2 },
+  sigmoid: { f: sigmoid, slope: (x) => sigmoid(x) * (1 - sigmoid(x)) },
+};
+
+for (const [name, { f, slope }] of Object.entries(TWINS) as [UnaryName, typeof TWINS.relu][]) {
+  gpuTest(`${name} and its gradient agree with their twins`, async (gpu) => {
+    const values = Float64Array.from([...linspace(-6, 6, 97), 0, 20, -20]);
+    const direct = normals("dout", values.length);
+    using x = upload(gpu, values, [4, 25]);
+    using dout = upload(gpu, direct, [4, 25]);
+    using y = unary(name, x);
+    assertEquals(y.shape, [4, 25]);
+    await assertTwin(y, values.map(f), name);
+    using dx = unaryGradient(name, dout, x, y);
+    await assertTwin(dx, values.map((v, i) => direct[i] * slope(v)), `${name} gradient`);
+    using out = Tensor.empty(gpu, [4, 25]);
+    assertEquals(unaryGradient(name, dout, x, y, out), out);
+    assertEquals(await out.read(), await dx.read());
+  });
+
+  gpuTest(`${name} stays finite for extreme numbers`, async (gpu) => {
+    const extreme = [3e38, -3e38, 1e30, -1e30, 89, -89, 1e-30, -1e-30];
+    using x = upload(gpu, extreme, [8]);
+    using y = unary(name, x);
+    const got = await y.read();
+    // One by one: the largest would hide the others. WGSL promises tanh an absolute error only.
+    for (const [i, v] of extreme.entries()) {
+      const expected = Math.fround(f(v));
+      const allowed = 1e-6 * Math.abs(expected) + 1e-7;
+      assertEquals(Math.abs(got[i] - expected) <= allowed, true, `${name}(${v}) = ${got[i]}`);
+    }
+    using ones = Tensor.from(gpu, Array(8).fill(1));
+    using dx = unaryGradient(name, ones, x, y);
+    await assertTwin(dx, extreme.map(slope), `${name} gradient`);
+  });
+}
+
+gpuTest("add, accumulate and scaleBy agree with plain sums", async (gpu) => {
+  const [av, bv] = [normals("a", 130), normals("b", 130)];
+  using a = upload(gpu, av, [13, 10]);
+  using b = upload(gpu, bv, [13, 10]);
+  using plain = add(a, b);
+  await assertTwin(plain, av.map((v, i) => v + bv[i]), "a + b", 1e-6);
+  using scaled = add(a, b, -0.5);
+  await assertTwin(scaled, av.map((v, i) => v - 0.5 * bv[i]), "a - b / 2", 1e-6);
+  accumulate(plain, b);
+  accumulate(plain, b);
+  await assertTwin(plain, av.map((v, i) => v + 3 * bv[i]), "a + 3 b", 1e-6);
+  using factor = Tensor.from(gpu, [-3], []);
+  using times = scaleBy(a, factor, scaled);
+  assertEquals(times, scaled);
+  await assertTwin(times, av.map((v) => -3 * v), "-3 a", 1e-6);
+});
+
+gpuTest(
+  "dropout keeps exactly what the Threefry twin keeps, and backward the same",
+  async (gpu) => {
+    const [n, p] = [1001, 0.3];
+    const key = [0xdeadbeef, 42] as const;
+    const values = Float32Array.from(normals("x", n));
+    using x = Tensor.from(gpu, values);
+    using y = dropout(x, p, key);
+    const scale = Math.fround(1 / (1 - p));
+    const expected = values.map((v, i) => {
+      const [word] = threefry2x32(key[0], key[1], i, 0);
+      return word >= Math.floor(p * 2 ** 32) ? v * scale : 0;
+    });
+    assertEquals(await y.read(), expected);
+    const kept = expected.filter((v) => v !== 0).length / n;
+    assertEquals(Math.abs(kept - 0.7) < 0.05, true, `${kept} of the numbers are kept`);
+
+    using other = dropout(x, p, [key[0], 43]);
+    assertEquals((await other.read()).some((v, i) => (v === 0) !== (expected[i] === 0)), true);
+    using all = dropout(x, 0, key);
+    assertEquals(await all.read(), values);
+  },
+);
+
+gpuTest("dropout refuses probabilities outside [0, 1)", (gpu) => {
+  using x = Tensor.zeros(gpu, [3]);
+  for (const p of [-0.1, 1, NaN]) {
+    assertThrows(() => dropout(x, p, [1, 2]), RangeError, `${p} was given`);
+  }
+});
+
+gpuTest("swapBatchAndTime exchanges the first two axes, and twice is nothing", async (gpu) => {
+  for (const shape of [[1, 1, 1], [3, 5, 7], [25, 2, 4], [1, 6, 3]] as const) {
+    const [a, b, c] = shape;
+    const values = Float32Array.from(normals("x", a * b * c));
+    using x = Tensor.from(gpu, values, shape);
+    using swapped = swapBatchAndTime(x);
+    assertEquals(swapped.shape, [b, a, c]);
+    assertEquals(await swapped.read(), Float32Array.from(swapAxes(values, [a, b, c])));
+    using back = swapBatchAndTime(swapped);
+    assertEquals(await back.read(), values);
+  }
+});
+
+gpuTest("the elementwise functions refuse shapes that do not fit", (gpu) => {
+  using x = Tensor.zeros(gpu, [2, 3]);
+  using y = Tensor.zeros(gpu, [2, 3]);
+  using small = Tensor.zeros(gpu, [3], { name: "small" });
+  assertThrows(() => unaryGradient("relu", small, x, y), TypeError, `"small"`);
+  assertThrows(() => unaryGradient("relu", y, x, small), TypeError, `"small"`);
+  assertThrows(() => unaryGradient("relu", y, x, y, small), TypeError, `"small"`);
+  assertThrows(() => add(x, small), TypeError, `"small"`);
+  assertThrows(() => add(x, y, 1, small), TypeError, `"small"`);
+  assertThrows(() => accumulate(x, small), TypeError, `"small" of 3 numbers`);
+  assertThrows(() => scaleBy(x, small), TypeError, "A factor is one number");
+  assertThrows(() => dropout(x, 0.5, [1, 2], small), TypeError, `"small"`);
+  assertThrows(() => swapBatchAndTime(x), TypeError, "Exchanging batch and time");
+});

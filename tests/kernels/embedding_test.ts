@@ -1,0 +1,75 @@
+/** Looking up rows of a table on the GPU, and the table's gradient. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { embedding, embeddingGradient, lookUp, uploadIndices } from "../../kernels/embedding.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { embeddingBackward, embeddingForward } from "../reference/softmax.ts";
+import { gpuTest } from "../support.ts";
+import { assertTwin, normals, upload } from "./values.ts";
+
+const IDS = [4, 1, 1, 0, 1, 4, 10, 1];
+
+for (const width of [1, 3, 4, 7, 8, 50]) {
+  gpuTest(`embedding and its gradient agree with their twins at width ${width}`, async (gpu) => {
+    const shape = { vocabulary: 11, dim: width };
+    const tableValues = normals("table", 11 * width);
+    const doutValues = normals("dout", IDS.length * width);
+    using table = upload(gpu, tableValues, [11, width]);
+    using dout = upload(gpu, doutValues, [IDS.length, width]);
+    using ids = uploadIndices(gpu, IDS, 11);
+    assertEquals(ids.distinct, 4);
+    using out = embedding(table, ids);
+    assertEquals(out.shape, [IDS.length, width]);
+    await assertTwin(out, embeddingForward(IDS, tableValues, shape), "embedding", 1e-7);
+
+    // What the target held before must not shine through.
+    using dtable = Tensor.from(gpu, new Float32Array(11 * width).fill(7), [11, width]);
+    assertEquals(embeddingGradient(dout, ids, dtable), dtable);
+    await assertTwin(dtable, embeddingBackward(doutValues, IDS, shape), "gradient");
+  });
+}
+
+gpuTest("one index repeated 1,000 times adds up all its places", async (gpu) => {
+  const count = 1000;
+  using ids = uploadIndices(gpu, new Int32Array(count).fill(2), 3);
+  const values = normals("dout", count * 5);
+  using dout = upload(gpu, values, [count, 5]);
+  using dtable = Tensor.empty(gpu, [3, 5]);
+  embeddingGradient(dout, ids, dtable);
+  const shape = { vocabulary: 3, dim: 5 };
+  await assertTwin(dtable, embeddingBackward(values, Array(count).fill(2), shape), "gradient");
+});
+
+gpuTest("lookUp takes indices that were made on the GPU, and a given result", async (gpu) => {
+  using table = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [3, 2]);
+  using ids = Tensor.from(gpu, [2, 0], [2], { dtype: "u32" });
+  using out = Tensor.empty(gpu, [2, 2]);
+  assertEquals(lookUp(table, ids, out), out);
+  assertEquals(await out.read(), new Float32Array([5, 6, 1, 2]));
+});
+
+gpuTest("no indices give an empty result and a gradient of zeros", async (gpu) => {
+  using ids = uploadIndices(gpu, [], 3);
+  using table = Tensor.zeros(gpu, [3, 2]);
+  using out = embedding(table, ids);
+  assertEquals(out.shape, [0, 2]);
+  using dtable = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [3, 2]);
+  embeddingGradient(out, ids, dtable);
+  assertEquals(await dtable.read(), new Float32Array(6));
+});
+
+gpuTest("an index outside the table is refused before anything is uploaded", (gpu) => {
+  for (const bad of [3, -1, 1.5, NaN]) {
+    const message = `The index ${bad} at place 1 of "words" is not in the table`;
+    assertThrows(() => uploadIndices(gpu, [0, bad], 3, "words"), RangeError, message);
+  }
+});
+
+gpuTest("the embedding refuses shapes that do not fit", (gpu) => {
+  using ids = uploadIndices(gpu, [0, 1], 3);
+  using table = Tensor.zeros(gpu, [3, 2]);
+  using vector = Tensor.zeros(gpu, [3]);
+  assertThrows(() => embedding(vector, ids), TypeError, "table [V, D]");
+  assertThrows(() => embedding(table, ids, vector), TypeError, "result needs the shape [2, 2]");
+  assertThrows(() => embeddingGradient(table, ids, table), TypeError, "gradient [M, D]");
+  assertThrows(() => embeddingGradient(table, ids, vector), TypeError, "table gradient [V, D]");
+});

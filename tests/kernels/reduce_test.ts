@@ -1,0 +1,58 @@
+/** Sums on the GPU. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { columnSum, sum } from "../../kernels/reduce.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import * as twin from "../reference/linear_algebra.ts";
+import { gpuTest } from "../support.ts";
+import { assertTwin, countDispatches, normals, upload } from "./values.ts";
+
+// 65,536 is the most that one dispatch adds up.
+for (const n of [0, 1, 2, 63, 65, 1000, 65536, 65537, 200_000]) {
+  gpuTest(`the sum and the sum of squares of ${n} numbers`, async (gpu) => {
+    // Shifted, so that the sum is not near zero by chance.
+    const values = normals("x", n).map((v) => v + 0.5);
+    using x = upload(gpu, values, [n]);
+    const { result, dispatches } = countDispatches(gpu, () => sum(x, { scale: 0.25 }));
+    using total = result;
+    assertEquals(dispatches, n > 65536 ? 2 : 1);
+    assertEquals(total.shape, []);
+    await assertTwin(total, [0.25 * values.reduce((a, b) => a + b, 0)], "sum");
+    using squares = sum(x, { square: true });
+    await assertTwin(squares, [twin.dot(values, values)], "sum of squares");
+  });
+}
+
+gpuTest("a sum goes to the element it is told, and leaves the others", async (gpu) => {
+  using x = Tensor.from(gpu, [1, 2, 3]);
+  using out = Tensor.from(gpu, [7, 7, 7]);
+  assertEquals(sum(x, { out, at: 1 }), out);
+  assertEquals(await out.read(), new Float32Array([7, 6, 7]));
+  assertThrows(() => sum(x, { out, at: 3 }), RangeError, "element 3");
+  assertThrows(() => sum(x, { out, at: -1 }), RangeError, "element -1");
+});
+
+gpuTest("a sum comes out the same each time", async (gpu) => {
+  using x = upload(gpu, normals("x", 100_000), [100_000]);
+  using once = sum(x);
+  using again = sum(x);
+  assertEquals(await once.read(), await again.read());
+});
+
+for (const [rows, columns] of [[1, 1], [3, 5], [5, 8], [425, 7], [100, 260], [0, 4], [2, 131]]) {
+  gpuTest(`the column sums of [${rows}, ${columns}]`, async (gpu) => {
+    const values = normals("x", rows * columns);
+    using x = upload(gpu, values, [rows, columns]);
+    using result = columnSum(x);
+    await assertTwin(result, twin.columnSum(values, rows, columns), "column sum");
+    using out = Tensor.empty(gpu, [columns]);
+    assertEquals(columnSum(x, out), out);
+    assertEquals(await out.read(), await result.read());
+  });
+}
+
+gpuTest("column sums refuse shapes that do not fit", (gpu) => {
+  using x = Tensor.zeros(gpu, [2, 3]);
+  using vector = Tensor.zeros(gpu, [2]);
+  assertThrows(() => columnSum(vector), TypeError, "A column sum needs the shape [any, any]");
+  assertThrows(() => columnSum(x, vector), TypeError, "result needs the shape [3]");
+});

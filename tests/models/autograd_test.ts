@@ -1,0 +1,238 @@
+/** The tape: where gradients go, how they add up, what is recorded, and that nothing is left. */
+import { assert, assertEquals, assertLess, assertStrictEquals, assertThrows } from "@std/assert";
+import { RandomStream } from "../../data/rng.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { Tape, type Variable } from "../../models/autograd.ts";
+import { Linear } from "../../models/layers.ts";
+import { add, linear, relu, reshape, rnn, sigmoid, sumAll, tanh } from "../../models/operations.ts";
+import { Parameter, ParameterStore } from "../../models/parameters.ts";
+import { numericGradient } from "../reference/gradient.ts";
+import { dot, sigmoid as sigmoidOf } from "../reference/linear_algebra.ts";
+import { rnnForward } from "../reference/rnn.ts";
+import { gpuTest, linspace, relativeError } from "../support.ts";
+import { normals } from "./small_captioner.ts";
+
+/** Σ wᵢ xᵢ: a loss whose gradient differs from number to number. */
+function weightedSum(tape: Tape, x: Variable, weights: ArrayLike<number>): Variable {
+  const { size } = x.tensor;
+  const column = tape.constant(tape.keep(Tensor.from(tape.gpu, weights, [size, 1])));
+  return linear(tape, reshape(tape, x, [1, size]), column);
+}
+
+async function assertGradient(variable: Variable, expected: ArrayLike<number>): Promise<void> {
+  const gradient = variable.grad;
+  assert(gradient !== undefined, "there is no gradient");
+  assertEquals([...gradient.shape], [...variable.shape]);
+  const error = relativeError(await gradient.read(), expected);
+  assertLess(error, 1e-5);
+}
+
+const X = linspace(-1.1, 1.3, 6);
+const WEIGHTS = linspace(2, -1, 6);
+
+gpuTest("a variable added to itself gets twice the gradient", async (gpu) => {
+  using data = Tensor.from(gpu, X, [2, 3]);
+  using tape = new Tape(gpu);
+  const x = tape.variable(data);
+  tape.backward(weightedSum(tape, add(tape, x, x), WEIGHTS));
+  await assertGradient(x, WEIGHTS.map((w) => 2 * w));
+});
+
+gpuTest("a variable that two operations use gets the sum of both gradients", async (gpu) => {
+  using data = Tensor.from(gpu, X, [2, 3]);
+  using tape = new Tape(gpu);
+  const x = tape.variable(data);
+  const y = add(tape, tanh(tape, x), sigmoid(tape, x));
+  tape.backward(weightedSum(tape, y, WEIGHTS));
+  const loss = (v: Float64Array) => dot(WEIGHTS, v.map((a) => Math.tanh(a) + sigmoidOf(a)));
+  await assertGradient(x, numericGradient(loss, X.slice()));
+});
+
+gpuTest("gradients that are handed on unchanged stay whole in a residual chain", async (gpu) => {
+  using data = Tensor.from(gpu, X, [2, 3]);
+  using tape = new Tape(gpu);
+  const x = tape.variable(data);
+  const branch = tanh(tape, x);
+  const first = add(tape, x, branch);
+  const second = add(tape, first, sigmoid(tape, first));
+  const third = add(tape, second, reshape(tape, reshape(tape, second, [6]), [2, 3]));
+  tape.backward(weightedSum(tape, third, WEIGHTS));
+
+  const afterFirst = (v: number) => v + Math.tanh(v);
+  const rest = (y: Float64Array) => dot(WEIGHTS, y.map((v) => 2 * (v + sigmoidOf(v))));
+  await assertGradient(third, WEIGHTS);
+  await assertGradient(second, WEIGHTS.map((w) => 2 * w));
+  // `first` and `branch` share one gradient, and x adds its own to a copy of it.
+  const gradientOfFirst = numericGradient(rest, X.map(afterFirst));
+  await assertGradient(first, gradientOfFirst);
+  await assertGradient(branch, gradientOfFirst);
+  await assertGradient(x, numericGradient((v) => rest(v.map(afterFirst)), X.slice()));
+});
+
+gpuTest("one variable in two places of one operation gets the sum", async (gpu) => {
+  const shape = { batch: 2, steps: 3, inputDim: 3, hiddenDim: 3 };
+  const [xs, w] = [normals("x", 18), normals("w", 9)].map((v) => Float64Array.from(v));
+  const [h0, b] = [new Float64Array(6), new Float64Array(3)];
+  using xData = Tensor.from(gpu, xs, [3, 2, 3]);
+  using wData = Tensor.from(gpu, w, [3, 3]);
+  using h0Data = Tensor.from(gpu, h0, [2, 3]);
+  using bData = Tensor.from(gpu, b, [3]);
+  using tape = new Tape(gpu);
+  const shared = tape.variable(wData);
+  const inputs = { wx: shared, wh: shared, b: tape.constant(bData) };
+  const h = rnn(tape, tape.constant(xData), tape.constant(h0Data), inputs);
+  tape.backward(sumAll(tape, h));
+  // The twin is batch-major: [T, N, D] as [N, T, D] by hand.
+  const swapped = Float64Array.from(xs, (_, i) => {
+    const [n, t, d] = [Math.floor(i / 9), Math.floor(i / 3) % 3, i % 3];
+    return xs[(t * 2 + n) * 3 + d];
+  });
+  const loss = (v: Float64Array) =>
+    rnnForward(swapped, h0, v, v, b, shape).reduce((a, c) => a + c, 0);
+  await assertGradient(shared, numericGradient(loss, w));
+});
+
+gpuTest("a branch that does not reach the loss costs nothing backward", (gpu) => {
+  using data = Tensor.from(gpu, X, [2, 3]);
+  const dispatches = (unused: boolean) => {
+    using tape = new Tape(gpu);
+    const x = tape.variable(data);
+    const side = unused ? relu(tape, x) : undefined;
+    const loss = sumAll(tape, tanh(tape, x));
+    const before = gpu.recorder.counts.dispatches;
+    tape.backward(loss);
+    assertStrictEquals(side?.grad, undefined);
+    return gpu.recorder.counts.dispatches - before;
+  };
+  assertEquals(dispatches(true), dispatches(false));
+});
+
+gpuTest(
+  "gradients of parameters add up over backward passes until they are forgotten",
+  async (gpu) => {
+    const p = new Parameter("p", [2, 3], Float32Array.from(X));
+    using store = new ParameterStore(gpu, [p]);
+    const pass = () => {
+      using tape = new Tape(gpu);
+      const twice = add(tape, p.variable, p.variable);
+      tape.backward(weightedSum(tape, twice, WEIGHTS));
+    };
+    pass();
+    await assertGradient(p.variable, WEIGHTS.map((w) => 2 * w)); // the tape is gone, the gradient is not
+    pass();
+    await assertGradient(p.variable, WEIGHTS.map((w) => 4 * w));
+    store.zeroGradients();
+    assertStrictEquals(p.variable.grad, undefined);
+    pass();
+    await assertGradient(p.variable, WEIGHTS.map((w) => 2 * w));
+  },
+);
+
+gpuTest("a parameter handed to reshape gets its gradient in the store", async (gpu) => {
+  const [a, p] = ["a", "p"].map((name) => new Parameter(name, [6], Float32Array.from(X)));
+  using store = new ParameterStore(gpu, [a, p]);
+  using tape = new Tape(gpu);
+  tape.backward(weightedSum(tape, reshape(tape, p.variable, [2, 3]), WEIGHTS));
+  assertStrictEquals(p.variable.grad, p.variable.slot);
+  store.clearUnreached();
+  const all = await store.gradients.read();
+  assertEquals([...all.subarray(64, 70)], [...Float32Array.from(WEIGHTS)]);
+  assert(all.every((v, i) => v === 0 || (i >= 64 && i < 70)), "a gradient outside its place");
+});
+
+/** Dispatches of a backward pass through a layer of a constant input, and what was reached. */
+function layerPass(gpu: Gpu, frozen: { weight: boolean; bias: boolean }) {
+  const layer = new Linear("layer", 3, 4, new RandomStream(1));
+  layer.weight.frozen = frozen.weight;
+  layer.bias!.frozen = frozen.bias;
+  using store = new ParameterStore(gpu, layer.parameters);
+  using data = Tensor.from(gpu, X, [2, 3]);
+  using tape = new Tape(gpu);
+  const loss = sumAll(tape, layer.forward(tape, tape.constant(data)));
+  const before = gpu.recorder.counts.dispatches;
+  tape.backward(loss);
+  return {
+    dispatches: gpu.recorder.counts.dispatches - before,
+    weight: layer.weight.variable.grad !== undefined,
+    bias: layer.bias!.variable.grad !== undefined,
+    count: store.count,
+  };
+}
+
+gpuTest("a frozen parameter gets no gradient and costs no dispatch", (gpu) => {
+  // The sum's gradient is one dispatch; then one product for the weight, one sum for the bias.
+  const both = layerPass(gpu, { weight: false, bias: false });
+  assertEquals(both, { dispatches: 3, weight: true, bias: true, count: 16 });
+  const onlyBias = layerPass(gpu, { weight: true, bias: false });
+  assertEquals(onlyBias, { dispatches: 2, weight: false, bias: true, count: 4 });
+  const onlyWeight = layerPass(gpu, { weight: false, bias: true });
+  assertEquals(onlyWeight, { dispatches: 2, weight: true, bias: false, count: 12 });
+  const needless = "depends on nothing that needs a gradient";
+  assertThrows(() => layerPass(gpu, { weight: true, bias: true }), TypeError, needless);
+});
+
+gpuTest("freezing comes before the store, computing after it", (gpu) => {
+  const p = new Parameter("p", [1], Float32Array.of(1));
+  assertThrows(() => p.tensor, ReferenceError, `"p" is not in a ParameterStore yet`);
+  using _store = new ParameterStore(gpu, [p]);
+  assertThrows(() => p.frozen = true, ReferenceError, `"p" is in a ParameterStore already`);
+  assertEquals(p.frozen, false);
+  assertThrows(() => new ParameterStore(gpu, [p, p]), TypeError, `have the name "p"`);
+  const short = () => new Parameter("q", [2, 2], new Float32Array(3));
+  assertThrows(short, TypeError, `"q" of shape [2, 2] cannot start from 3 numbers`);
+});
+
+gpuTest("an evaluation tape computes the same and records nothing", async (gpu) => {
+  using data = Tensor.from(gpu, X, [2, 3]);
+  const values: Float32Array[] = [];
+  for (const training of [true, false]) {
+    using tape = new Tape(gpu, { training });
+    const y = tanh(tape, tape.variable(data));
+    values.push(await y.tensor.read());
+    assertEquals(y.requiresGrad, training);
+    const loss = sumAll(tape, y);
+    if (!training) assertThrows(() => tape.backward(loss), TypeError, "its tape is not training");
+  }
+  assertEquals(values[0], values[1]);
+});
+
+gpuTest("backward starts from one number that needs a gradient, once", (gpu) => {
+  using data = Tensor.from(gpu, X, [2, 3]);
+  using tape = new Tape(gpu);
+  const x = tape.variable(data);
+  const y = tanh(tape, x);
+  assertThrows(() => tape.backward(y), TypeError, `"tanh" has the shape [2, 3]`);
+  using one = Tensor.from(gpu, [1], [1], { name: "one" });
+  const constant = tape.constant(one);
+  assertThrows(() => tape.backward(constant), TypeError, `"one" depends on nothing`);
+  const ofConstant = sumAll(tape, tanh(tape, constant));
+  assertThrows(() => tape.backward(ofConstant), TypeError, "depends on nothing");
+  const loss = sumAll(tape, y);
+  tape.backward(loss);
+  assertThrows(() => tape.backward(loss), ReferenceError, "was run backward or disposed of");
+  using evaluation = new Tape(gpu, { training: false });
+  const leaf = evaluation.variable(one);
+  assertThrows(() => evaluation.backward(leaf), TypeError, "its tape is not training");
+  const another = new Tape(gpu);
+  const other = sumAll(another, another.variable(data));
+  another.dispose();
+  assertThrows(() => another.backward(other), ReferenceError, "was run backward or disposed of");
+});
+
+gpuTest("a tape lets go of all it made, even when it is never run backward", (gpu) => {
+  using data = Tensor.from(gpu, X, [2, 3]);
+  const before = gpu.pool.liveBuffers;
+  for (const run of [true, false]) {
+    const tape = new Tape(gpu);
+    const x = tape.variable(data);
+    const kept = tape.keep(Tensor.zeros(gpu, [3]));
+    const loss = sumAll(tape, add(tape, tanh(tape, x), x));
+    if (run) tape.backward(loss);
+    assert(gpu.pool.liveBuffers > before);
+    tape.dispose();
+    tape.dispose();
+    assertEquals(gpu.pool.liveBuffers, before);
+    assertEquals([kept.disposed, loss.tensor.disposed, data.disposed], [true, true, false]);
+  }
+});

@@ -1,0 +1,144 @@
+/** Layers: PyTorch's names and layouts, first values, and dropout's masks. */
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { RandomStream } from "../../data/rng.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { Tape } from "../../models/autograd.ts";
+import {
+  type Initializer,
+  kaimingNormal,
+  normal,
+  scaledNormal,
+  uniform,
+  xavierUniform,
+  zeros,
+} from "../../models/init.ts";
+import {
+  Dropout,
+  Embedding,
+  gatesFromTorch,
+  gatesToTorch,
+  Linear,
+  Recurrent,
+  transpose,
+} from "../../models/layers.ts";
+import type { Parameter } from "../../models/parameters.ts";
+import { gpuTest } from "../support.ts";
+import { RUNS } from "./torch_captioner.ts";
+import { smallCaptioner } from "./small_captioner.ts";
+
+function slots(parameters: Parameter[]): Record<string, number[]> {
+  const all = parameters.flatMap(({ layout }) => [...layout.slots]);
+  return Object.fromEntries(all.map(({ key, shape }) => [key, [...shape]]));
+}
+
+/** The numbers 0, 1, 2, … */
+function counting(count: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: count }, (_, i) => i);
+}
+
+gpuTest("a captioner's keys and shapes are those of PyTorch", (gpu) => {
+  for (const { config, initial } of RUNS) {
+    using captioner = smallCaptioner(gpu, config.cell, config);
+    const torch = [...initial].map(([key, { shape }]) => [key, shape]);
+    assertEquals(slots(captioner.parameters), Object.fromEntries(torch));
+  }
+});
+
+Deno.test("a linear layer's weight is PyTorch's, transposed", () => {
+  const { weight, bias } = new Linear("fc", 2, 3, new RandomStream(1));
+  assertEquals(slots([weight, bias!]), { "fc.weight": [3, 2], "fc.bias": [3] });
+  assertEquals(weight.layout.encode(counting(6)), [Float32Array.of(0, 3, 1, 4, 2, 5)]);
+  assertEquals(weight.layout.decode([Float32Array.of(0, 3, 1, 4, 2, 5)]), counting(6));
+  assertEquals(bias!.initial, new Float32Array(3));
+  const plain = new Linear("fc", 2, 3, new RandomStream(1), { bias: false });
+  assertEquals([plain.bias, plain.parameters.length], [undefined, 1]);
+});
+
+Deno.test("a table of word vectors is stored as it is", () => {
+  const { weight } = new Embedding("embed", 4, 3, new RandomStream(1));
+  assertEquals(slots([weight]), { "embed.weight": [4, 3] });
+  assertEquals(weight.layout.encode(counting(12)), [counting(12)]);
+});
+
+Deno.test("an LSTM's gates f, i, c̃, o become PyTorch's i, f, g, o and back", () => {
+  // Two rows of two units: the columns are f f i i c c o o.
+  const ours = counting(16);
+  const torch = Float32Array.of(2, 3, 0, 1, 4, 5, 6, 7, 10, 11, 8, 9, 12, 13, 14, 15);
+  assertEquals(gatesToTorch(ours, 2), torch);
+  assertEquals(gatesFromTorch(torch, 2), ours);
+
+  const { wx, wh, b } = new Recurrent("r", "lstm", 2, 2, new RandomStream(1));
+  assertEquals(wx.layout.encode(ours), [transpose(torch, 2, 8)]);
+  assertEquals(wh.layout.decode([transpose(torch, 2, 8)]), ours);
+  const first = Float32Array.of(2, 3, 0, 1, 4, 5, 6, 7);
+  assertEquals(b.layout.encode(counting(8)), [first, new Float32Array(8)]);
+  // Both of PyTorch's biases count.
+  const second = Float32Array.of(10, 20, 30, 40, 50, 60, 70, 80);
+  assertEquals(b.layout.decode([first, second]), Float32Array.of(30, 41, 12, 23, 54, 65, 76, 87));
+});
+
+Deno.test("an RNN has one block", () => {
+  const { parameters, b } = new Recurrent("r", "rnn", 3, 2, new RandomStream(1));
+  assertEquals(slots(parameters), {
+    "r.weight_ih_l0": [2, 3],
+    "r.weight_hh_l0": [2, 2],
+    "r.bias_ih_l0": [2],
+    "r.bias_hh_l0": [2],
+  });
+  const halves = [Float32Array.of(1, 2), Float32Array.of(0.5, 0.25)];
+  assertEquals(b.layout.decode(halves), Float32Array.of(1.5, 2.25));
+});
+
+Deno.test("first values have the deviation they promise, and come from the stream alone", () => {
+  const shape = [100, 60];
+  const deviation = (init: Initializer) => {
+    const values = init(shape, new RandomStream(5));
+    assertEquals(values, init(shape, new RandomStream(5)));
+    assertEquals(values.length, 6000);
+    const mean = values.reduce((a, b) => a + b, 0) / 6000;
+    assertLess(Math.abs(mean), 0.05);
+    return Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / 6000);
+  };
+  assertEquals(deviation(zeros), 0);
+  assertAlmostEquals(deviation(normal(0.5)), 0.5, 0.02);
+  assertAlmostEquals(deviation(uniform(0.6)), 0.6 / Math.sqrt(3), 0.02);
+  assertAlmostEquals(deviation(scaledNormal), 0.1, 0.005);
+  assertAlmostEquals(deviation(xavierUniform), Math.sqrt(2 / 160), 0.005);
+  assertAlmostEquals(deviation(kaimingNormal), Math.sqrt(2 / 100), 0.005);
+  const bounded = uniform(0.6)(shape, new RandomStream(5));
+  assert(bounded.every((v) => Math.abs(v) <= Math.fround(0.6)));
+});
+
+Deno.test("a layer's values do not depend on the layers before it", () => {
+  const alone = new Linear("b", 2, 3, new RandomStream(9)).weight.initial;
+  const stream = new RandomStream(9);
+  const other = new Linear("a", 2, 3, stream).weight.initial;
+  assertEquals(new Linear("b", 2, 3, stream).weight.initial, alone);
+  assert(other.some((v, i) => v !== alone[i]));
+});
+
+gpuTest(
+  "a dropout layer draws a new mask each time, and the same ones from the same seed",
+  async (gpu) => {
+    using data = Tensor.from(gpu, new Float32Array(100).fill(1), [100]);
+    using tape = new Tape(gpu);
+    const masks = async () => {
+      const layer = new Dropout(0.5, new RandomStream(3));
+      const draw = () => layer.forward(tape, tape.constant(data)).tensor.read();
+      return [await draw(), await draw()];
+    };
+    const [first, second] = await masks();
+    assert(first.some((v, i) => v !== second[i]));
+    assertEquals(await masks(), [first, second]);
+
+    using evaluation = new Tape(gpu, { training: false });
+    const x = evaluation.constant(data);
+    const stream = new RandomStream(3);
+    assert(new Dropout(0.5, stream).forward(evaluation, x) === x);
+    assert(new Dropout(0, stream).forward(tape, x) === x);
+    assertEquals(stream.state.position, 0);
+    for (const p of [1, -0.5, NaN]) {
+      assertThrows(() => new Dropout(p, stream), RangeError, `and ${p} was given`);
+    }
+  },
+);

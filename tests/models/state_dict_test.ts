@@ -1,0 +1,75 @@
+/** State dicts: the round trip, and the report of what does not fit. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { decodeSafetensors, encodeSafetensors } from "../../data/safetensors.ts";
+import type { TensorData } from "../../data/tensor_data.ts";
+import { loadStateDict, stateDict } from "../../models/state_dict.ts";
+import { gpuTest } from "../support.ts";
+import { smallCaptioner } from "./small_captioner.ts";
+
+function halves(values: number[], shape: number[]): TensorData {
+  return { dtype: "F16", shape, data: Float16Array.from(values) };
+}
+
+for (const cell of ["rnn", "lstm"] as const) {
+  gpuTest(
+    `the state dict of an ${cell} captioner comes back the same, through a file too`,
+    async (gpu) => {
+      using captioner = smallCaptioner(gpu, cell);
+      const dict = await stateDict(captioner.parameters);
+      const { tensors } = decodeSafetensors(encodeSafetensors(dict));
+      using other = smallCaptioner(gpu, cell);
+      for (const { tensor } of other.parameters) tensor.write(new Float32Array(tensor.size));
+      const report = loadStateDict(other.parameters, tensors);
+      assertEquals(report, { missing: [], unexpected: [], misshapen: [] });
+      for (const [i, { tensor }] of captioner.parameters.entries()) {
+        assertEquals(await other.parameters[i].tensor.read(), await tensor.read());
+      }
+    },
+  );
+}
+
+gpuTest("loading lists everything that does not fit, and writes nothing", async (gpu) => {
+  using captioner = smallCaptioner(gpu, "rnn");
+  const before = await stateDict(captioner.parameters);
+  const zeros = new Map<string, TensorData>();
+  for (const [key, { shape, data }] of before) {
+    zeros.set(key, { dtype: "F32", shape, data: new Float32Array(data.length) });
+  }
+  zeros.delete("project.bias");
+  zeros.delete("recurrent.bias_hh_l0");
+  zeros.set("decoder.weight", halves([1], [1]));
+  zeros.set("score.weight", { dtype: "F32", shape: [7, 11], data: new Float32Array(77) });
+  const error = assertThrows(() => loadStateDict(captioner.parameters, zeros), TypeError);
+  assertEquals(
+    error.message,
+    "The state dict does not fit the model; missing: project.bias, recurrent.bias_hh_l0; " +
+      "unexpected: decoder.weight; of another shape: score.weight is [7, 11], not [11, 7]",
+  );
+  assertEquals(await stateDict(captioner.parameters), before);
+
+  const report = loadStateDict(captioner.parameters, zeros, { strict: false });
+  assertEquals(report, {
+    missing: ["project.bias", "recurrent.bias_hh_l0"],
+    unexpected: ["decoder.weight"],
+    misshapen: ["score.weight is [7, 11], not [11, 7]"],
+  });
+  const after = await stateDict(captioner.parameters);
+  // One of its two parts is missing: the bias stays as a whole.
+  const kept = ["project.bias", "score.weight", "recurrent.bias_ih_l0", "recurrent.bias_hh_l0"];
+  for (const [key, tensor] of after) {
+    if (kept.includes(key)) assertEquals(tensor, before.get(key)!);
+    else assert(tensor.data.every((v) => v === 0), `${key} was not loaded`);
+  }
+});
+
+gpuTest("half precision is widened, whole numbers are refused", async (gpu) => {
+  using captioner = smallCaptioner(gpu, "rnn");
+  const dict = await stateDict(captioner.parameters);
+  const values = [1.5, -2, 0.25, 0, 1, 2, -0.125];
+  dict.set("project.bias", halves(values, [7]));
+  loadStateDict(captioner.parameters, dict);
+  assertEquals(await captioner.project.bias!.tensor.read(), Float32Array.from(values));
+  dict.set("project.bias", { dtype: "I32", shape: [7], data: new Int32Array(7) });
+  assertThrows(() => loadStateDict(captioner.parameters, dict), TypeError, "of dtype I32");
+  assertEquals(await captioner.project.bias!.tensor.read(), Float32Array.from(values));
+});
