@@ -1,0 +1,73 @@
+/** What the bodies of a product kernel and its endings have in common: shapes, parameters, access to buffers. */
+
+/** What a product kernel is made for. */
+export interface ProductShape {
+  /** A is stored `[K, M]`. */
+  transA: boolean;
+  /** B is stored `[N, K]`. */
+  transB: boolean;
+  /** Rows of a tile. With `transA`: a multiple of 4. */
+  rows: number;
+  /** Quads of columns that one invocation computes. */
+  quads: number;
+  /** Every row of every matrix starts at a multiple of four numbers. */
+  vec4: boolean;
+  /**
+   * The columns of an invocation's quads: `plain`, side by side; `gates`, quad j at the same place of
+   * the j-th of `quads` equal blocks (the gates of a recurrent cell), `params.n` wide each.
+   */
+  columns: "plain" | "gates";
+}
+
+/** Parameters that every product kernel has. */
+export const PRODUCT_PARAMS = {
+  /** Rows of the result. */
+  m: "u32",
+  /** Columns of the result; with `gates`, of one block. */
+  n: "u32",
+  k: "u32",
+  /** First element of A, and elements from one stored row to the next. */
+  a_offset: "u32",
+  lda: "u32",
+  b_offset: "u32",
+  ldb: "u32",
+} as const;
+
+/** Repeat a line for i = 0 … n-1. */
+export function lines(n: number, line: (i: number) => string): string {
+  return Array.from({ length: n }, (_, i) => line(i)).join("\n");
+}
+
+/**
+ * WGSL `load_NAME(i, count)`: four neighbouring numbers of a buffer from element `i` on, of which the
+ * first `count` exist; as one vec4 where everything is aligned, else one by one.
+ */
+export function quadLoad(name: string, vec4: boolean): string {
+  if (vec4) return `fn load_${name}(i: u32, count: u32) -> vec4f { return ${name}[i >> 2u]; }\n`;
+  return `fn load_${name}(i: u32, count: u32) -> vec4f {
+  var v = vec4f();
+  for (var c = 0u; c < min(count, 4u); c++) { v[c] = ${name}[i + c]; }
+  return v;
+}\n`;
+}
+
+/** WGSL `store_NAME(i, count, v)`: the counterpart of {@linkcode quadLoad}. */
+export function quadStore(name: string, vec4: boolean): string {
+  if (vec4) return `fn store_${name}(i: u32, count: u32, v: vec4f) { ${name}[i >> 2u] = v; }\n`;
+  return `fn store_${name}(i: u32, count: u32, v: vec4f) {
+  for (var c = 0u; c < min(count, 4u); c++) { ${name}[i + c] = v[c]; }
+}\n`;
+}
+
+/** The element type of a product's buffers in a kernel record. */
+export function element(vec4: boolean): "vec4f" | "f32" {
+  return vec4 ? "vec4f" : "f32";
+}
+
+/** The first column of quad j, from `column`, the invocation's own first. */
+export function quadColumn(shape: ProductShape, j: number): string {
+  return shape.columns === "gates" ? `(${j}u * params.n + column)` : `(column + ${4 * j}u)`;
+}
+
+/** The names of a vector's components. */
+export const COMPONENT = "xyzw";
