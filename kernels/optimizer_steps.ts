@@ -26,10 +26,11 @@ const sgdKernel = defineKernel({
   params: { ...COMMON, momentum: "f32" },
   code: /* wgsl */ `${CLIP}${FLAT_MAIN}
   if (i >= params.n) { return; }
-  let g = clip() * gradient[i] + params.weight_decay * parameters[i];
+  let p = parameters[i];
+  let g = clip() * gradient[i] + params.weight_decay * p;
   let v = params.momentum * velocity[i] + g;
   velocity[i] = v;
-  parameters[i] -= params.lr * v;
+  parameters[i] = p - params.lr * v;
 }`,
 });
 
@@ -55,12 +56,13 @@ const adamKernel = defineKernel({
   },
   code: /* wgsl */ `${CLIP}${FLAT_MAIN}
   if (i >= params.n) { return; }
-  let g = clip() * gradient[i] + params.weight_decay * parameters[i];
+  let p = parameters[i];
+  let g = clip() * gradient[i] + params.weight_decay * p;
   let m = params.beta1 * mean[i] + params.rest1 * g;
   let v = params.beta2 * square[i] + params.rest2 * g * g;
   mean[i] = m;
   square[i] = v;
-  parameters[i] -= params.lr * m / (sqrt(v) * params.root + params.epsilon);
+  parameters[i] = p - params.lr * m / (sqrt(v) * params.root + params.epsilon);
 }`,
 });
 
@@ -75,10 +77,11 @@ const rmspropKernel = defineKernel({
   params: { ...COMMON, alpha: "f32", rest: "f32", epsilon: "f32" },
   code: /* wgsl */ `${CLIP}${FLAT_MAIN}
   if (i >= params.n) { return; }
-  let g = clip() * gradient[i] + params.weight_decay * parameters[i];
+  let p = parameters[i];
+  let g = clip() * gradient[i] + params.weight_decay * p;
   let v = params.alpha * square[i] + params.rest * g * g;
   square[i] = v;
-  parameters[i] -= params.lr * g / (sqrt(v) + params.epsilon);
+  parameters[i] = p - params.lr * g / (sqrt(v) + params.epsilon);
 }`,
 });
 
