@@ -13,12 +13,14 @@ import { defineKernel } from "./kernel.ts";
 import { matmul } from "./matmul.ts";
 import {
   element,
+  finishEachQuad,
   perShape,
   productCode,
   productGroups,
   type ProductShape,
   quadLoad,
   quadStore,
+  stepShape,
   tileRows,
 } from "./product.ts";
 import { columnSum } from "./reduce.ts";
@@ -140,11 +142,7 @@ fn finish_quad(row: u32, unit: u32, v: vec4f) {
   store_a(gate + 2u * params.n, count, dc * i * (1.0 - g * g)); // (L8)
   store_a(gate + 3u * params.n, count, dh * tanh_c * o * (1.0 - o)); // (L9)
   store_dc(row * params.n + unit, count, dc * f); // (L12) (L24)
-}
-fn finish(row: u32, unit: u32, v0: vec4f, v1: vec4f) {
-  finish_quad(row, unit, v0);
-  if (unit + 4u < params.n) { finish_quad(row, unit + 4u, v1); }
-}\n`;
+}` + finishEachQuad(shape.quads);
   return defineKernel({
     name: "lstm step backward",
     bindings: {
@@ -267,14 +265,7 @@ export function lstmBackward(
   if (dcLast === undefined) dc.clear();
   else dc.copyFrom(dcLast);
   using da = Tensor.empty(gpu, [steps, batch, 4 * hidden], { name: "lstm dA" });
-  const shape: ProductShape = {
-    transA: false,
-    transB: true,
-    rows: tileRows(gpu, batch, false, 2, 32),
-    quads: 2,
-    vec4: hidden % 4 === 0,
-    columns: "plain",
-  };
+  const shape = stepShape(gpu, batch, hidden, { transB: true, vec4: hidden % 4 === 0 });
   const kernel = backwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, lda: 4 * hidden, b_offset: 0, ldb: 4 * hidden };

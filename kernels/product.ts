@@ -47,6 +47,32 @@ export function tileRows(
   return TILE_ROWS.find((rows) => rows >= even)!;
 }
 
+/**
+ * The shape of one step of a recurrent cell, a product with few rows: as many quads as leave each core of
+ * a CPU several tiles.
+ */
+export function stepShape(
+  gpu: Gpu,
+  rows: number,
+  columns: number,
+  { transB, vec4 }: Pick<ProductShape, "transB" | "vec4">,
+): ProductShape {
+  const widths = gpu.path === "subgroup" ? [4, 2, 1] : [2];
+  const shapes = widths.map((quads): ProductShape => ({
+    transA: false,
+    transB,
+    rows: tileRows(gpu, rows, false, quads, 32),
+    quads,
+    vec4,
+    columns: "plain",
+  }));
+  const tiles = (shape: ProductShape) => {
+    const [x, y] = productGroups(gpu, shape, rows, columns);
+    return x * y;
+  };
+  return shapes.find((shape) => tiles(shape) >= 4) ?? shapes.at(-1)!;
+}
+
 /** Workgroups of a product with m rows and n columns (`gates`: of one block). */
 export function productGroups(
   gpu: Gpu,

@@ -71,3 +71,14 @@ export function quadColumn(shape: ProductShape, j: number): string {
 
 /** The names of a vector's components. */
 export const COMPONENT = "xyzw";
+
+/** WGSL `finish` for endings that treat every quad alike: `finish_quad(row, column, v)` for each that exists. */
+export function finishEachQuad(quads: number): string {
+  return `
+fn finish(row: u32, column: u32${lines(quads, (j) => `, v${j}: vec4f`)}) {
+${
+    lines(quads, (j) =>
+      `if (column + ${4 * j}u < params.n) { finish_quad(row, column + ${4 * j}u, v${j}); }`)
+  }
+}\n`;
+}

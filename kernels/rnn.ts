@@ -12,6 +12,7 @@ import { defineKernel } from "./kernel.ts";
 import { matmul } from "./matmul.ts";
 import {
   element,
+  finishEachQuad,
   perShape,
   PRODUCT_PARAMS,
   productCode,
@@ -19,7 +20,7 @@ import {
   type ProductShape,
   quadLoad,
   quadStore,
-  tileRows,
+  stepShape,
 } from "./product.ts";
 import { columnSum } from "./reduce.ts";
 import { expectShape, Tensor } from "./tensor.ts";
@@ -70,12 +71,6 @@ export const STEP_PARAMS = {
   t: "u32",
 } as const;
 
-const FINISH_TWO = `
-fn finish(row: u32, column: u32, v0: vec4f, v1: vec4f) {
-  finish_quad(row, column, v0);
-  if (column + 4u < params.n) { finish_quad(row, column + 4u, v1); }
-}\n`;
-
 // `a` holds the states [T + 1, N, H]: read in slot t, written in slot t + 1. `z` is X W_x + b.
 const forwardKernel = perShape((gpu: Gpu, shape: ProductShape) => {
   const type = element(shape.vec4);
@@ -86,7 +81,7 @@ fn finish_quad(row: u32, column: u32, v: vec4f) {
   // tanh by way of one exp; the clamp keeps it finite, and more changes nothing in float32.
   let sum = clamp(v + load_z(at, count), vec4f(-15.0), vec4f(15.0));
   store_a(at + params.m * params.n, count, 2.0 / (1.0 + exp(-2.0 * sum)) - 1.0); // (R1)
-}` + FINISH_TWO;
+}` + finishEachQuad(shape.quads);
   return defineKernel({
     name: "rnn step",
     bindings: { a: `write ${type}`, b: `read ${type}`, z: `read ${type}` },
@@ -106,7 +101,7 @@ fn finish_quad(row: u32, column: u32, v: vec4f) {
   let dh = load_g(at, count) + v; // (R8)
   let h = load_h(at + params.m * params.n, count);
   store_a(at, count, dh * (1.0 - h * h)); // (R2) (R9)
-}` + FINISH_TWO;
+}` + finishEachQuad(shape.quads);
   return defineKernel({
     name: "rnn step backward",
     bindings: { a: `write ${type}`, b: `read ${type}`, h: `read ${type}`, g: `read ${type}` },
@@ -161,14 +156,7 @@ export function rnnForward(inputs: RnnInputs): RnnForward {
   first.copyFrom(h0);
   using rows = x.view([steps * batch, input]);
   using z = matmul(rows, wx, { bias: b, name: "rnn projection" });
-  const shape: ProductShape = {
-    transA: false,
-    transB: false,
-    rows: tileRows(gpu, batch, false, 2, 32),
-    quads: 2,
-    vec4: hidden % 4 === 0,
-    columns: "plain",
-  };
+  const shape = stepShape(gpu, batch, hidden, { transB: false, vec4: hidden % 4 === 0 });
   const kernel = forwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, k: hidden, lda: hidden, b_offset: 0, ldb: hidden };
@@ -207,14 +195,7 @@ export function rnnBackward(
     "An RNN's gradient",
   );
   using da = Tensor.empty(gpu, [steps, batch, hidden], { name: "rnn dA" });
-  const shape: ProductShape = {
-    transA: false,
-    transB: true,
-    rows: tileRows(gpu, batch, false, 2, 32),
-    quads: 2,
-    vec4: hidden % 4 === 0,
-    columns: "plain",
-  };
+  const shape = stepShape(gpu, batch, hidden, { transB: true, vec4: hidden % 4 === 0 });
   const kernel = backwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, lda: hidden, b_offset: 0, ldb: hidden };
