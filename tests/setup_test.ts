@@ -236,3 +236,13 @@ setupTest("neckar leaves a chosen backend and XDG_RUNTIME_DIR alone", async () =
   assertStringIncludes(unset.stdout, `<x>\n${folder}\n`);
   assertEquals((Deno.statSync(folder).mode ?? 0) & 0o777, 0o700);
 });
+
+setupTest("neckar names Vulkan to the task where it works, at each start", async () => {
+  const deno = `${fakeDeno("2.9.6")}\n`.replace("exit 7", 'echo "on $DENO_WEBGPU_BACKEND"; exit 7');
+  using machine = new Machine({ deno }, { driver: "" });
+  for (const _start of [1, 2]) {
+    assertStringIncludes((await machine.neckar(["x"])).stdout, "on vulkan\n");
+  }
+  using without = new Machine({ deno });
+  assertStringIncludes((await without.neckar(["x"])).stdout, "on \n");
+});

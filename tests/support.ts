@@ -1,14 +1,15 @@
 /**
- * How tests say what they need: an adapter, real data, or a permission.
- * What is missing skips the test and prints the reason once.
+ * How tests say what they need: real data, or a permission (gpu_support.ts: an adapter).
+ * What is missing skips the test, with the reason in its name.
  */
 import { join } from "@std/path";
 import { assert } from "@std/assert";
-import { type Gpu, NoAdapterError, openGpu, type OpenGpuOptions } from "../kernels/gpu.ts";
 
-type Permission = Deno.PermissionDescriptor;
+/** A permission that a test needs. */
+export type Permission = Deno.PermissionDescriptor;
 
-function granted(permission: Permission): boolean {
+/** Whether a permission is granted. */
+export function granted(permission: Permission): boolean {
   return Deno.permissions.querySync(permission).state === "granted";
 }
 
@@ -61,80 +62,6 @@ export function dataTest(
     : `skipped: NECKAR_DATA has no ${path}`;
   if (reason === undefined) return permissionTest(name, permissions, (t) => fn(whole, t));
   Deno.test({ name: `${name} (${reason})`, ignore: true, fn: () => {} });
-}
-
-async function probe(options: OpenGpuOptions): Promise<Gpu | string> {
-  try {
-    return await openGpu(options);
-  } catch (error) {
-    if (error instanceof NoAdapterError) return error.message;
-    throw error;
-  }
-}
-
-const opened = new Map<string, Gpu | string>();
-
-async function open(options: OpenGpuOptions): Promise<Gpu | string> {
-  const key = JSON.stringify(options);
-  if (!opened.has(key)) opened.set(key, await probe(options));
-  return opened.get(key)!;
-}
-
-const first = await open({});
-// A job that must have an adapter says so, and then a missing one fails instead of skipping.
-const required = granted({ name: "env", variable: "NECKAR_REQUIRE_GPU" }) &&
-  Deno.env.get("NECKAR_REQUIRE_GPU") === "1";
-if (typeof first === "string") {
-  if (required) throw new Error(`NECKAR_REQUIRE_GPU is set, and there is no adapter: ${first}`);
-  console.log(`GPU tests are skipped: ${first}`);
-}
-
-/**
- * Register a test on the GPU. Every buffer the test makes must be gone at its end.
- * Options open a second device, for instance to force the other kernel bodies.
- */
-export function gpuTest(
-  name: string,
-  fn: (gpu: Gpu, t: Deno.TestContext) => void | Promise<void>,
-  options: OpenGpuOptions = {},
-): void {
-  if (typeof first === "string") {
-    Deno.test({ name: `${name} (skipped: no adapter)`, ignore: true, fn: () => {} });
-    return;
-  }
-  Deno.test({
-    name,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn: async (t) => {
-      const gpu = await open(options);
-      if (typeof gpu === "string") throw new Error(gpu);
-      const before = gpu.pool.liveBuffers;
-      await fn(gpu, t);
-      gpu.flush();
-      const after = gpu.pool.liveBuffers;
-      assert(after === before, `the test leaves ${after - before} buffers alive`);
-    },
-  });
-}
-
-/** Register a test whose child processes compute on the GPU. */
-export function gpuProcessTest(
-  name: string,
-  permissions: Permission[],
-  fn: (t: Deno.TestContext) => void | Promise<void>,
-): void {
-  if (typeof first !== "string") return permissionTest(name, permissions, fn);
-  Deno.test({ name: `${name} (skipped: no adapter)`, ignore: true, fn: () => {} });
-}
-
-/** Register a GPU test twice: with the kernel bodies for CPU adapters and for real GPUs. */
-export function gpuTestBothPaths(
-  name: string,
-  fn: (gpu: Gpu, t: Deno.TestContext) => void | Promise<void>,
-): void {
-  gpuTest(name, fn);
-  gpuTest(`${name} [workgroup path]`, fn, { path: "workgroup" });
 }
 
 /** The largest |a - b| / max(1e-8 + |a|max, |b|max) over two arrays: relative to the array's scale. */

@@ -13,7 +13,8 @@ import {
 } from "../../kernels/elementwise.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { sigmoid } from "../reference/linear_algebra.ts";
-import { gpuTest, linspace } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
+import { linspace } from "../support.ts";
 import { assertTwin, normals, swapAxes, upload } from "./values.ts";
 
 const TWINS: Record<UnaryName, { f: (x: number) => number; slope: (x: number) => number }> = {

@@ -3,7 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { embedding, embeddingGradient, lookUp, uploadIndices } from "../../kernels/embedding.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { embeddingBackward, embeddingForward } from "../reference/softmax.ts";
-import { gpuTest } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
 import { assertTwin, normals, upload } from "./values.ts";
 
 const IDS = [4, 1, 1, 0, 1, 4, 10, 1];

@@ -13,7 +13,8 @@ import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "../../kernels/k
 import { BufferPool, sizeClass } from "../../kernels/pool.ts";
 import { rnnBackward, rnnForward } from "../../kernels/rnn.ts";
 import { Tensor } from "../../kernels/tensor.ts";
-import { gpuTest, permissionTest } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
+import { permissionTest } from "../support.ts";
 import { disposeAll, normals, upload } from "./values.ts";
 
 Deno.test("noAdapterMessage says for each system what to install", () => {

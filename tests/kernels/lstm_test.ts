@@ -11,7 +11,7 @@ import {
 import { Tensor } from "../../kernels/tensor.ts";
 import * as twin from "../reference/lstm.ts";
 import type { RecurrentShape } from "../reference/rnn.ts";
-import { gpuTest, gpuTestBothPaths } from "../support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, disposeAll, normals, swapAxes, upload } from "./values.ts";
 import fixture from "../fixtures/rnn_lstm_torch.json" with { type: "json" };
 

@@ -5,7 +5,7 @@ import type { Gpu } from "../../kernels/gpu.ts";
 import { matmul } from "../../kernels/matmul.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { addBias, matmul as twin } from "../reference/linear_algebra.ts";
-import { gpuTest, gpuTestBothPaths } from "../support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, normals, upload } from "./values.ts";
 
 interface Case {

@@ -4,7 +4,7 @@ import { sum } from "../../kernels/reduce.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import * as twin from "../reference/optimizers.ts";
-import { gpuTest } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
 import { assertTwin, disposeAll, normals } from "./values.ts";
 
 const STEPS = 5;

@@ -3,7 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { columnSum, sum } from "../../kernels/reduce.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import * as twin from "../reference/linear_algebra.ts";
-import { gpuTest } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 
 // 65,536 is the most that one dispatch adds up.

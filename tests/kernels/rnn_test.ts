@@ -10,7 +10,7 @@ import {
 } from "../../kernels/rnn.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import * as twin from "../reference/rnn.ts";
-import { gpuTest, gpuTestBothPaths } from "../support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, disposeAll, normals, swapAxes, upload } from "./values.ts";
 
 type Sizes = [batch: number, steps: number, inputDim: number, hiddenDim: number];

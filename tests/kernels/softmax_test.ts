@@ -4,7 +4,7 @@ import { argmax, logSoftmax, softmaxCrossEntropy } from "../../kernels/softmax.t
 import { sum } from "../../kernels/reduce.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { temporalSoftmaxLoss } from "../reference/softmax.ts";
-import { gpuTest, gpuTestBothPaths } from "../support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 
 /** The log-softmax of each row of `scores [rows, columns]`. */

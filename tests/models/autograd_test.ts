@@ -10,7 +10,8 @@ import { Parameter, ParameterStore } from "../../models/parameters.ts";
 import { numericGradient } from "../reference/gradient.ts";
 import { dot, sigmoid as sigmoidOf } from "../reference/linear_algebra.ts";
 import { rnnForward } from "../reference/rnn.ts";
-import { gpuTest, linspace, relativeError } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
+import { linspace, relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";
 
 /** Σ wᵢ xᵢ: a loss whose gradient differs from number to number. */

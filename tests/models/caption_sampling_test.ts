@@ -12,7 +12,7 @@ import { Tensor } from "../../kernels/tensor.ts";
 import { sampleBeam, sampleGreedy } from "../../models/caption_sampling.ts";
 import type { Captioner, CaptionerConfig } from "../../models/captioner.ts";
 import { nextLogProbabilities } from "../reference/captioner.ts";
-import { gpuTest, gpuTestBothPaths } from "../support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { normals, SIZES, smallCaptioner, weightsOf } from "./small_captioner.ts";
 
 const CELLS = ["rnn", "lstm"] as const;

@@ -28,7 +28,7 @@ import { Captioner } from "../../models/captioner.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { captionerLoss } from "../reference/captioner.ts";
-import { gpuTest } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
 import {
   CAPTIONS,
   FEATURES,

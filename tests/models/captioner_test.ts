@@ -7,7 +7,8 @@ import { Tape } from "../../models/autograd.ts";
 import { type CaptionBatch, type Captioner, uploadCaptions } from "../../models/captioner.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { captionerLoss } from "../reference/captioner.ts";
-import { gpuTest, gpuTestBothPaths, relativeError } from "../support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
+import { relativeError } from "../support.ts";
 import {
   BATCH,
   CAPTIONS,

@@ -5,7 +5,8 @@ import { Tape } from "../../models/autograd.ts";
 import { Captioner, uploadCaptions } from "../../models/captioner.ts";
 import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/optimizers.ts";
 import { loadStateDict, stateDict } from "../../models/state_dict.ts";
-import { gpuTestBothPaths, relativeError } from "../support.ts";
+import { gpuTestBothPaths } from "../gpu_support.ts";
+import { relativeError } from "../support.ts";
 import { BATCH, CAPTIONS, RUNS, type TorchRun } from "./torch_captioner.ts";
 
 function makeOptimizer(captioner: Captioner, { optimizer, options, clip }: TorchRun): Optimizer {

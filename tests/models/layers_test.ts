@@ -22,7 +22,7 @@ import {
   transpose,
 } from "../../models/layers.ts";
 import type { Parameter } from "../../models/parameters.ts";
-import { gpuTest } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
 import { RUNS } from "./torch_captioner.ts";
 import { smallCaptioner } from "./small_captioner.ts";
 

@@ -3,7 +3,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { LossHistory } from "../../models/loss_history.ts";
-import { gpuTest } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
 
 /** Note the losses from..to-1; each is gone as soon as it is noted. */
 async function note(gpu: Gpu, history: LossHistory, from: number, to: number): Promise<void> {

@@ -11,7 +11,8 @@ import { addBias, dot, matmul, sigmoid } from "../reference/linear_algebra.ts";
 import { lstmForward } from "../reference/lstm.ts";
 import { rnnForward } from "../reference/rnn.ts";
 import { embeddingForward, temporalSoftmaxLoss } from "../reference/softmax.ts";
-import { gpuTest, relativeError } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
+import { relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";
 
 type Arrays = Float64Array[];

@@ -10,7 +10,8 @@ import {
 } from "../../models/optimizers.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
 import { adamStep, clipGradientNorm, rmspropStep, sgdStep } from "../reference/optimizers.ts";
-import { gpuTest, relativeError } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
+import { relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";
 
 /** Two parameters, neither of which fills its place in the store. */

@@ -10,7 +10,8 @@ import { Tape } from "../../models/autograd.ts";
 import { sampleGreedy } from "../../models/caption_sampling.ts";
 import { type Captioner, uploadCaptions } from "../../models/captioner.ts";
 import { loadCaptioner, saveCaptioner } from "../../models/saved_captioner.ts";
-import { gpuTest, permissionTest, relativeError } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
+import { permissionTest, relativeError } from "../support.ts";
 import { CAPTIONS, FEATURES, SIZES, smallCaptioner } from "./small_captioner.ts";
 import * as torch from "./torch_captioner.ts";
 

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { decodeSafetensors, encodeSafetensors } from "../../data/safetensors.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
 import { loadStateDict, stateDict } from "../../models/state_dict.ts";
-import { gpuTest } from "../support.ts";
+import { gpuTest } from "../gpu_support.ts";
 import { smallCaptioner } from "./small_captioner.ts";
 
 function halves(values: number[], shape: number[]): TensorData {

@@ -9,7 +9,8 @@ import {
 import { join } from "@std/path";
 import { readSafetensors } from "../../data/safetensors.ts";
 import { withFolder } from "../data/coco_folder.ts";
-import { gpuProcessTest, permissionTest } from "../support.ts";
+import { gpuProcessTest } from "../gpu_support.ts";
+import { permissionTest } from "../support.ts";
 import {
   ended,
   runTaskProcess,

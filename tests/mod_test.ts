@@ -1,7 +1,8 @@
 /** `mod.ts` from a URL: in a folder without configuration, with an empty cache and no npm registry. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { gpuProcessTest, permissionTest } from "./support.ts";
+import { gpuProcessTest } from "./gpu_support.ts";
+import { permissionTest } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const MODULE = fromFileUrl(new URL("mod.ts", ROOT));
