@@ -70,7 +70,39 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
     );
   }
   const path = options.path ?? (fits && summary.isFallback ? "subgroup" : "workgroup");
-  return new Gpu(device, summary, path);
+  return new Gpu(device, summary, path, summary.isFallback && canMapAtOnce(device));
+}
+
+/**
+ * The bytes of a buffer whose `mapAsync` has been called, if they are there without a turn of the event
+ * loop. Deno waits for the GPU within the call, and only then sleeps 10 ms before it says so; on a CPU
+ * adapter, where nothing runs beside, that sleep is the larger part of a small read. The buffer must have been
+ * mapped once before: else Deno 2.9 aborts.
+ */
+export function mappedAtOnce(buffer: GPUBuffer): ArrayBuffer | undefined {
+  try {
+    return buffer.getMappedRange();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether {@linkcode mappedAtOnce} works here: the standard does not promise it. */
+function canMapAtOnce(device: GPUDevice): boolean {
+  const probe = device.createBuffer({
+    label: "probe",
+    size: 4,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    mappedAtCreation: true,
+  });
+  probe.unmap();
+  device.queue.writeBuffer(probe, 0, Uint32Array.of(0x2a));
+  device.queue.submit([]);
+  probe.mapAsync(GPUMapMode.READ).catch(() => {});
+  const range = mappedAtOnce(probe);
+  const works = range !== undefined && new Uint32Array(range)[0] === 0x2a;
+  probe.destroy();
+  return works;
 }
 
 function supportsSubgroupPath(summary: AdapterSummary): boolean {
@@ -130,6 +162,8 @@ export class Gpu {
     readonly device: GPUDevice,
     readonly adapter: AdapterSummary,
     readonly path: KernelPath,
+    /** A read need not wait for the event loop (see {@linkcode mappedAtOnce}); set it to false and it does. */
+    public mapsAtOnce: boolean,
   ) {
     this.recorder = new Recorder(device);
     this.pool = new BufferPool(device);
@@ -145,6 +179,20 @@ export class Gpu {
         new GpuError(`The GPU reports: ${(event as GPUUncapturedErrorEvent).error.message.trim()}`),
       );
     });
+  }
+
+  /** A buffer to read a tensor through. GpuError when the device is lost or has no memory for it. */
+  stagingBuffer(name: string, size: number): GPUBuffer {
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    try {
+      const label = `read ${name}`;
+      const mappedAtCreation = this.mapsAtOnce;
+      const buffer = this.device.createBuffer({ label, size, usage, mappedAtCreation });
+      if (mappedAtCreation) buffer.unmap();
+      return buffer;
+    } catch (error) {
+      throw new GpuError(`The tensor "${name}" of ${size} bytes cannot be read back: ${error}`);
+    }
   }
 
   /** Remember the first failure; the next flush or read throws it. */

@@ -1,5 +1,5 @@
 /** Tensors: a shape over a buffer of the pool, with an explicit end of life. */
-import { type Gpu, GpuError } from "./gpu.ts";
+import { type Gpu, GpuError, mappedAtOnce } from "./gpu.ts";
 import type { PooledBuffer } from "./pool.ts";
 
 /** Element types on the GPU. */
@@ -236,11 +236,7 @@ export class Tensor<D extends DType = "f32"> {
     const make = (bytes: ArrayBuffer) =>
       (this.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes)) as Elements<D>;
     if (size === 0) return Promise.resolve(make(new ArrayBuffer(0)));
-    const staging = gpu.device.createBuffer({
-      label: `read ${this.name}`,
-      size: this.bytes,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
+    const staging = gpu.stagingBuffer(this.name, this.bytes);
     gpu.recorder.encoder.copyBufferToBuffer(
       buffer.gpuBuffer,
       4 * this.offset,
@@ -251,11 +247,14 @@ export class Tensor<D extends DType = "f32"> {
     buffer.lastRecording = gpu.recorder.recording;
     gpu.flush();
     const mapped = staging.mapAsync(GPUMapMode.READ);
+    mapped.catch(() => {}); // awaited below, unless something else fails first
     return (async () => {
       try {
-        await Promise.all([gpu.check(), mapped]);
+        await gpu.check();
+        const range = gpu.mapsAtOnce ? mappedAtOnce(staging) : undefined;
+        if (range === undefined) await mapped;
         gpu.throwFailure();
-        return make(staging.getMappedRange().slice(0));
+        return make((range ?? staging.getMappedRange()).slice(0));
       } catch (error) {
         gpu.throwFailure();
         if (error instanceof GpuError) throw error;

@@ -19,7 +19,7 @@ import { type Peer, startPeer } from "./peer.ts";
 const flags = defineFlags({
   rounds: integer({ default: 9, min: 1, max: 100, help: "How often each subject takes its turn" }),
   steps: integer({
-    default: 10,
+    default: 20,
     min: 1,
     max: 1000,
     help: "Training steps of a turn; the loss is read once",
@@ -30,6 +30,10 @@ function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0) / values.length;
 }
 
 /** What is timed: ours gives milliseconds a run, the peer is asked by name. */
@@ -128,7 +132,7 @@ async function measure(
   const theirs: number[] = [];
   for (let i = 0; i < rounds; i++) {
     ours.push(await subject.ours(subject.runs));
-    if (peer !== undefined) theirs.push(median(await peer.time(subject.peerName, subject.runs)));
+    if (peer !== undefined) theirs.push(mean(await peer.time(subject.peerName, subject.runs)));
   }
   const speed = (ms: number) =>
     subject.flops === undefined ? "" : (subject.flops / ms / 1e6).toFixed(1);
@@ -171,7 +175,7 @@ async function main(): Promise<void> {
       ? `no peer: ${peer}`
       : `PyTorch ${peer.version} on the CPU, ${peer.threads} threads`,
   );
-  console.log(`${rounds} rounds in turn; milliseconds of a run\n`);
+  console.log(`${rounds} turns each; milliseconds of a run, averaged over a turn\n`);
   const subjects = [
     captionerStep(gpu, "lstm", steps),
     captionerStep(gpu, "rnn", steps),

@@ -134,6 +134,16 @@ gpuTest("a closed device says so, and never gives zeros", async () => {
   assert((await gpu.lost).length > 0);
 });
 
+gpuTest("a read gives the same whether it waits for the event loop or not", async () => {
+  using gpu = await openGpu();
+  using x = Tensor.from(gpu, [1, 2, 3]);
+  for (const atOnce of [gpu.mapsAtOnce, false]) {
+    gpu.mapsAtOnce = atOnce;
+    using y = add(x, x);
+    assertEquals([...await y.read()], [2, 4, 6]);
+  }
+});
+
 gpuTest("a lost device is reported by the next flush and read", async () => {
   const gpu = await openGpu();
   using x = Tensor.from(gpu, [1, 2]);
