@@ -4,7 +4,7 @@ import { embedding as lookUp, embeddingGradient, type Indices } from "../kernels
 import { lstmBackward, lstmForward } from "../kernels/lstm.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { columnSum, sum } from "../kernels/reduce.ts";
-import { rnnBackward, rnnForward } from "../kernels/rnn.ts";
+import { rnnBackward, rnnForward, type RnnInputs } from "../kernels/rnn.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax.ts";
 import { expectShape, sizeOf, Tensor } from "../kernels/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
@@ -56,38 +56,31 @@ export interface CellWeights {
   b: Variable;
 }
 
+/** The tensors of a cell's inputs, under the kernels' names. */
+function cellInputs(x: Variable, h0: Variable, { wx, wh, b }: CellWeights): RnnInputs {
+  return { x: x.tensor, h0: h0.tensor, wx: wx.tensor, wh: wh.tensor, b: b.tensor };
+}
+
+/** The variables of a cell's inputs, under the names of their gradients. */
+function cellVariables(x: Variable, h0: Variable, { wx, wh, b }: CellWeights) {
+  return { dx: x, dh0: h0, dwx: wx, dwh: wh, db: b };
+}
+
 /** A vanilla RNN over `x [T, N, D]` from `h0 [N, H]`: the states `[T, N, H]`. */
 export function rnn(tape: Tape, x: Variable, h0: Variable, weights: CellWeights): Variable {
-  const { wx, wh, b } = weights;
-  const forward = tape.keep(rnnForward({
-    x: x.tensor,
-    h0: h0.tensor,
-    wx: wx.tensor,
-    wh: wh.tensor,
-    b: b.tensor,
-  }));
-  return tape.record(forward.h.view(forward.h.shape), [x, h0, wx, wh, b], (dy) => {
-    const inputs = { dx: x, dh0: h0, dwx: wx, dwh: wh, db: b };
+  const forward = tape.keep(rnnForward(cellInputs(x, h0, weights)));
+  const inputs = cellVariables(x, h0, weights);
+  return tape.record(forward.h.view(forward.h.shape), Object.values(inputs), (dy) => {
     tape.gradients(inputs, (targets) => rnnBackward(dy, forward, targets));
   });
 }
 
 /** An LSTM over `x [T, N, D]` from `h0 [N, H]` and a cell state of zeros: the states `[T, N, H]`. */
 export function lstm(tape: Tape, x: Variable, h0: Variable, weights: CellWeights): Variable {
-  const { wx, wh, b } = weights;
-  const forward = tape.keep(lstmForward({
-    x: x.tensor,
-    h0: h0.tensor,
-    wx: wx.tensor,
-    wh: wh.tensor,
-    b: b.tensor,
-  }));
-  return tape.record(forward.h.view(forward.h.shape), [x, h0, wx, wh, b], (dy) => {
-    const inputs = { dx: x, dh0: h0, dwx: wx, dwh: wh, db: b };
-    tape.gradients(
-      inputs,
-      (targets) => lstmBackward(dy, forward, { ...targets, dc0: false }),
-    );
+  const forward = tape.keep(lstmForward(cellInputs(x, h0, weights)));
+  const inputs = cellVariables(x, h0, weights);
+  return tape.record(forward.h.view(forward.h.shape), Object.values(inputs), (dy) => {
+    tape.gradients(inputs, (targets) => lstmBackward(dy, forward, { ...targets, dc0: false }));
   });
 }
 

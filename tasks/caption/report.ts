@@ -17,14 +17,19 @@ export interface SplitResults {
   beamScores: CaptionScores;
 }
 
-/** All results of a run. */
-export interface CaptionResults {
+/** How the training of a run went. */
+export interface Training {
   losses: number[];
+  /** Validation BLEU-4 after each epoch, where it decides what is kept. */
   validation: { epoch: number; bleu4: number }[];
   keptEpoch: number;
   epochsDone: number;
   seconds: number;
   interrupted: boolean;
+}
+
+/** All results of a run. */
+export interface CaptionResults extends Training {
   gpu: string;
   train: SplitResults;
   val: SplitResults;

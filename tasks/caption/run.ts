@@ -21,7 +21,13 @@ import { saveCaptioner } from "../../models/saved_captioner.ts";
 import { INTERRUPTED, interruptSignal, turn } from "../lib/main.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
-import { type CaptionResults, lossChart, type SplitResults, writeCaptionPage } from "./report.ts";
+import {
+  type CaptionResults,
+  lossChart,
+  type SplitResults,
+  type Training,
+  writeCaptionPage,
+} from "./report.ts";
 import { captionData, type CaptionSettings, captionSettings, featureScale } from "./settings.ts";
 
 function makeOptimizer(captioner: Captioner, settings: CaptionSettings): Optimizer {
@@ -41,16 +47,6 @@ function makeOptimizer(captioner: Captioner, settings: CaptionSettings): Optimiz
     case "sgd":
       return new Sgd(captioner.store, { ...options, momentum });
   }
-}
-
-interface Training {
-  losses: number[];
-  /** Validation BLEU-4 after each epoch, where it decides what is kept. */
-  validation: { epoch: number; bleu4: number }[];
-  keptEpoch: number;
-  epochsDone: number;
-  seconds: number;
-  interrupted: boolean;
 }
 
 /** Train, watch validation where the best epoch is kept, and leave the weights to keep in the captioner. */
