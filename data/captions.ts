@@ -69,17 +69,50 @@ export function takeCaptions(split: CaptionSplit, n: number, stream: RandomStrea
   }
   const chosen = stream.permutation(count).subarray(0, n).sort();
   const images = [...new Set(Array.from(chosen, (c) => split.imageIndex[c]))].sort((a, b) => a - b);
+  return select(split, images, chosen);
+}
+
+/**
+ * `n` pictures spread evenly over a split, in their order, with all their captions: neighbours often
+ * look alike. The split itself when it has no more than `n`.
+ */
+export function spreadPictures(split: CaptionSplit, n: number): CaptionSplit {
+  if (split.pictures.length <= n) return split;
+  const images = spread(split.pictures.length, n);
+  const kept = new Set(images);
+  const captions = [...split.imageIndex.keys()].filter((c) => kept.has(split.imageIndex[c]));
+  return select(split, images, captions);
+}
+
+/**
+ * At most `n` of the numbers 0 … count - 1, spread evenly.
+ *
+ * ```ts
+ * if (spread(10, 4).join() !== "0,2,5,7") throw new Error("not even");
+ * ```
+ */
+export function spread(count: number, n: number): number[] {
+  const taken = Math.min(n, count);
+  return Array.from({ length: taken }, (_, i) => Math.floor(i * count / taken));
+}
+
+/** The given images and captions of a split, numbered anew. */
+function select(
+  split: CaptionSplit,
+  images: readonly number[],
+  chosen: ArrayLike<number> & Iterable<number>,
+): CaptionSplit {
   const renumbered = new Map(images.map((image, i) => [image, i]));
-  const captionLength = split.captions.length / count;
+  const captionLength = split.captions.length / split.imageIndex.length;
   const featureDim = split.features.length / split.pictures.length;
 
   const features = new Float32Array(images.length * featureDim);
   for (const [i, image] of images.entries()) {
     features.set(row(split.features, image, featureDim), i * featureDim);
   }
-  const captions = new Int32Array(n * captionLength);
-  const imageIndex = new Int32Array(n);
-  for (const [i, c] of chosen.entries()) {
+  const captions = new Int32Array(chosen.length * captionLength);
+  const imageIndex = new Int32Array(chosen.length);
+  for (const [i, c] of [...chosen].entries()) {
     captions.set(row(split.captions, c, captionLength), i * captionLength);
     imageIndex[i] = renumbered.get(split.imageIndex[c])!;
   }

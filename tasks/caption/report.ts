@@ -1,5 +1,5 @@
 /** What a captioning run leaves to look at: the loss chart and the page. */
-import { type CaptionData, referencesByImage } from "../../data/captions.ts";
+import { type CaptionData, referencesByImage, spread } from "../../data/captions.ts";
 import type { CaptionScores, PreparedSplit } from "../../models/caption_training.ts";
 import { lineChart, type Point, smoothed } from "../lib/chart.ts";
 import { type Card, type Cell, page, pictureHtml, type Section } from "../lib/page.ts";
@@ -92,7 +92,7 @@ async function gallery(
   const { split, greedy } = results;
   const references = referencesByImage(split, data.vocabulary);
   const cards: Card[] = [];
-  for (let i = 0; i < Math.min(pictures, split.pictures.length); i++) {
+  for (const i of spread(split.pictures.length, pictures)) {
     const picture = await pictureHtml(split.pictures[i], {
       onUnreadable: (name, reason) => unreadable.push(`${name}: ${reason}`),
     });
@@ -106,7 +106,7 @@ async function gallery(
       ],
     });
   }
-  const note = `The first ${cards.length} of ${split.pictures.length} pictures.`;
+  const note = `${cards.length} of ${split.pictures.length} pictures, spread over them.`;
   return { kind: "gallery", title, cards, note };
 }
 

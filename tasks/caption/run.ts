@@ -1,5 +1,5 @@
 /** One captioning run, from the command line to the page. Both caption tasks are this with their cell. */
-import type { CaptionData } from "../../data/captions.ts";
+import { type CaptionData, spreadPictures } from "../../data/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { type Gpu, openGpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
@@ -157,23 +157,9 @@ function describeScores(name: string, scores: CaptionScores): string {
 /** At most this many training pictures are captioned at the end of a run. */
 const MOST_MEASURED = 500;
 
-/** The first pictures of a split with their captions: enough to measure on, quick to caption. */
-function firstPictures(split: PreparedSplit, most: number): PreparedSplit {
-  if (split.pictures.length <= most) return split;
-  const featureDim = split.features.length / split.pictures.length;
-  const kept = [...split.imageIndex.keys()].filter((c) => split.imageIndex[c] < most);
-  const captions = new Int32Array(kept.length * split.captionLength);
-  kept.forEach((c, i) => {
-    const row = split.captions.subarray(c * split.captionLength, (c + 1) * split.captionLength);
-    captions.set(row, i * split.captionLength);
-  });
-  return {
-    captionLength: split.captionLength,
-    features: split.features.slice(0, most * featureDim),
-    pictures: split.pictures.slice(0, most),
-    captions,
-    imageIndex: Int32Array.from(kept, (c) => split.imageIndex[c]),
-  };
+/** So many pictures of a split, spread over it: enough to measure on, quick to caption. */
+function somePictures(split: PreparedSplit, most: number): PreparedSplit {
+  return { ...split, ...spreadPictures(split, most) };
 }
 
 async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Promise<void> {
@@ -182,7 +168,7 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
   const val = prepareSplit(data.val, scale);
   const splits = {
     train: prepareSplit(data.train, scale),
-    val: maxVal === 0 ? val : firstPictures(val, maxVal),
+    val: maxVal === 0 ? val : somePictures(val, maxVal),
   };
   const config = {
     cell,
@@ -212,7 +198,7 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
   const results: CaptionResults = {
     ...training,
     gpu: gpu.adapter.description,
-    train: await measure(captioner, firstPictures(splits.train, MOST_MEASURED), data, settings),
+    train: await measure(captioner, somePictures(splits.train, MOST_MEASURED), data, settings),
     val: await measure(captioner, splits.val, data, settings),
   };
   folder.writeText("loss.svg", lossChart(settings, data, results));

@@ -37,7 +37,7 @@ const FLAGS = defineFlags({
   maxVal: integer({
     default: 1000,
     min: 0,
-    help: "Measure on the first so many validation pictures, 0 for all",
+    help: "Measure on so many validation pictures, spread over them; 0 for all",
   }),
   scenes: integer({
     optional: true,

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type CaptionSplit,
   referencesByImage,
+  spread,
+  spreadPictures,
   standardize,
   standardizer,
   takeCaptions,
@@ -108,4 +110,23 @@ Deno.test("Vocabulary rejects words twice and a missing special token", () => {
   assertThrows(() => Vocabulary.fromWords(["a", "b", "a"]), SyntaxError, `"a" is word 4 and 6`);
   assertThrows(() => new Vocabulary(["a", "b"]), SyntaxError, `word 0 is "a"`);
   assertThrows(() => new Vocabulary(["<NULL>"]), SyntaxError, "word 1 is undefined");
+});
+
+Deno.test("spreadPictures() keeps pictures from all over a split, with all their captions", () => {
+  const split = smallSplit();
+  const some = spreadPictures(split, 3);
+  assertEquals(some.pictures.map(({ name }) => name), ["picture 0", "picture 2", "picture 4"]);
+  assertEquals([...some.features], [0, 0, 2, 20, 4, 40]);
+  assertEquals([...some.imageIndex], [0, 1, 2, 1]);
+  assertEquals(referencesByImage(some, vocabulary), [[["zero"]], [["two"], ["two", "again"]], [[
+    "four",
+  ]]]);
+  assertEquals(spreadPictures(split, 6), split);
+  assertEquals(spreadPictures(split, 100), split);
+});
+
+Deno.test("spread() gives every number once when there are not more than asked for", () => {
+  assertEquals(spread(3, 5), [0, 1, 2]);
+  assertEquals(spread(7, 3), [0, 2, 4]);
+  assertEquals(spread(0, 3), []);
 });
