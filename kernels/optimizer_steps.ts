@@ -1,8 +1,8 @@
 /**
  * One step of an optimizer over all parameters, which lie in one flat buffer: one dispatch.
- * Invocation i owns quad i. The formulas are PyTorch's.
+ * An invocation updates several quads, a whole stride apart. The formulas are PyTorch's.
  */
-import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { defineKernel, foldGroups } from "./kernel.ts";
 import type { Tensor } from "./tensor.ts";
 
 const CLIP = /* wgsl */ `
@@ -12,6 +12,19 @@ fn clip() -> f32 {
   return min(1.0, params.max_norm / (sqrt(squared_norm[0]) + 1e-6));
 }
 `;
+
+/** Quads of an invocation: workgroups cost more than turns of a loop. */
+const EACH = 8;
+
+/** The whole kernel, from WGSL that updates quad i, with `limit` the factor of {@linkcode CLIP}. */
+const forEachQuad = (update: string) =>
+  /* wgsl */ `${CLIP}
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let limit = clip();
+  let stride = groups.x * groups.y * 64u;
+  for (var i = id.y * groups.x * 64u + id.x; i < params.n; i += stride) {${update}  }
+}`;
 
 const COMMON = { n: "u32", lr: "f32", weight_decay: "f32", max_norm: "f32" } as const;
 
@@ -24,14 +37,13 @@ const sgdKernel = defineKernel({
     velocity: "write vec4f",
   },
   params: { ...COMMON, momentum: "f32" },
-  code: /* wgsl */ `${CLIP}${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let p = parameters[i];
-  let g = clip() * gradient[i] + params.weight_decay * p;
-  let v = params.momentum * velocity[i] + g;
-  velocity[i] = v;
-  parameters[i] = p - params.lr * v;
-}`,
+  code: forEachQuad(/* wgsl */ `
+    let p = parameters[i];
+    let g = limit * gradient[i] + params.weight_decay * p;
+    let v = params.momentum * velocity[i] + g;
+    velocity[i] = v;
+    parameters[i] = p - params.lr * v;
+`),
 });
 
 const adamKernel = defineKernel({
@@ -54,16 +66,15 @@ const adamKernel = defineKernel({
     epsilon: "f32",
     root: "f32",
   },
-  code: /* wgsl */ `${CLIP}${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let p = parameters[i];
-  let g = clip() * gradient[i] + params.weight_decay * p;
-  let m = params.beta1 * mean[i] + params.rest1 * g;
-  let v = params.beta2 * square[i] + params.rest2 * g * g;
-  mean[i] = m;
-  square[i] = v;
-  parameters[i] = p - params.lr * m / (sqrt(v) * params.root + params.epsilon);
-}`,
+  code: forEachQuad(/* wgsl */ `
+    let p = parameters[i];
+    let g = limit * gradient[i] + params.weight_decay * p;
+    let m = params.beta1 * mean[i] + params.rest1 * g;
+    let v = params.beta2 * square[i] + params.rest2 * g * g;
+    mean[i] = m;
+    square[i] = v;
+    parameters[i] = p - params.lr * m / (sqrt(v) * params.root + params.epsilon);
+`),
 });
 
 const rmspropKernel = defineKernel({
@@ -75,14 +86,13 @@ const rmspropKernel = defineKernel({
     square: "write vec4f",
   },
   params: { ...COMMON, alpha: "f32", rest: "f32", epsilon: "f32" },
-  code: /* wgsl */ `${CLIP}${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let p = parameters[i];
-  let g = clip() * gradient[i] + params.weight_decay * p;
-  let v = params.alpha * square[i] + params.rest * g * g;
-  square[i] = v;
-  parameters[i] = p - params.lr * g / (sqrt(v) + params.epsilon);
-}`,
+  code: forEachQuad(/* wgsl */ `
+    let p = parameters[i];
+    let g = limit * gradient[i] + params.weight_decay * p;
+    let v = params.alpha * square[i] + params.rest * g * g;
+    square[i] = v;
+    parameters[i] = p - params.lr * g / (sqrt(v) + params.epsilon);
+`),
 });
 
 /** What every optimizer step takes. */
@@ -109,7 +119,7 @@ function common(tensors: StepTensors, sizes: StepSizes) {
     gpu: parameters.gpu,
     tensors: { parameters, gradient, squared_norm: squaredNorm },
     params: { n, lr: sizes.lr, weight_decay: sizes.weightDecay, max_norm: sizes.maxNorm },
-    groups: flatGroups(n),
+    groups: foldGroups(Math.ceil(n / (64 * EACH))),
   };
 }
 
