@@ -110,7 +110,20 @@ function supportsSubgroupPath(summary: AdapterSummary): boolean {
   return min === max && (min === 4 || min === 8 || min === 16);
 }
 
+/**
+ * Give Mesa's software driver two threads a core, where the script may set its variable LP_NUM_THREADS
+ * and nobody has: with one a core, two of them often share a core for a while, and a step takes half as
+ * long again.
+ */
+function steadySoftwareThreads(): void {
+  const name = "LP_NUM_THREADS";
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  if (state !== "granted" || Deno.env.get(name) !== undefined) return;
+  Deno.env.set(name, String(2 * navigator.hardwareConcurrency));
+}
+
 async function requestAdapter(options: OpenGpuOptions): Promise<GPUAdapter> {
+  steadySoftwareThreads();
   const powerPreference = options.powerPreference ?? "high-performance";
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference });
   if (adapter) return adapter;

@@ -2,6 +2,7 @@
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -142,6 +143,14 @@ gpuTest("a read gives the same whether it waits for the event loop or not", asyn
     using y = add(x, x);
     assertEquals([...await y.read()], [2, 4, 6]);
   }
+});
+
+permissionTest("openGpu chooses the software driver's threads, unless the user has", [{
+  name: "env",
+  variable: "LP_NUM_THREADS",
+}], () => {
+  // The shared device of these tests was opened before.
+  assertMatch(Deno.env.get("LP_NUM_THREADS") ?? "", /^\d+$/);
 });
 
 gpuTest("a lost device is reported by the next flush and read", async () => {
