@@ -7,15 +7,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { accumulate, add, unary } from "../../kernels/elementwise.ts";
-import type { noAdapterMessage } from "../../kernels/errors.ts";
-import type { GpuError, openGpu } from "../../kernels/gpu.ts";
-import type { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "../../kernels/kernel.ts";
-import type { BufferPool, sizeClass } from "../../kernels/pool.ts";
-import type { rnnBackward, rnnForward } from "../../kernels/rnn.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
-import type { permissionTest } from "../support.ts";
-import type { disposeAll, normals, upload } from "./values.ts";
 
 gpuTest("a tensor over the limit is refused by name, bytes and limit", (gpu) => {
   const limits = gpu.device.limits;
