@@ -64,7 +64,9 @@ async function train(
   const signal = interruptSignal();
   using optimizer = makeOptimizer(captioner, settings);
   using history = new LossHistory(gpu, readEvery);
-  using best = Tensor.empty(gpu, captioner.store.values.shape, { name: "best weights" });
+  using best = keep === "best"
+    ? Tensor.empty(gpu, captioner.store.values.shape, { name: "best weights" })
+    : undefined;
   using bar = progress({ total: epochs * perEpoch, unit: "step" });
   const result: Training = {
     losses: history.losses,
@@ -102,7 +104,7 @@ async function train(
       },
     });
     if (finished) result.epochsDone = epoch;
-    if (keep === "best" && (finished || result.keptEpoch === 0)) {
+    if (best !== undefined && (finished || result.keptEpoch === 0)) {
       await history.finish(); // sampling waits for the GPU anyway
       report();
       const sampled = await sampleCaptions(captioner, splits.val, data.vocabulary);
@@ -121,8 +123,8 @@ async function train(
   await history.finish();
   report();
   bar.stop();
-  if (keep === "best" && result.keptEpoch > 0) captioner.store.values.copyFrom(best);
-  if (keep === "last") result.keptEpoch = result.epochsDone;
+  if (best === undefined) result.keptEpoch = result.epochsDone;
+  else if (result.keptEpoch > 0) captioner.store.values.copyFrom(best);
   gpu.flush();
   result.seconds = (performance.now() - start) / 1000;
   result.interrupted = signal.aborted;
@@ -164,7 +166,7 @@ function somePictures(split: PreparedSplit, most: number): PreparedSplit {
 
 async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Promise<void> {
   const { cell, hidden, words, dropout, seed, out, maxVal } = settings;
-  const scale = featureScale(data, data.train);
+  const scale = featureScale(data);
   const val = prepareSplit(data.val, scale);
   const splits = {
     train: prepareSplit(data.train, scale),

@@ -1,7 +1,6 @@
 /** The captioning task's flags, their defaults for each kind of data, and the data itself. */
 import {
   type CaptionData,
-  type CaptionSplit,
   type Standardizer,
   standardizer,
   takeCaptions,
@@ -204,7 +203,7 @@ export async function captionData(settings: CaptionSettings): Promise<CaptionDat
  * How features are scaled: by the mean and deviation of the training set. The drawn scenes' features are
  * centred only: their pixels already share one unit, and dividing would blow up the rare ones.
  */
-export function featureScale(data: CaptionData, train: CaptionSplit): Standardizer {
-  const scale = standardizer(train.features, data.featureDim);
+export function featureScale(data: CaptionData): Standardizer {
+  const scale = standardizer(data.train.features, data.featureDim);
   return data.name === "scenes" ? { ...scale, deviation: scale.deviation.fill(1) } : scale;
 }
