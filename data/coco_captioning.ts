@@ -5,6 +5,7 @@
  * @module
  */
 import type { CaptionData, CaptionSplit, Picture } from "./captions.ts";
+import { checkFiles, folderName } from "./folder.ts";
 import { type Hdf5Dataset, readHdf5 } from "./hdf5.ts";
 import { START, Vocabulary } from "./vocabulary.ts";
 
@@ -43,7 +44,7 @@ export async function loadCocoCaptioning(
   folder: string,
   { pca = true }: CocoCaptioningOptions = {},
 ): Promise<CaptionData> {
-  const root = folder.replace(/[/\\]+$/, "") || folder;
+  const { root, name } = folderName(folder);
   const features = (split: string) => `${split}2014_vgg16_fc7${pca ? "_pca" : ""}.h5`;
   const urls = (split: string) => `${split}2014_urls.txt`;
   await checkFiles(root, [
@@ -86,31 +87,7 @@ export async function loadCocoCaptioning(
       } has ${featureDim} numbers, ${features("val")} ${valDim}`,
     );
   }
-  const name = root.split(/[/\\]/).pop() ?? root;
   return { name, vocabulary, captionLength, featureDim, train, val };
-}
-
-/** One sentence when the folder, or one of its files, is missing. */
-async function checkFiles(folder: string, expected: string[]): Promise<void> {
-  const found: string[] = [];
-  try {
-    for await (const entry of Deno.readDir(folder)) found.push(entry.name);
-  } catch (error) {
-    const missing = error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory;
-    if (!missing) throw error;
-    throw new Deno.errors.NotFound(
-      `There is no folder ${folder}: it should hold ${expected.join(", ")}`,
-    );
-  }
-  const missing = expected.filter((name) => !found.includes(name));
-  if (missing.length > 0) {
-    throw new Deno.errors.NotFound(
-      `The folder ${folder} misses ${missing.join(", ")}: expected are ${
-        expected.join(", ")
-      }; found are ${found.sort().slice(0, 20).join(", ") || "no files"}`,
-    );
-  }
 }
 
 async function readVocabulary(path: string): Promise<Vocabulary> {

@@ -1,0 +1,48 @@
+/**
+ * Folders of data: what they are called, and whether they hold what they should.
+ *
+ * @module
+ */
+
+/**
+ * A folder's path without the slashes at its end, and its last part as the name of the data.
+ *
+ * ```ts
+ * const { root, name } = folderName("data/sentences/");
+ * if (root !== "data/sentences" || name !== "sentences") throw new Error(`got ${root}, ${name}`);
+ * ```
+ */
+export function folderName(folder: string): { root: string; name: string } {
+  const root = folder.replace(/[/\\]+$/, "") || folder;
+  return { root, name: root.split(/[/\\]/).pop() || root };
+}
+
+/**
+ * Check that a folder holds the `expected` files. When the folder or a file is missing, a
+ * `Deno.errors.NotFound` lists what is expected and what was found.
+ *
+ * ```ts ignore
+ * await checkFiles("data/sentences", ["train.txt", "dev.txt", "test.txt"]);
+ * ```
+ */
+export async function checkFiles(folder: string, expected: readonly string[]): Promise<void> {
+  const found: string[] = [];
+  try {
+    for await (const entry of Deno.readDir(folder)) found.push(entry.name);
+  } catch (error) {
+    const missing = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory;
+    if (!missing) throw error;
+    throw new Deno.errors.NotFound(
+      `There is no folder ${folder}: it should hold ${expected.join(", ")}`,
+    );
+  }
+  const missing = expected.filter((name) => !found.includes(name));
+  if (missing.length > 0) {
+    throw new Deno.errors.NotFound(
+      `The folder ${folder} misses ${missing.join(", ")}: expected are ${
+        expected.join(", ")
+      }; found are ${found.sort().slice(0, 20).join(", ") || "no files"}`,
+    );
+  }
+}
