@@ -63,6 +63,7 @@ export {
 } from "./kernels/kernel.ts";
 
 // Kernels
+export { type BagMode, type Bags, uploadBags } from "./kernels/embedding_bag.ts";
 export { type Indices, lookUp, uploadIndices } from "./kernels/embedding.ts";
 export type { GradientTargets } from "./kernels/gradients.ts";
 export {
@@ -77,7 +78,7 @@ export {
   type LstmStepInputs,
 } from "./kernels/lstm.ts";
 export { matmul, type MatmulOptions } from "./kernels/matmul.ts";
-export type { StepSizes } from "./kernels/optimizer_steps.ts";
+export type { AdamSizes, StepSizes } from "./kernels/optimizer_steps.ts";
 export { columnSum, sum, type SumOptions } from "./kernels/reduce.ts";
 export {
   rnnBackward,
@@ -90,6 +91,7 @@ export {
   type RnnStepGradients,
   type RnnStepInputs,
 } from "./kernels/rnn.ts";
+export { type SigmoidCrossEntropy, sigmoidCrossEntropy } from "./kernels/sigmoid_cross_entropy.ts";
 export {
   argmax,
   type CrossEntropy,
@@ -99,7 +101,7 @@ export {
 } from "./kernels/softmax.ts";
 
 // Learning
-export { Tape, type TapeOptions, Variable } from "./models/autograd.ts";
+export { Tape, type TapeOptions, type TouchedRows, Variable } from "./models/autograd.ts";
 export {
   type Initializer,
   kaimingNormal,
@@ -118,15 +120,20 @@ export {
   Linear,
   type LinearOptions,
   Recurrent,
+  type RecurrentOptions,
 } from "./models/layers.ts";
 export { LossHistory } from "./models/loss_history.ts";
 export {
   add,
+  binaryCrossEntropy,
   type CellWeights,
+  concat,
   dropout,
   embedding,
+  embeddingBag,
   linear,
   lstm,
+  maxOverTime,
   relu,
   reshape,
   rnn,
@@ -149,6 +156,7 @@ export {
   Parameter,
   ParameterStore,
   type ParameterVariable,
+  type SparseTable,
   type StateLayout,
   type StateSlot,
 } from "./models/parameters.ts";
@@ -178,6 +186,36 @@ export {
 } from "./models/captioner.ts";
 export { type CaptionerSetting, loadCaptioner, saveCaptioner } from "./models/saved_captioner.ts";
 
+// Sentence classification
+export { loadClassifier, saveClassifier } from "./models/saved_classifier.ts";
+export { AveragedEmbedding, BagOfWords } from "./models/bag_classifiers.ts";
+export {
+  BidirectionalClassifier,
+  RecurrentClassifier,
+  type SentenceSequences,
+  uploadSequences,
+} from "./models/recurrent_classifiers.ts";
+export {
+  CLASSIFIER_KINDS,
+  type ClassifierConfig,
+  type ClassifierInit,
+  type ClassifierKind,
+  type Sentence,
+  SentenceClassifier,
+} from "./models/sentence_classifier.ts";
+export { makeClassifier } from "./models/sentence_classifiers.ts";
+export {
+  accuracy,
+  bucketBatches,
+  type LabelledSentences,
+  type SentenceEpoch,
+  sentenceLogits,
+  type SentenceTraining,
+  trainSentenceBatch,
+  trainSentenceEpoch,
+} from "./models/sentence_training.ts";
+export { WeightAverage } from "./models/weight_average.ts";
+
 // Data
 export {
   type CaptionData,
@@ -190,7 +228,15 @@ export {
   takeCaptions,
 } from "./data/captions.ts";
 export { type CocoCaptioningOptions, loadCocoCaptioning } from "./data/coco_captioning.ts";
+export {
+  type GloveOptions,
+  readGlove,
+  type VectorTable,
+  vectorTable,
+  type WordVectors,
+} from "./data/glove.ts";
 export { type Hdf5Array, type Hdf5Dataset, readHdf5 } from "./data/hdf5.ts";
+export { makeReviews, type ReviewOptions } from "./data/review_grammar.ts";
 export { type MutableArrayLike, type RandomState, RandomStream } from "./data/rng.ts";
 export {
   decodeSafetensors,
@@ -201,6 +247,14 @@ export {
 } from "./data/safetensors.ts";
 export type { Colour, DrawnShape, Shape } from "./data/scene_drawing.ts";
 export { makeScenes, sampleScenes, type Scene, type SceneOptions } from "./data/scenes.ts";
+export {
+  loadSentences,
+  readUnlabelled,
+  type SentenceData,
+  type SentenceSplit,
+  sentenceVocabulary,
+  tokenize,
+} from "./data/sentences.ts";
 export {
   type TensorArrays,
   type TensorData,

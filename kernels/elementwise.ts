@@ -111,6 +111,24 @@ export function accumulate(total: Tensor, x: Tensor): void {
   accumulateKernel.run(x.gpu, { x, total }, { n: x.size }, flatGroups(x.size));
 }
 
+const blendKernel = defineKernel({
+  name: "blend",
+  bindings: { x: "read vec4f", total: "write vec4f" },
+  params: { n: "u32", rate: "f32" },
+  code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let t = total[i];
+  total[i] = t + params.rate * (x[i] - t);
+}`,
+});
+
+/** `total += rate · (x - total)` in place. Sizes that are no multiple of 4 are rounded up to it. */
+export function blend(total: Tensor, x: Tensor, rate: number): void {
+  expectShape(x, total.shape, "The tensor to blend in");
+  const n = Math.ceil(x.size / 4);
+  blendKernel.run(x.gpu, { x, total }, { n, rate }, flatGroups(n));
+}
+
 const scaleKernel = defineKernel({
   name: "scale",
   bindings: { x: "read f32", factor: "read f32", out: "write f32" },

@@ -2,6 +2,7 @@
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import type { Gpu } from "./gpu.ts";
 import { expectShape, Tensor } from "./tensor.ts";
+import { uploadPacked } from "./upload.ts";
 
 /**
  * Indices on the GPU, with what the gradient needs: the places of each index side by side, so that
@@ -18,6 +19,56 @@ export interface Indices {
   [Symbol.dispose](): void;
 }
 
+/** RangeError naming the first index that is not a whole number from 0 to rows - 1. */
+export function checkIndices(ids: ArrayLike<number>, rows: number, name: string): void {
+  for (let i = 0; i < ids.length; i++) {
+    if (Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < rows) continue;
+    throw new RangeError(
+      `The index ${
+        ids[i]
+      } at place ${i} of "${name}" is not in the table: whole numbers from 0 to ${
+        rows - 1
+      } are allowed`,
+    );
+  }
+}
+
+/** For each row of a table the number of its segment + 1; all zero between calls. */
+let segmentOfRow = new Uint32Array(0);
+
+/**
+ * Put the places of each distinct index side by side, in their order; the indices come in the order in
+ * which they occur first. `ids` are from 0 to rows - 1. Time grows with the places, not with the rows.
+ */
+export function groupIndices(
+  ids: ArrayLike<number>,
+  rows: number,
+): { places: Uint32Array; segments: Uint32Array } {
+  const count = ids.length;
+  if (segmentOfRow.length < rows) segmentOfRow = new Uint32Array(rows);
+  const segments = new Uint32Array(2 * (count + 1));
+  let distinct = 0;
+  for (let i = 0; i < count; i++) {
+    let segment = segmentOfRow[ids[i]];
+    if (segment === 0) {
+      segment = segmentOfRow[ids[i]] = ++distinct;
+      segments[2 * segment - 1] = ids[i];
+    }
+    segments[2 * segment]++; // its size, kept where the next one begins
+  }
+  for (let s = 1; s <= distinct; s++) segments[2 * s] += segments[2 * s - 2];
+  const places = new Uint32Array(count);
+  for (let i = count - 1; i >= 0; i--) {
+    // From the end of its segment down, so that the start moves to its place by itself.
+    places[--segments[2 * segmentOfRow[ids[i]]]] = i;
+  }
+  // Now each segment's end holds its start: move them down by one, and close with the count.
+  for (let s = 0; s < distinct; s++) segments[2 * s] = segments[2 * s + 2];
+  segments[2 * distinct] = count;
+  for (let i = 0; i < count; i++) segmentOfRow[ids[i]] = 0;
+  return { places, segments: segments.subarray(0, 2 * distinct + 2) };
+}
+
 /**
  * Upload indices into a table of `rows` rows.
  *
@@ -29,50 +80,27 @@ export function uploadIndices(
   rows: number,
   name = "ids",
 ): Indices {
-  const count = ids.length;
-  for (let i = 0; i < count; i++) {
-    if (Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < rows) continue;
-    throw new RangeError(
-      `The index ${
-        ids[i]
-      } at place ${i} of "${name}" is not in the table: whole numbers from 0 to ${
-        rows - 1
-      } are allowed`,
-    );
-  }
-  const places = Uint32Array.from({ length: count }, (_, i) => i);
-  places.sort((a, b) => ids[a] - ids[b] || a - b);
-  const segments: number[] = [];
-  places.forEach((place, i) => {
-    if (i === 0 || ids[place] !== ids[places[i - 1]]) segments.push(i, ids[place]);
-  });
-  const distinct = segments.length / 2;
-  segments.push(count, 0);
-  const tensors = {
-    ids: Tensor.from(gpu, ids, [count], { name, dtype: "u32" }),
-    places: Tensor.from(gpu, places, [count], { name: `${name} places`, dtype: "u32" }),
-    segments: Tensor.from(gpu, segments, [distinct + 1, 2], {
-      name: `${name} segments`,
-      dtype: "u32",
-    }),
-  };
-  return {
-    ...tensors,
-    distinct,
-    [Symbol.dispose]() {
-      for (const tensor of Object.values(tensors)) tensor.dispose();
-    },
-  };
+  checkIndices(ids, rows, name);
+  const { places, segments } = groupIndices(ids, rows);
+  const distinct = segments.length / 2 - 1;
+  const packed = uploadPacked(gpu, {
+    ids: { data: ids, shape: [ids.length] },
+    places: { data: places, shape: [ids.length] },
+    segments: { data: segments, shape: [distinct + 1, 2] },
+  }, name);
+  return { ...packed, distinct };
 }
 
-// Invocation i copies number i of the result (or quad i).
+// An invocation copies one number (or quad) of the result.
 const lookUpKernel = defineKernel({
   name: "embedding",
   bindings: { table: "read f32", ids: "read u32", out: "write f32" },
   params: { n: "u32", width: "u32" },
   code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
-  out[i] = table[ids[i / params.width] * params.width + i % params.width];
+  let row = i / params.width;
+  let column = i % params.width;
+  out[i] = table[ids[row] * params.width + column];
 }`,
 });
 
@@ -82,20 +110,20 @@ const lookUpQuads = defineKernel({
   bindings: { table: "read vec4f", ids: "read u32", out: "write vec4f" },
 });
 
-// Invocation i owns number (or quad) i % width of the row of segment i / width.
+// An invocation owns one number (or quad) of the row of a segment.
 const gradientKernel = defineKernel({
   name: "embedding gradient",
   bindings: { dout: "read f32", places: "read u32", segments: "read u32", dtable: "write f32" },
   params: { n: "u32", width: "u32" },
   code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
-  let segment = i / params.width;
+  let row = i / params.width;
   let column = i % params.width;
   var sum = f32();
-  for (var p = segments[2u * segment]; p < segments[2u * segment + 2u]; p++) {
+  for (var p = segments[2u * row]; p < segments[2u * row + 2u]; p++) {
     sum += dout[places[p] * params.width + column];
   }
-  dtable[segments[2u * segment + 1u] * params.width + column] = sum;
+  dtable[segments[2u * row + 1u] * params.width + column] = sum;
 }`,
 });
 
@@ -128,18 +156,24 @@ export function lookUp(table: Tensor, ids: Tensor<"u32">, out?: Tensor): Tensor 
 
 /**
  * The gradient of the table `[V, D]` from `dout [M, D]`: the sum over all places of each index, zero
- * for indices that do not occur. A clear and one dispatch.
+ * for indices that do not occur. A clear and one dispatch; with `rowsOnly` no clear: the rows of
+ * indices that do not occur stay as they are.
  */
-export function embeddingGradient(dout: Tensor, indices: Indices, dtable: Tensor): Tensor {
+export function embeddingGradient(
+  dout: Tensor,
+  indices: Indices,
+  dtable: Tensor,
+  { rowsOnly = false }: { rowsOnly?: boolean } = {},
+): Tensor {
   expectShape(dtable, [null, null], "An embedding's table gradient [V, D]");
   const width = dtable.shape[1];
   expectShape(dout, [indices.ids.size, width], "An embedding's gradient [M, D]");
-  dtable.clear();
+  if (!rowsOnly) dtable.clear();
+  const { places, segments, distinct } = indices;
   const quads = width % 4 === 0;
   const w = quads ? width / 4 : width;
   const kernel = quads ? gradientQuads : gradientKernel;
-  const n = indices.distinct * w;
-  const { places, segments } = indices;
+  const n = distinct * w;
   kernel.run(dout.gpu, { dout, places, segments, dtable }, { n, width: w }, flatGroups(n));
   return dtable;
 }

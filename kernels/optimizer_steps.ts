@@ -2,8 +2,8 @@
  * One step of an optimizer over all parameters, which lie in one flat buffer: one dispatch.
  * An invocation updates several quads, a whole stride apart. The formulas are PyTorch's.
  */
-import { defineKernel, foldGroups } from "./kernel.ts";
-import type { Tensor } from "./tensor.ts";
+import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "./kernel.ts";
+import { expectShape, type Tensor } from "./tensor.ts";
 
 const CLIP = /* wgsl */ `
 // The factor that brings the gradient's norm down to max_norm; 0 means no limit.
@@ -25,6 +25,12 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let stride = groups.x * groups.y * 64u;
   for (var i = id.y * groups.x * 64u + id.x; i < params.n; i += stride) {${update}  }
 }`;
+
+// A moment far below every effect becomes 0: rows of a table that rest for long would otherwise reach the
+// subnormal numbers, on which a CPU is ten times slower.
+const FLUSH = /* wgsl */ `
+fn flush(x: vec4f) -> vec4f { return select(x, vec4f(), abs(x) < vec4f(1e-30)); }
+`;
 
 const COMMON = { n: "u32", lr: "f32", weight_decay: "f32", max_norm: "f32" } as const;
 
@@ -66,15 +72,62 @@ const adamKernel = defineKernel({
     epsilon: "f32",
     root: "f32",
   },
-  code: forEachQuad(/* wgsl */ `
+  code: FLUSH + forEachQuad(/* wgsl */ `
     let p = parameters[i];
     let g = limit * gradient[i] + params.weight_decay * p;
-    let m = params.beta1 * mean[i] + params.rest1 * g;
-    let v = params.beta2 * square[i] + params.rest2 * g * g;
+    let m = flush(params.beta1 * mean[i] + params.rest1 * g);
+    let v = flush(params.beta2 * square[i] + params.rest2 * g * g);
     mean[i] = m;
     square[i] = v;
     parameters[i] = p - params.lr * m / (sqrt(v) * params.root + params.epsilon);
 `),
+});
+
+// An invocation updates one number (or quad) of the row of a segment.
+const adamRowsKernel = defineKernel({
+  name: "adam of rows",
+  bindings: {
+    gradient: "read f32",
+    segments: "read u32",
+    parameters: "write f32",
+    mean: "write f32",
+    square: "write f32",
+  },
+  params: {
+    n: "u32",
+    width: "u32",
+    lr: "f32",
+    beta1: "f32",
+    rest1: "f32",
+    beta2: "f32",
+    rest2: "f32",
+    epsilon: "f32",
+    root: "f32",
+  },
+  code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let row = i / params.width;
+  let column = i % params.width;
+  let at = segments[2u * row + 1u] * params.width + column;
+  let g = gradient[at];
+  let m = params.beta1 * mean[at] + params.rest1 * g;
+  let v = params.beta2 * square[at] + params.rest2 * g * g;
+  mean[at] = m;
+  square[at] = v;
+  parameters[at] -= params.lr * m / (sqrt(v) * params.root + params.epsilon);
+}`,
+});
+
+const adamRowsQuads = defineKernel({
+  ...adamRowsKernel.spec,
+  name: "adam of rows of quads",
+  bindings: {
+    gradient: "read vec4f",
+    segments: "read u32",
+    parameters: "write vec4f",
+    mean: "write vec4f",
+    square: "write vec4f",
+  },
 });
 
 const rmspropKernel = defineKernel({
@@ -133,21 +186,64 @@ export function sgdStep(
   sgdKernel.run(gpu, { ...tensors, velocity }, { ...params, momentum: options.momentum }, groups);
 }
 
+/** What Adam needs beside {@linkcode StepSizes}. `t` counts the steps from 1. */
+export interface AdamSizes {
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  t: number;
+}
+
+function adamParams(lr: number, { beta1, beta2, epsilon, t }: AdamSizes) {
+  return {
+    lr: lr / (1 - beta1 ** t),
+    beta1,
+    rest1: 1 - beta1,
+    beta2,
+    rest2: 1 - beta2,
+    epsilon,
+    root: 1 / Math.sqrt(1 - beta2 ** t),
+  };
+}
+
 /** `m = β₁ m + (1-β₁) g; v = β₂ v + (1-β₂) g²; p -= lr m̂ / (√v̂ + ε)`, with bias correction for step t ≥ 1. */
 export function adamStep(
   step: StepTensors,
   moments: { mean: Tensor; square: Tensor },
-  options: StepSizes & { beta1: number; beta2: number; epsilon: number; t: number },
+  options: StepSizes & AdamSizes,
 ): void {
   const { gpu, tensors, params, groups } = common(step, options);
-  const { beta1, beta2, epsilon, t } = options;
-  const lr = options.lr / (1 - beta1 ** t);
-  const root = 1 / Math.sqrt(1 - beta2 ** t);
   adamKernel.run(
     gpu,
     { ...tensors, ...moments },
-    { ...params, lr, beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2, epsilon, root },
+    { ...params, ...adamParams(options.lr, options) },
     groups,
+  );
+}
+
+/**
+ * The same for some rows of a table `[V, D]`: those of `segments [S + 1, 2]`. The moments of the other
+ * rows rest, as in PyTorch's SparseAdam (which adds ε before the bias correction).
+ */
+export function adamRowsStep(
+  table: { parameters: Tensor; gradient: Tensor; mean: Tensor; square: Tensor },
+  rows: { segments: Tensor<"u32">; distinct: number },
+  options: { lr: number } & AdamSizes,
+): void {
+  expectShape(table.parameters, [null, null], "A table [V, D] of a step");
+  for (const tensor of [table.gradient, table.mean, table.square]) {
+    expectShape(tensor, table.parameters.shape, "A table's gradient or moment [V, D]");
+  }
+  const quads = table.parameters.shape[1] % 4 === 0;
+  const width = table.parameters.shape[1] / (quads ? 4 : 1);
+  const n = rows.distinct * width;
+  const params = { n, width, ...adamParams(options.lr, options) };
+  const tensors = { ...table, segments: rows.segments };
+  (quads ? adamRowsQuads : adamRowsKernel).run(
+    table.parameters.gpu,
+    tensors,
+    params,
+    flatGroups(n),
   );
 }
 

@@ -40,12 +40,20 @@ export class BufferPool {
 
   constructor(readonly device: GPUDevice, readonly idleLimit: number = 1 << 30) {}
 
-  /** Take a buffer of at least `bytes` bytes. Its contents are undefined. */
-  acquire(bytes: number): PooledBuffer {
+  /**
+   * Take a buffer of at least `bytes` bytes. Its contents are undefined. A buffer that the recording
+   * `unusedBy` uses is not taken: it can be written to without a submit first.
+   */
+  acquire(bytes: number, unusedBy?: number): PooledBuffer {
     // The class of a very large size could pass the largest buffer that the device allows.
     const size = Math.max(bytes, Math.min(sizeClass(bytes), this.device.limits.maxBufferSize));
-    let buffer = this.#idle.get(size)?.pop();
+    const idle = this.#idle.get(size) ?? [];
+    const free = unusedBy === undefined
+      ? idle.length - 1
+      : idle.findLastIndex(({ lastRecording }) => lastRecording !== unusedBy);
+    let buffer = idle[free];
     if (buffer !== undefined) {
+      idle.splice(free, 1);
       this.idleBytes -= size;
     } else {
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;

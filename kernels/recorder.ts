@@ -45,6 +45,11 @@ export class Recorder {
     return this.#encoder === undefined;
   }
 
+  /** Dispatches that wait to be submitted. */
+  get pending(): number {
+    return this.#slots;
+  }
+
   /** The encoder, with no pass open: for copies and clears. */
   get encoder(): GPUCommandEncoder {
     this.#pass?.end();

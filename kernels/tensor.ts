@@ -15,6 +15,9 @@ interface Storage {
   owners: number;
 }
 
+/** Uploads up to this size get a buffer that no recorded work uses, larger ones submit that work first. */
+const SMALL_UPLOAD = 1 << 16;
+
 /** How a tensor is made. */
 export interface TensorOptions<D extends DType = DType> {
   /** Named in errors. */
@@ -79,6 +82,15 @@ export class Tensor<D extends DType = "f32"> {
     shape: readonly number[],
     options: TensorOptions<D> = {},
   ): Tensor<D> {
+    return Tensor.#make(gpu, shape, options);
+  }
+
+  static #make<D extends DType>(
+    gpu: Gpu,
+    shape: readonly number[],
+    options: TensorOptions<D>,
+    unusedBy?: number,
+  ): Tensor<D> {
     const name = options.name ?? "unnamed";
     checkShape(shape, name);
     const bytes = 4 * sizeOf(shape);
@@ -89,7 +101,7 @@ export class Tensor<D extends DType = "f32"> {
           `"${gpu.adapter.description}" allows ${Math.min(limit, maxBufferSize)} in one binding`,
       );
     }
-    const storage: Storage = { buffer: gpu.pool.acquire(bytes), owners: 1 };
+    const storage: Storage = { buffer: gpu.pool.acquire(bytes, unusedBy), owners: 1 };
     return new Tensor(gpu, [...shape], options.dtype ?? "f32" as D, name, storage, 0);
   }
 
@@ -119,7 +131,8 @@ export class Tensor<D extends DType = "f32"> {
           `and ${data.length} were given`,
       );
     }
-    const tensor = Tensor.empty(gpu, shape, options);
+    const unusedBy = 4 * data.length <= SMALL_UPLOAD ? gpu.recorder.recording : undefined;
+    const tensor = Tensor.#make(gpu, shape, options, unusedBy);
     tensor.write(data);
     return tensor;
   }

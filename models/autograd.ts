@@ -12,6 +12,14 @@ import type { GradientTargets } from "../kernels/gradients.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { Tensor } from "../kernels/tensor.ts";
 
+/** Which rows of a table got a gradient: those of the segments of an `Indices` or `Bags`. */
+export interface TouchedRows {
+  /** `[S + 1, 2]`: the second number of each segment is its row. */
+  segments: Tensor<"u32">;
+  /** S */
+  distinct: number;
+}
+
 /** A tensor on a tape, and during `backward` its gradient. */
 export class Variable {
   /** The gradient of the loss, once a later operation has passed one back. */
@@ -27,6 +35,17 @@ export class Variable {
   get ownsGradient(): boolean {
     return false;
   }
+
+  /**
+   * Told of a table which rows a gradient is about to be written for. True when the other rows need not
+   * be made zero, as for a sparse parameter.
+   */
+  touchRows(_rows: TouchedRows): boolean {
+    return false;
+  }
+
+  /** TypeError where no second gradient can be added to the first, as for a sparse parameter. */
+  checkSum(): void {}
 
   /** A tensor to write the first gradient to. */
   gradientTarget(tape: Tape): Tensor {
@@ -126,6 +145,7 @@ export class Tape {
       } else if (variable.grad === undefined) {
         targets[name] = variable.grad = variable.gradientTarget(this);
       } else {
+        variable.checkSum();
         const more = Tensor.empty(this.gpu, variable.shape, { name: "more gradient" });
         targets[name] = more;
         sums.push(() => this.#addGradient(variable, more));

@@ -156,14 +156,22 @@ function cellLayout(key: string, rows: number, columns: number, cell: CellType):
 }
 
 /** PyTorch has two biases, which are only ever added: ours is the first, the second is zero. */
-function biasLayout(name: string, columns: number, cell: CellType): StateLayout {
+function biasLayout(keys: [string, string], columns: number, cell: CellType): StateLayout {
   const order = TORCH_BLOCKS[cell];
   const shape = [columns];
   return {
-    slots: [{ key: `${name}.bias_ih_l0`, shape }, { key: `${name}.bias_hh_l0`, shape }],
+    slots: keys.map((key) => ({ key, shape })),
     encode: (values) => [reorderBlocks(values, 1, order), new Float32Array(columns)],
     decode: ([a, b]) => reorderBlocks(a.map((v, i) => v + b[i]), 1, inverse(order)),
   };
+}
+
+/** Options of {@linkcode Recurrent}. */
+export interface RecurrentOptions {
+  /** First values of the matrices; normal of deviation 1/√rows by default. */
+  init?: Initializer;
+  /** Name the parameters as the second direction of a bidirectional layer of PyTorch (`…_l0_reverse`). */
+  reverse?: boolean;
 }
 
 /** A recurrent layer: a vanilla RNN or an LSTM. */
@@ -178,20 +186,22 @@ export class Recurrent {
     readonly inputDim: number,
     readonly hiddenDim: number,
     stream: RandomStream,
-    init: Initializer = scaledNormal,
+    { init = scaledNormal, reverse = false }: RecurrentOptions = {},
   ) {
+    const key = (part: string) => `${name}.${part}_l0${reverse ? "_reverse" : ""}`;
     const columns = GATES[cell] * hiddenDim;
-    const matrix = (key: string, rows: number) =>
+    const matrix = (part: string, rows: number) =>
       new Parameter(
-        key,
+        key(part),
         [rows, columns],
-        init([rows, columns], stream.split(key)),
-        cellLayout(key, rows, columns, cell),
+        init([rows, columns], stream.split(key(part))),
+        cellLayout(key(part), rows, columns, cell),
       );
-    this.wx = matrix(`${name}.weight_ih_l0`, inputDim);
-    this.wh = matrix(`${name}.weight_hh_l0`, hiddenDim);
+    this.wx = matrix("weight_ih", inputDim);
+    this.wh = matrix("weight_hh", hiddenDim);
+    const keys: [string, string] = [key("bias_ih"), key("bias_hh")];
     const bias = zeros([columns], stream);
-    this.b = new Parameter(`${name}.bias_ih_l0`, [columns], bias, biasLayout(name, columns, cell));
+    this.b = new Parameter(keys[0], [columns], bias, biasLayout(keys, columns, cell));
   }
 
   get parameters(): Parameter[] {

@@ -1,10 +1,19 @@
 /** Differentiable operations: kernels put on a tape, each with what its gradient needs. */
 import * as elementwise from "../kernels/elementwise.ts";
+import { joinColumns, takeColumns } from "../kernels/concat.ts";
+import {
+  type BagMode,
+  type Bags,
+  embeddingBag as sumBags,
+  embeddingBagGradient,
+} from "../kernels/embedding_bag.ts";
 import { embedding as lookUp, embeddingGradient, type Indices } from "../kernels/embedding.ts";
 import { lstmBackward, lstmForward } from "../kernels/lstm.ts";
 import { matmul } from "../kernels/matmul.ts";
+import { maxOverTime as largestOverTime, maxOverTimeGradient } from "../kernels/max_over_time.ts";
 import { columnSum, sum } from "../kernels/reduce.ts";
 import { rnnBackward, rnnForward, type RnnInputs } from "../kernels/rnn.ts";
+import { sigmoidCrossEntropy } from "../kernels/sigmoid_cross_entropy.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax.ts";
 import { expectShape, sizeOf, Tensor } from "../kernels/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
@@ -45,7 +54,57 @@ export function reshape(tape: Tape, x: Variable, shape: readonly number[]): Vari
 /** Rows of `table [V, D]` by index: `[M, D]`. */
 export function embedding(tape: Tape, table: Variable, indices: Indices): Variable {
   return tape.record(lookUp(table.tensor, indices), [table], (dy) => {
-    tape.gradient(table, (out) => embeddingGradient(dy, indices, out));
+    const rowsOnly = table.touchRows(indices);
+    tape.gradient(table, (out) => embeddingGradient(dy, indices, out, { rowsOnly }));
+  });
+}
+
+/** The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. */
+export function embeddingBag(tape: Tape, table: Variable, bags: Bags, mode: BagMode): Variable {
+  return tape.record(sumBags(table.tensor, bags, mode), [table], (dy) => {
+    const rowsOnly = table.touchRows(bags);
+    tape.gradient(table, (out) => embeddingBagGradient(dy, bags, mode, out, { rowsOnly }));
+  });
+}
+
+/** The largest value over the first `lengths[n]` steps of each example: `x [T, N, H]` to `[N, H]`. */
+export function maxOverTime(tape: Tape, x: Variable, lengths: Tensor<"u32">): Variable {
+  const { out, steps } = largestOverTime(x.tensor, lengths);
+  tape.keep(steps);
+  return tape.record(out, [x], (dy) => {
+    tape.gradient(x, (dx) => maxOverTimeGradient(dy, steps, dx));
+  });
+}
+
+/** Matrices `[N, A]`, `[N, B]`, … side by side: `[N, A + B + …]`. */
+export function concat(tape: Tape, parts: readonly Variable[]): Variable {
+  const places: number[] = [];
+  let columns = 0;
+  for (const { tensor } of parts) {
+    expectShape(tensor, [parts[0].shape[0], null], "A matrix [N, A] set beside others");
+    places.push(columns);
+    columns += tensor.shape[1];
+  }
+  if (parts.length === 0) throw new TypeError("There must be at least one matrix to concatenate");
+  const whole = Tensor.empty(tape.gpu, [parts[0].shape[0], columns], { name: "concatenation" });
+  parts.forEach(({ tensor }, i) => joinColumns(tensor, whole, places[i]));
+  return tape.record(whole, parts, (dy) => {
+    parts.forEach((part, i) => tape.gradient(part, (out) => takeColumns(dy, places[i], out)));
+  });
+}
+
+/**
+ * Binary cross-entropy from logits `[N, 1]` or `[N]`, averaged over the examples: one number.
+ * `targets [N]` holds 0 and 1. Safe for every finite logit.
+ */
+export function binaryCrossEntropy(tape: Tape, logits: Variable, targets: Tensor): Variable {
+  using flat = logits.tensor.view([logits.tensor.size]);
+  const { loss, gradient } = sigmoidCrossEntropy(flat, targets, { scale: 1 / flat.size });
+  tape.keep(gradient);
+  return tape.record(loss, [logits], (dy) => {
+    using shaped = gradient.view(logits.shape);
+    if (tape.isSeed(dy)) tape.pass(logits, shaped);
+    else tape.gradient(logits, (out) => elementwise.scaleBy(shaped, dy, out));
   });
 }
 

@@ -1,8 +1,15 @@
 /** Optimizers, in the order of their complexity: SGD, RMSprop, Adam. */
-import { adamStep, rmspropStep, sgdStep, type StepSizes } from "../kernels/optimizer_steps.ts";
+import {
+  adamRowsStep,
+  adamStep,
+  rmspropStep,
+  sgdStep,
+  type StepSizes,
+} from "../kernels/optimizer_steps.ts";
 import { sum } from "../kernels/reduce.ts";
 import { Tensor } from "../kernels/tensor.ts";
-import type { ParameterStore } from "./parameters.ts";
+import type { TouchedRows } from "./autograd.ts";
+import type { ParameterStore, SparseTable } from "./parameters.ts";
 
 /** Options that every optimizer has. */
 export interface OptimizerOptions {
@@ -30,6 +37,9 @@ function check(name: string, value: number, allowed: string, ok: boolean): void 
   if (!ok) throw new RangeError(`The option ${name} must be ${allowed}: it is ${value}`);
 }
 
+/** A submit costs as much as a few dispatches: one with fewer than this waits for the next step's. */
+const WORTH_A_SUBMIT = 32;
+
 /** Moves the parameters of a store against their gradients. */
 export abstract class Optimizer {
   /** The learning rate of the next step. */
@@ -38,6 +48,8 @@ export abstract class Optimizer {
   steps = 0;
   readonly #options: OptimizerOptions;
   readonly #squaredNorm: Tensor;
+  /** Values and gradients without the sparse tables. */
+  readonly #dense: { parameters: Tensor; gradient: Tensor };
   protected readonly moments: Tensor[];
 
   constructor(readonly store: ParameterStore, options: OptimizerOptions, moments: string[]) {
@@ -62,8 +74,24 @@ export abstract class Optimizer {
       "a number from 0",
       weightDecay >= 0 && weightDecay < Infinity,
     );
+    const [table] = store.tables;
+    if (table !== undefined) {
+      const { name } = table.parameter;
+      if (this.updateRows === undefined) {
+        throw new TypeError(`${new.target.name} cannot move the sparse table "${name}": Adam can`);
+      }
+      if (options.clipNorm !== undefined || weightDecay !== 0) {
+        throw new TypeError(
+          `The sparse table "${name}" allows neither clipNorm nor weightDecay: make it dense for them`,
+        );
+      }
+    }
     this.lr = lr;
     this.#options = options;
+    this.#dense = {
+      parameters: store.values.view([store.denseSize]),
+      gradient: store.gradients.view([store.denseSize]),
+    };
     this.#squaredNorm = Tensor.zeros(store.gpu, [1], { name: "squared norm of the gradient" });
     const shape = store.values.shape;
     this.moments = moments.map((name) => Tensor.zeros(store.gpu, shape, { name }));
@@ -74,23 +102,32 @@ export abstract class Optimizer {
     sizes: StepSizes,
   ): void;
 
+  /** Move the touched rows of a sparse table. Only some optimizers can. */
+  protected updateRows?(table: SparseTable, rows: TouchedRows): void;
+
   /**
-   * Move the parameters, forget the gradients, and submit what was recorded. A parameter that no loss
-   * reached counts as having a zero gradient.
+   * Move the parameters, forget the gradients, and submit what was recorded; small steps share a submit. A
+   * parameter that no loss reached counts as having a zero gradient; rows of a sparse table that no
+   * loss reached stay.
    */
   step(): void {
-    const { gpu, gradients, values } = this.store;
     const { clipNorm, weightDecay = 0, decayPerStep = 1 } = this.#options;
     this.store.clearUnreached();
-    if (clipNorm !== undefined) sum(gradients, { square: true, out: this.#squaredNorm });
+    const { gradient } = this.#dense;
+    if (clipNorm !== undefined) sum(gradient, { square: true, out: this.#squaredNorm });
     this.steps++;
     this.update(
-      { parameters: values, gradient: gradients, squaredNorm: this.#squaredNorm },
+      { ...this.#dense, squaredNorm: this.#squaredNorm },
       { lr: this.lr, weightDecay, maxNorm: clipNorm ?? 0 },
     );
+    for (const table of this.store.tables) {
+      const { rows } = table.parameter.variable;
+      if (rows !== undefined) this.updateRows!(table, rows);
+    }
     this.lr *= decayPerStep;
     this.store.zeroGradients();
-    gpu.flush();
+    const { gpu } = this.store;
+    if (gpu.recorder.pending >= WORTH_A_SUBMIT) gpu.flush();
   }
 
   /** Call it after each pass over the data: the learning rate decays. */
@@ -126,6 +163,7 @@ export abstract class Optimizer {
 
   dispose(): void {
     this.#squaredNorm.dispose();
+    for (const view of Object.values(this.#dense)) view.dispose();
     for (const moment of this.moments) moment.dispose();
   }
 
@@ -201,7 +239,25 @@ export class Adam extends Optimizer {
     sizes: StepSizes,
   ): void {
     const [mean, square] = this.moments;
-    const [beta1, beta2, epsilon] = [this.#beta1, this.#beta2, this.#epsilon];
-    adamStep(tensors, { mean, square }, { ...sizes, beta1, beta2, epsilon, t: this.steps });
+    adamStep(tensors, { mean, square }, { ...sizes, ...this.#sizes });
+  }
+
+  /** As PyTorch's SparseAdam, ε apart, which is added where dense Adam adds it: other rows' moments rest. */
+  protected override updateRows({ parameter, offset }: SparseTable, rows: TouchedRows): void {
+    const { tensor, slot } = parameter.variable;
+    const [mean, square] = this.moments.map((moment) => moment.view(parameter.shape, offset));
+    const table = { parameters: tensor, gradient: slot!, mean, square };
+    adamRowsStep(table, rows, { lr: this.lr, ...this.#sizes });
+    mean.dispose();
+    square.dispose();
+  }
+
+  get #sizes() {
+    return {
+      beta1: this.#beta1,
+      beta2: this.#beta2,
+      epsilon: this.#epsilon,
+      t: this.steps,
+    };
   }
 }

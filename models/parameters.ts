@@ -1,7 +1,7 @@
 /** Parameters: what is learnt. All trainable ones of a model lie in one buffer, so that an optimizer's step is one dispatch. */
 import type { Gpu } from "../kernels/gpu.ts";
 import { sizeOf, Tensor } from "../kernels/tensor.ts";
-import { type Tape, Variable } from "./autograd.ts";
+import { type Tape, type TouchedRows, Variable } from "./autograd.ts";
 
 /** One tensor of a state dict as a parameter sees it. */
 export interface StateSlot {
@@ -25,6 +25,7 @@ export interface StateLayout {
 export class Parameter {
   readonly layout: StateLayout;
   #frozen = false;
+  #sparse = false;
   #variable: ParameterVariable | undefined;
 
   constructor(
@@ -59,12 +60,36 @@ export class Parameter {
   }
 
   set frozen(frozen: boolean) {
-    if (this.#variable !== undefined) {
-      throw new ReferenceError(
-        `The parameter "${this.name}" is in a ParameterStore already: freeze it before`,
+    this.#mustBeFree("freeze it");
+    this.#frozen = frozen;
+  }
+
+  /**
+   * The gradient of a sparse table `[V, D]` is that of the rows looked up, once a step, and the optimizer
+   * moves only these. For large tables, of which a step sees little. Set it before the
+   * {@linkcode ParameterStore} is made: a ReferenceError afterwards; a TypeError for other shapes.
+   */
+  get sparse(): boolean {
+    return this.#sparse;
+  }
+
+  set sparse(sparse: boolean) {
+    this.#mustBeFree("make it sparse");
+    if (sparse && this.shape.length !== 2) {
+      throw new TypeError(
+        `Only a table [V, D] can be sparse, and "${this.name}" has the shape [${
+          this.shape.join(", ")
+        }]`,
       );
     }
-    this.#frozen = frozen;
+    this.#sparse = sparse;
+  }
+
+  #mustBeFree(wish: string): void {
+    if (this.#variable === undefined) return;
+    throw new ReferenceError(
+      `The parameter "${this.name}" is in a ParameterStore already: ${wish} before`,
+    );
   }
 
   /** The parameter on the GPU, to compute with. */
@@ -81,14 +106,28 @@ export class Parameter {
 
   /** Called by the store. */
   bind(tensor: Tensor, gradient: Tensor | undefined): void {
-    this.#variable = new ParameterVariable(tensor, gradient);
+    this.#variable = new ParameterVariable(tensor, gradient, this.#sparse);
   }
 }
 
 /** A parameter on a tape. Its gradient lives beyond the tape, in the store's gradient buffer. */
 export class ParameterVariable extends Variable {
-  constructor(tensor: Tensor, readonly slot: Tensor | undefined) {
+  /** Of a sparse table: the rows that the last backward pass reached. */
+  rows: TouchedRows | undefined;
+
+  constructor(tensor: Tensor, readonly slot: Tensor | undefined, readonly sparse = false) {
     super(tensor, slot !== undefined);
+  }
+
+  override touchRows(rows: TouchedRows): boolean {
+    if (!this.sparse) return false;
+    if (this.rows !== undefined) {
+      throw new TypeError(
+        `The sparse table "${this.tensor.name}" is looked up twice in one step: look all rows up together`,
+      );
+    }
+    this.rows = rows;
+    return true;
   }
 
   override get ownsGradient(): boolean {
@@ -96,20 +135,39 @@ export class ParameterVariable extends Variable {
   }
 
   override gradientTarget(_tape: Tape): Tensor {
+    if (this.rows === undefined) this.checkSum();
     return this.slot!;
+  }
+
+  override checkSum(): void {
+    if (!this.sparse) return;
+    throw new TypeError(
+      `The sparse table "${this.tensor.name}" is learnt by looking up rows only: make it dense for other operations`,
+    );
   }
 }
 
 /** Storage bindings start at multiples of 256 bytes. */
 const ALIGNMENT = 64;
 
+/** A sparse table in the flat buffers of a store. */
+export interface SparseTable {
+  parameter: Parameter;
+  /** Its first number in the flat buffers. */
+  offset: number;
+}
+
 /** The parameters of a model on the GPU: values and gradients of all trainable ones side by side. */
 export class ParameterStore {
-  /** All trainable values; each parameter is a view. */
+  /** All trainable values; each parameter is a view. The sparse tables come last. */
   readonly values: Tensor;
   /** All gradients, in the same places. */
   readonly gradients: Tensor;
   readonly trainable: readonly Parameter[];
+  /** The sparse tables. */
+  readonly tables: readonly SparseTable[];
+  /** Numbers before the first sparse table. */
+  readonly denseSize: number;
   readonly #views: Tensor[] = [];
 
   constructor(readonly gpu: Gpu, readonly parameters: readonly Parameter[]) {
@@ -118,28 +176,33 @@ export class ParameterStore {
       if (names.has(name)) throw new TypeError(`Two parameters have the name "${name}"`);
       names.add(name);
     }
-    this.trainable = parameters.filter((p) => !p.frozen);
+    const learnt = parameters.filter((p) => !p.frozen);
+    this.trainable = [...learnt.filter((p) => !p.sparse), ...learnt.filter((p) => p.sparse)];
     const padded = (p: Parameter) => Math.ceil(p.initial.length / ALIGNMENT) * ALIGNMENT;
     const total = this.trainable.reduce((sum, p) => sum + padded(p), 0);
     this.values = Tensor.zeros(gpu, [total], { name: "parameters" });
     this.gradients = Tensor.zeros(gpu, [total], { name: "gradients" });
     gpu.flush(); // the clears, before the first values are written
-    let offset = 0;
-    for (const parameter of parameters) {
-      const { name, shape } = parameter;
-      if (parameter.frozen) {
-        const tensor = Tensor.from(gpu, parameter.initial, shape, { name });
-        this.#views.push(tensor);
-        parameter.bind(tensor, undefined);
-      } else {
-        const tensor = this.values.view(shape, offset, name);
-        const gradient = this.gradients.view(shape, offset, `gradient of ${name}`);
-        this.#views.push(tensor, gradient);
-        tensor.write(parameter.initial);
-        parameter.bind(tensor, gradient);
-        offset += padded(parameter);
-      }
+    for (const parameter of parameters.filter((p) => p.frozen)) {
+      const { name, shape, initial } = parameter;
+      const tensor = Tensor.from(gpu, initial, shape, { name });
+      this.#views.push(tensor);
+      parameter.bind(tensor, undefined);
     }
+    const tables: SparseTable[] = [];
+    let offset = 0;
+    for (const parameter of this.trainable) {
+      const { name, shape } = parameter;
+      const tensor = this.values.view(shape, offset, name);
+      const gradient = this.gradients.view(shape, offset, `gradient of ${name}`);
+      this.#views.push(tensor, gradient);
+      tensor.write(parameter.initial);
+      parameter.bind(tensor, gradient);
+      if (parameter.sparse) tables.push({ parameter, offset });
+      offset += padded(parameter);
+    }
+    this.tables = tables;
+    this.denseSize = tables[0]?.offset ?? total;
   }
 
   /** Numbers that are learnt, padding not counted. */
@@ -149,13 +212,13 @@ export class ParameterStore {
 
   /** Forget all gradients: the next backward pass starts anew. */
   zeroGradients(): void {
-    for (const { variable } of this.trainable) variable.grad = undefined;
+    for (const { variable } of this.trainable) variable.grad = variable.rows = undefined;
   }
 
   /** Make the gradients of parameters that the last backward passes did not reach zero. */
   clearUnreached(): void {
-    for (const { variable } of this.trainable) {
-      if (variable.grad === undefined) variable.slot!.clear();
+    for (const { variable, sparse } of this.trainable) {
+      if (!sparse && variable.grad === undefined) variable.slot!.clear();
     }
   }
 

@@ -4,6 +4,7 @@ import { threefry2x32 } from "../../data/rng.ts";
 import {
   accumulate,
   add,
+  blend,
   dropout,
   scaleBy,
   swapBatchAndTime,
@@ -73,6 +74,20 @@ gpuTest("add, accumulate and scaleBy agree with plain sums", async (gpu) => {
   await assertTwin(times, av.map((v) => -3 * v), "-3 a", 1e-6);
 });
 
+gpuTest("blend moves the total a part of the way, in place", async (gpu) => {
+  for (const size of [1, 3, 4, 1001]) {
+    const [tv, xv] = [normals("total", size), normals("x", size)];
+    using total = upload(gpu, tv, [size]);
+    using x = upload(gpu, xv, [size]);
+    blend(total, x, 0.25);
+    await assertTwin(total, tv.map((v, i) => v + 0.25 * (xv[i] - v)), `blend of ${size}`, 1e-6);
+    assertEquals(await x.read(), Float32Array.from(xv));
+    const before = await total.read();
+    blend(total, x, 0);
+    assertEquals(await total.read(), before);
+  }
+});
+
 gpuTest(
   "dropout keeps exactly what the Threefry twin keeps, and backward the same",
   async (gpu) => {
@@ -127,6 +142,11 @@ gpuTest("the elementwise functions refuse shapes that do not fit", (gpu) => {
   assertThrows(() => add(x, small), TypeError, `"small"`);
   assertThrows(() => add(x, y, 1, small), TypeError, `"small"`);
   assertThrows(() => accumulate(x, small), TypeError, `"small" of 3 numbers`);
+  assertThrows(
+    () => blend(x, small, 0.5),
+    TypeError,
+    "The tensor to blend in needs the shape [2, 3]",
+  );
   assertThrows(() => scaleBy(x, small), TypeError, "A factor is one number");
   assertThrows(() => dropout(x, 0.5, [1, 2], small), TypeError, `"small"`);
   assertThrows(() => swapBatchAndTime(x), TypeError, "Exchanging batch and time");

@@ -1,10 +1,16 @@
 /** Looking up rows of a table on the GPU, and the table's gradient. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { embedding, embeddingGradient, lookUp, uploadIndices } from "../../kernels/embedding.ts";
+import {
+  embedding,
+  embeddingGradient,
+  groupIndices,
+  lookUp,
+  uploadIndices,
+} from "../../kernels/embedding.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { embeddingBackward, embeddingForward } from "../reference/softmax.ts";
 import { gpuTest } from "../gpu_support.ts";
-import { assertTwin, normals, upload } from "./values.ts";
+import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 
 const IDS = [4, 1, 1, 0, 1, 4, 10, 1];
 
@@ -24,9 +30,41 @@ for (const width of [1, 3, 4, 7, 8, 50]) {
     // What the target held before must not shine through.
     using dtable = Tensor.from(gpu, new Float32Array(11 * width).fill(7), [11, width]);
     assertEquals(embeddingGradient(dout, ids, dtable), dtable);
-    await assertTwin(dtable, embeddingBackward(doutValues, IDS, shape), "gradient");
+    const expected = embeddingBackward(doutValues, IDS, shape);
+    await assertTwin(dtable, expected, "gradient");
+
+    // ... but in the rows that were not looked up it stays, where the caller wants it.
+    using rows = Tensor.from(gpu, new Float32Array(11 * width).fill(7), [11, width]);
+    const back = countDispatches(gpu, () => embeddingGradient(dout, ids, rows, { rowsOnly: true }));
+    assertEquals([back.result, back.dispatches], [rows, 1]);
+    const kept = expected.map((v, i) => IDS.includes(Math.floor(i / width)) ? v : 7);
+    await assertTwin(rows, kept, "gradient of rows");
   });
 }
+
+Deno.test("groupIndices puts the places of each index side by side, in their order", () => {
+  assertEquals(groupIndices(IDS, 11), {
+    places: Uint32Array.of(0, 5, 1, 2, 4, 7, 3, 6),
+    segments: Uint32Array.of(0, 4, 2, 1, 6, 0, 7, 10, 8, 0),
+  });
+  assertEquals(groupIndices([], 11), { places: Uint32Array.of(), segments: Uint32Array.of(0, 0) });
+  assertEquals(groupIndices([5], 6), {
+    places: Uint32Array.of(0),
+    segments: Uint32Array.of(0, 5, 1, 0),
+  });
+  // A call leaves nothing behind for the next, whatever the sizes of the tables.
+  const many = Uint16Array.from({ length: 3000 }, (_, i) => (i * i) % 1009);
+  const first = groupIndices(many, 1009);
+  groupIndices([0, 2000, 0], 2001);
+  assertEquals(groupIndices(many, 1009), first);
+  assertEquals(first.places.toSorted(), Uint32Array.from({ length: 3000 }, (_, i) => i));
+  const { places, segments } = first;
+  for (let s = 0; s < segments.length - 2; s += 2) {
+    const own = places.subarray(segments[s], segments[s + 2]);
+    assertEquals(own, own.toSorted());
+    assertEquals(own.every((place) => many[place] === segments[s + 1]), true);
+  }
+});
 
 gpuTest("one index repeated 1,000 times adds up all its places", async (gpu) => {
   const count = 1000;

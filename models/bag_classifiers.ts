@@ -1,0 +1,104 @@
+/** Classifiers that read a sentence as a bag of words, in no order. */
+import type { RandomStream } from "../data/rng.ts";
+import { UNK } from "../data/vocabulary.ts";
+import { type Bags, uploadBags } from "../kernels/embedding_bag.ts";
+import { checkIndices } from "../kernels/embedding.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import type { Tape, Variable } from "./autograd.ts";
+import { zeros } from "./init.ts";
+import { Dropout, type Embedding, Linear } from "./layers.ts";
+import { embeddingBag } from "./operations.ts";
+import { Parameter, ParameterStore } from "./parameters.ts";
+import {
+  type ClassifierConfig,
+  type ClassifierInit,
+  type Sentence,
+  SentenceClassifier,
+  wordVectors,
+} from "./sentence_classifier.ts";
+
+/**
+ * Bag of words → linear → sigmoid: the weights of the words that occur, each once, and a bias. Unknown
+ * words count nothing. Sentences must not change once uploaded: their distinct words are remembered.
+ * State-dict keys: `score.weight [1, V]`, `score.bias [1]`, as of a linear layer over
+ * binary vectors.
+ */
+export class BagOfWords extends SentenceClassifier<Bags> {
+  /** `[V + 1, 1]`: the weight of each word, then the bias, as the weight of a word that is in every bag. */
+  readonly weights: Parameter;
+  readonly #bags = new WeakMap<Sentence, Uint32Array>();
+  readonly store: ParameterStore;
+
+  constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream) {
+    super(gpu, config);
+    const { vocabularySize: size, sparse = false } = config;
+    this.weights = new Parameter("score.weight", [size + 1, 1], zeros([size + 1, 1], stream), {
+      slots: [{ key: "score.weight", shape: [1, size] }, { key: "score.bias", shape: [1] }],
+      encode: (values) => [values.slice(0, size), values.slice(size)],
+      decode: ([weight, bias]) => {
+        const values = new Float32Array(size + 1);
+        values.set(weight);
+        values.set(bias, size);
+        return values;
+      },
+    });
+    this.weights.sparse = sparse;
+    this.store = new ParameterStore(gpu, this.parameters);
+  }
+
+  override get parameters(): Parameter[] {
+    return [this.weights];
+  }
+
+  /** The distinct known words of a sentence, and the bias. Remembered: an epoch asks for all of them again. */
+  #bag(sentence: Sentence): Uint32Array {
+    let bag = this.#bags.get(sentence);
+    if (bag === undefined) {
+      const { vocabularySize } = this.config;
+      checkIndices(sentence, vocabularySize, "words");
+      const distinct = new Set(Array.from(sentence));
+      distinct.delete(UNK);
+      bag = Uint32Array.from([...distinct, vocabularySize]);
+      this.#bags.set(sentence, bag);
+    }
+    return bag;
+  }
+
+  override upload(sentences: readonly Sentence[]): Bags {
+    const bags = sentences.map((sentence) => this.#bag(sentence));
+    return uploadBags(this.gpu, bags, this.weights.shape[0], "words");
+  }
+
+  override logits(tape: Tape, input: Bags): Variable {
+    return embeddingBag(tape, this.weights.variable, input, "sum");
+  }
+}
+
+/** Word vectors → their mean → linear → sigmoid. State-dict keys: `embed.weight`, `score.*`. */
+export class AveragedEmbedding extends SentenceClassifier<Bags> {
+  readonly embed: Embedding;
+  readonly dropout: Dropout;
+  readonly score: Linear;
+  readonly store: ParameterStore;
+
+  constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream, init: ClassifierInit = {}) {
+    super(gpu, config);
+    this.embed = wordVectors("embed", config, init, stream);
+    this.dropout = new Dropout(config.dropout ?? 0, stream.split("dropout"));
+    this.score = new Linear("score", config.wordDim, 1, stream);
+    this.store = new ParameterStore(gpu, this.parameters);
+  }
+
+  override get parameters(): Parameter[] {
+    return [...this.embed.parameters, ...this.score.parameters];
+  }
+
+  override upload(sentences: readonly Sentence[]): Bags {
+    return uploadBags(this.gpu, sentences, this.config.vocabularySize, "words");
+  }
+
+  override logits(tape: Tape, input: Bags): Variable {
+    const means = embeddingBag(tape, this.embed.weight.variable, input, "mean");
+    return this.score.forward(tape, this.dropout.forward(tape, means));
+  }
+}

@@ -1,0 +1,218 @@
+/** Classifiers that read a sentence word by word. */
+import type { RandomStream } from "../data/rng.ts";
+import { NULL, UNK } from "../data/vocabulary.ts";
+import { type Indices, uploadIndices } from "../kernels/embedding.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import { Tensor } from "../kernels/tensor.ts";
+import type { Tape, Variable } from "./autograd.ts";
+import { type CellType, Dropout, type Embedding, Linear, Recurrent } from "./layers.ts";
+import * as operations from "./operations.ts";
+import { type Parameter, ParameterStore } from "./parameters.ts";
+import {
+  type ClassifierConfig,
+  type ClassifierInit,
+  type Sentence,
+  SentenceClassifier,
+  wordVectors,
+} from "./sentence_classifier.ts";
+
+/** Sentences side by side, time-major, for the recurrent models. */
+export interface SentenceSequences {
+  /** Sentences, N. */
+  count: number;
+  /** Words of the longest, T. */
+  steps: number;
+  /** `[T·N]`: word t of sentence n at t·N + n, `<NULL>` after its end. */
+  words: Indices;
+  /** `[N]`: the place of each sentence's last word. */
+  last: Indices;
+  /** `[T·N]`: the places of the words in reverse order, each sentence from its own last word. */
+  reversed: Indices;
+  /** `[N]`: words of each sentence. */
+  lengths: Tensor<"u32">;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Upload sentences for a recurrent model. A sentence without words is read as one unknown word.
+ *
+ * Errors: RangeError when there are no sentences, or for a word id that is not in the vocabulary.
+ */
+export function uploadSequences(
+  gpu: Gpu,
+  sentences: readonly Sentence[],
+  vocabularySize: number,
+): SentenceSequences {
+  const count = sentences.length;
+  if (count === 0) throw new RangeError("There must be at least one sentence");
+  const texts = sentences.map((words) => words.length === 0 ? [UNK] : words);
+  const lengths = texts.map((words) => words.length);
+  const steps = Math.max(...lengths);
+  const words = new Float64Array(steps * count).fill(NULL);
+  const reversed = new Float64Array(steps * count);
+  texts.forEach((text, n) => {
+    for (let t = 0; t < steps; t++) {
+      const inside = t < text.length;
+      if (inside) words[t * count + n] = text[t];
+      reversed[t * count + n] = (inside ? text.length - 1 - t : t) * count + n;
+    }
+  });
+  const last = lengths.map((length, n) => (length - 1) * count + n);
+  const tensors = {
+    words: uploadIndices(gpu, words, vocabularySize, "words"),
+    last: uploadIndices(gpu, last, steps * count, "last words"),
+    reversed: uploadIndices(gpu, reversed, steps * count, "reversed words"),
+    lengths: Tensor.from(gpu, lengths, [count], { name: "lengths", dtype: "u32" }),
+  };
+  return {
+    ...tensors,
+    count,
+    steps,
+    [Symbol.dispose]() {
+      for (const tensor of Object.values(tensors)) tensor[Symbol.dispose]();
+    },
+  };
+}
+
+/** A recurrent layer over `x [T·N, W]` from a state of zeros: the states `[T, N, H]`. */
+function runCell(tape: Tape, cell: Recurrent, x: Variable, { steps, count }: SentenceSequences) {
+  const sequence = operations.reshape(tape, x, [steps, count, cell.inputDim]);
+  const h0 = tape.keep(Tensor.zeros(tape.gpu, [count, cell.hiddenDim], { name: "h0" }));
+  return cell.forward(tape, sequence, tape.constant(h0));
+}
+
+/**
+ * Word vectors → RNN or LSTM → linear on the state at each sentence's own last word → sigmoid.
+ * State-dict keys: `embed.weight`, `recurrent.*` (as PyTorch's `nn.RNN`/`nn.LSTM`), `score.*`.
+ */
+export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
+  readonly embed: Embedding;
+  readonly wordDropout: Dropout;
+  readonly recurrent: Recurrent;
+  readonly dropout: Dropout;
+  readonly score: Linear;
+  readonly store: ParameterStore;
+
+  constructor(
+    gpu: Gpu,
+    config: ClassifierConfig & { kind: CellType },
+    stream: RandomStream,
+    init: ClassifierInit = {},
+  ) {
+    super(gpu, config);
+    const { kind, wordDim, hiddenDim, wordDropout = 0, dropout = 0 } = config;
+    this.embed = wordVectors("embed", config, init, stream);
+    this.wordDropout = new Dropout(wordDropout, stream.split("word dropout"));
+    this.recurrent = new Recurrent("recurrent", kind, wordDim, hiddenDim, stream);
+    this.dropout = new Dropout(dropout, stream.split("dropout"));
+    this.score = new Linear("score", hiddenDim, 1, stream);
+    this.store = new ParameterStore(gpu, this.parameters);
+  }
+
+  override get parameters(): Parameter[] {
+    return [this.embed, this.recurrent, this.score].flatMap((layer) => layer.parameters);
+  }
+
+  override upload(sentences: readonly Sentence[]): SentenceSequences {
+    return uploadSequences(this.gpu, sentences, this.config.vocabularySize);
+  }
+
+  override logits(tape: Tape, input: SentenceSequences): Variable {
+    const x = this.wordDropout.forward(tape, this.embed.forward(tape, input.words));
+    const states = runCell(tape, this.recurrent, x, input);
+    const rows = operations.reshape(tape, states, [input.words.ids.size, this.recurrent.hiddenDim]);
+    const last = operations.embedding(tape, rows, input.last);
+    return this.score.forward(tape, this.dropout.forward(tape, last));
+  }
+}
+
+/** One network of a {@linkcode BidirectionalClassifier}. */
+class BidirectionalMember {
+  readonly embed: Embedding;
+  readonly wordDropout: Dropout;
+  readonly forwards: Recurrent;
+  readonly backwards: Recurrent;
+  readonly dropout: Dropout;
+  readonly score: Linear;
+
+  constructor(
+    prefix: string,
+    config: ClassifierConfig,
+    stream: RandomStream,
+    init: ClassifierInit,
+  ) {
+    const { wordDim, hiddenDim, wordDropout = 0, dropout = 0 } = config;
+    const name = `${prefix}recurrent`;
+    this.embed = wordVectors(`${prefix}embed`, config, init, stream);
+    this.wordDropout = new Dropout(wordDropout, stream.split(`${prefix}word dropout`));
+    this.forwards = new Recurrent(name, "lstm", wordDim, hiddenDim, stream);
+    this.backwards = new Recurrent(name, "lstm", wordDim, hiddenDim, stream, { reverse: true });
+    this.dropout = new Dropout(dropout, stream.split(`${prefix}dropout`));
+    this.score = new Linear(`${prefix}score`, 2 * hiddenDim, 1, stream);
+  }
+
+  get parameters(): Parameter[] {
+    return [this.embed, this.forwards, this.backwards, this.score].flatMap((l) => l.parameters);
+  }
+
+  logits(tape: Tape, input: SentenceSequences): Variable {
+    const x = this.wordDropout.forward(tape, this.embed.forward(tape, input.words));
+    const reversed = operations.embedding(tape, x, input.reversed);
+    const pool = (cell: Recurrent, words: Variable) =>
+      operations.maxOverTime(tape, runCell(tape, cell, words, input), input.lengths);
+    const pooled = operations.concat(tape, [
+      pool(this.forwards, x),
+      pool(this.backwards, reversed),
+    ]);
+    return this.score.forward(tape, this.dropout.forward(tape, pooled));
+  }
+}
+
+/**
+ * Beyond the homework: word vectors → an LSTM in each direction → the largest value of each unit over the
+ * sentence → linear → sigmoid. With `members` several such networks, with word vectors of their own, learn
+ * side by side, each from its own loss, and the mean of their logits is the answer: an ensemble.
+ *
+ * State-dict keys: `embed.weight`, `recurrent.*` (as PyTorch's bidirectional `nn.LSTM`), `score.*`; with
+ * several members `members.0.embed.weight` and so on.
+ */
+export class BidirectionalClassifier extends SentenceClassifier<SentenceSequences> {
+  readonly members: readonly BidirectionalMember[];
+  readonly store: ParameterStore;
+
+  constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream, init: ClassifierInit = {}) {
+    super(gpu, config);
+    const { members = 1 } = config;
+    if (!Number.isInteger(members) || members < 1) {
+      throw new RangeError(`There must be a whole number of members from 1: it is ${members}`);
+    }
+    this.members = Array.from({ length: members }, (_, i) => {
+      const prefix = members === 1 ? "" : `members.${i}.`;
+      return new BidirectionalMember(prefix, config, stream, init);
+    });
+    this.store = new ParameterStore(gpu, this.parameters);
+  }
+
+  override get parameters(): Parameter[] {
+    return this.members.flatMap((member) => member.parameters);
+  }
+
+  override upload(sentences: readonly Sentence[]): SentenceSequences {
+    return uploadSequences(this.gpu, sentences, this.config.vocabularySize);
+  }
+
+  override logits(tape: Tape, input: SentenceSequences): Variable {
+    const all = this.members.map((member) => member.logits(tape, input));
+    if (all.length === 1) return all[0];
+    const share = new Float32Array(all.length).fill(1 / all.length);
+    const mean = tape.keep(Tensor.from(this.gpu, share, [all.length, 1], { name: "mean" }));
+    return operations.linear(tape, operations.concat(tape, all), tape.constant(mean));
+  }
+
+  /** The cross-entropy of each member, summed over them. */
+  override loss(tape: Tape, input: SentenceSequences, targets: Tensor): Variable {
+    return this.members
+      .map((member) => operations.binaryCrossEntropy(tape, member.logits(tape, input), targets))
+      .reduce((sum, loss) => operations.add(tape, sum, loss));
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * What the sentence classifiers of problem 6 share: each gives a sentence one logit, the log-odds of
+ * class 1.
+ *
+ * Sentences are lists of word ids. What a model reads of them is uploaded by its own `upload`, so that
+ * bags never see padding, and a recurrent cell's answer is taken at each sentence's own last word.
+ */
+import type { RandomStream } from "../data/rng.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import type { Tensor } from "../kernels/tensor.ts";
+import type { Tape, Variable } from "./autograd.ts";
+import { normal } from "./init.ts";
+import { Embedding } from "./layers.ts";
+import { binaryCrossEntropy } from "./operations.ts";
+import type { Parameter, ParameterStore } from "./parameters.ts";
+
+/** A sentence as word ids. */
+export type Sentence = ArrayLike<number>;
+
+/** The kinds of classifier. `glove` models are `average` with a table of pretrained vectors. */
+export const CLASSIFIER_KINDS = ["bow", "average", "rnn", "lstm", "bilstm"] as const;
+export type ClassifierKind = typeof CLASSIFIER_KINDS[number];
+
+/** Sizes of a classifier. */
+export interface ClassifierConfig {
+  kind: ClassifierKind;
+  /** V, words of the vocabulary. */
+  vocabularySize: number;
+  /** W, numbers in a word vector; not read by `bow`. */
+  wordDim: number;
+  /** H, units of the recurrent cell (of each of the two for `bilstm`); not read by `bow` and `average`. */
+  hiddenDim: number;
+  /** Probability of dropping a number of the word vectors while training. 0 by default. */
+  wordDropout?: number;
+  /** The same for the numbers that the last linear layer reads. 0 by default. */
+  dropout?: number;
+  /** Networks of `bilstm` that learn side by side and answer together; not read by others. 1 by default. */
+  members?: number;
+  /** Gradient and update of the word vectors for the rows of a step only ({@linkcode Parameter.sparse}). */
+  sparse?: boolean;
+}
+
+/** First values of the word vectors, `[V, W]`; a normal draw of deviation 0.1 by default. */
+export interface ClassifierInit {
+  table?: Float32Array<ArrayBuffer>;
+}
+
+/** A model from uploaded sentences `I` to logits. */
+export abstract class SentenceClassifier<I extends Disposable = Disposable> {
+  /** All parameters on the GPU. */
+  abstract readonly store: ParameterStore;
+
+  constructor(readonly gpu: Gpu, readonly config: ClassifierConfig) {}
+
+  abstract get parameters(): Parameter[];
+
+  /** Upload sentences. RangeError for a word id that is not in the vocabulary, or when there are none. */
+  abstract upload(sentences: readonly Sentence[]): I;
+
+  /** The logits `[N, 1]` of uploaded sentences. */
+  abstract logits(tape: Tape, input: I): Variable;
+
+  /** The cross-entropy of sentences with `targets [N]`, 0 or 1, averaged. */
+  loss(tape: Tape, input: I, targets: Tensor): Variable {
+    return binaryCrossEntropy(tape, this.logits(tape, input), targets);
+  }
+
+  dispose(): void {
+    this.store.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** The table of word vectors under a name, with the given first values. */
+export function wordVectors(
+  name: string,
+  config: ClassifierConfig,
+  init: ClassifierInit,
+  stream: RandomStream,
+): Embedding {
+  const { vocabularySize, wordDim, sparse = false } = config;
+  const { table } = init;
+  const embed = new Embedding(
+    name,
+    vocabularySize,
+    wordDim,
+    stream,
+    table === undefined ? normal(0.1) : () => table,
+  );
+  embed.weight.sparse = sparse;
+  return embed;
+}
