@@ -1,5 +1,5 @@
 /**
- * `deno task bench`: how fast the kernels and a captioner's training step are, in turn with PyTorch
+ * `deno task bench`: how fast the kernels and the models' training steps are, in turn with PyTorch
  * within one run, so that a machine whose speed drifts cannot favour either. The figure to quote is the
  * ratio.
  */
@@ -12,9 +12,11 @@ import { Captioner, uploadCaptions } from "../../models/captioner.ts";
 import type { CellType } from "../../models/layers.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam } from "../../models/optimizers.ts";
-import { defineFlags, integer, parseFlags } from "../../tasks/lib/flags.ts";
+import { defineFlags, integer, parseFlags, text, UsageError } from "../../tasks/lib/flags.ts";
 import { runTask } from "../../tasks/lib/main.ts";
 import { type Peer, startPeer } from "./peer.ts";
+import { sentenceSubjects } from "./sentences.ts";
+import type { Subject } from "./subject.ts";
 
 const flags = defineFlags({
   rounds: integer({ default: 9, min: 1, max: 100, help: "How often each subject takes its turn" }),
@@ -23,6 +25,10 @@ const flags = defineFlags({
     min: 1,
     max: 1000,
     help: "Training steps of a turn; the loss is read once",
+  }),
+  only: text({
+    optional: true,
+    help: "Time only subjects whose name has this in it, such as lstm",
   }),
 });
 
@@ -34,19 +40,6 @@ function median(values: readonly number[]): number {
 
 function mean(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0) / values.length;
-}
-
-/** What is timed: ours gives milliseconds a run, the peer is asked by name. */
-interface Subject {
-  name: string;
-  peerName: string;
-  /** Runs of a turn. */
-  runs: number;
-  /** Floating-point operations of a run, for GFLOP/s. */
-  flops?: number;
-  /** Milliseconds of a run, averaged over a turn that ends with a read. */
-  ours: (runs: number) => Promise<number>;
-  note?: string;
 }
 
 function product(gpu: Gpu, m: number, k: number, n: number, kind: "NN" | "NT" | "TN"): Subject {
@@ -126,11 +119,14 @@ async function measure(
   rounds: number,
   peer: Peer | undefined,
 ): Promise<string[]> {
-  await subject.ours(2); // compile
-  await peer?.time(subject.peerName, 2);
+  await subject.ours(subject.warmUp ?? 2); // compile
+  if (peer !== undefined) {
+    await subject.prepare?.(peer);
+    await peer.time(subject.peerName, 2);
+  }
   const ours: number[] = [];
   const theirs: number[] = [];
-  for (let i = 0; i < rounds; i++) {
+  for (let i = 0; i < Math.min(rounds, subject.rounds ?? rounds); i++) {
     ours.push(await subject.ours(subject.runs));
     if (peer !== undefined) theirs.push(mean(await peer.time(subject.peerName, subject.runs)));
   }
@@ -161,24 +157,11 @@ function table(rows: string[][]): string {
   ).join("\n");
 }
 
-async function main(): Promise<void> {
-  const { rounds, steps } = parseFlags(flags, Deno.args, {
-    task: "bench",
-    summary: "Time the matrix products and the captioner's training step, in turn with PyTorch.",
-    examples: ["deno task bench", "deno task bench --rounds=21"],
-  });
-  using gpu = await openGpu();
-  const peer = await startPeer();
-  console.log(`neckar on ${gpu.adapter.description}, ${gpu.path} kernels`);
-  console.log(
-    typeof peer === "string"
-      ? `no peer: ${peer}`
-      : `PyTorch ${peer.version} on the CPU, ${peer.threads} threads`,
-  );
-  console.log(`${rounds} turns each; milliseconds of a run, averaged over a turn\n`);
-  const subjects = [
+function allSubjects(gpu: Gpu, steps: number): Subject[] {
+  return [
     captionerStep(gpu, "lstm", steps),
     captionerStep(gpu, "rnn", steps),
+    ...sentenceSubjects(gpu),
     product(gpu, 256, 256, 256, "NN"),
     product(gpu, 512, 512, 512, "NN"),
     product(gpu, 1024, 1024, 1024, "NN"),
@@ -188,6 +171,29 @@ async function main(): Promise<void> {
     product(gpu, 425, 1004, 512, "NT"), // score gradients to states
     product(gpu, 512, 425, 2048, "TN"), // the recurrent weights' gradient
   ];
+}
+
+async function main(): Promise<void> {
+  const { rounds, steps, only = "" } = parseFlags(flags, Deno.args, {
+    task: "bench",
+    summary:
+      "Time the training steps of the captioner and the sentence classifiers, and matrix products, in turn with PyTorch.",
+    examples: ["deno task bench", "deno task bench --rounds=21", "deno task bench --only=sentence"],
+  });
+  using gpu = await openGpu();
+  const subjects = allSubjects(gpu, steps).filter(({ name }) => name.includes(only));
+  if (subjects.length === 0) {
+    const names = allSubjects(gpu, steps).map(({ name }) => name);
+    throw new UsageError(`No subject has "${only}" in its name: there are ${names.join(", ")}`);
+  }
+  const peer = await startPeer();
+  console.log(`neckar on ${gpu.adapter.description}, ${gpu.path} kernels`);
+  console.log(
+    typeof peer === "string"
+      ? `no peer: ${peer}`
+      : `PyTorch ${peer.version} on the CPU, ${peer.threads} threads`,
+  );
+  console.log(`${rounds} turns each; milliseconds of a run, averaged over a turn\n`);
   const rows = [["", "median", "least", "GFLOP/s", "PyTorch", "least", "ratio", ""]];
   for (const subject of subjects) {
     rows.push(await measure(subject, rounds, typeof peer === "string" ? undefined : peer));

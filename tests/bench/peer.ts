@@ -7,6 +7,8 @@ export interface Peer {
   threads: number;
   /** Milliseconds of each of `steps` runs of a subject, such as `lstm` or `matmul:512x512x512`. */
   time(subject: string, steps: number): Promise<number[]>;
+  /** Send data under a name, which later subjects refer to. */
+  send(name: string, data: unknown): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -37,6 +39,11 @@ export async function startPeer(): Promise<Peer | string> {
         const { value, done } = await reader.read();
         if (done) throw new Error("The PyTorch process ended early");
         return (JSON.parse(value) as { ms: number[] }).ms;
+      },
+      async send(name, data) {
+        await writer.write(encoder.encode(`data ${name} ${JSON.stringify(data)}\n`));
+        const { done } = await reader.read();
+        if (done) throw new Error("The PyTorch process ended early");
       },
       async close() {
         await writer.close();

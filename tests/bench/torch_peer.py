@@ -1,4 +1,4 @@
-"""Time PyTorch: a training step of the captioner, and matrix products.
+"""Time PyTorch: training steps of the captioner and the sentence classifiers, and matrix products.
 
 The same shapes, order of work and optimizer as tests/bench/bench.ts:
 batch 25, 17 input tokens, hidden 512, word vectors 256, vocabulary 1,004,
@@ -6,7 +6,8 @@ image features of 512 numbers; loss, backward pass and Adam included.
 
 Run as a server by the benchmark: each line "CELL STEPS" on standard input
 (for example "lstm 5") answers with one line of JSON holding the milliseconds
-of each step; so the two programs can take turns within one run.
+of each step; so the two programs can take turns within one run. A line
+"data NAME JSON" keeps data under a name and is answered by an empty object.
 """
 
 import json
@@ -57,6 +58,82 @@ def make(cell):
     return step
 
 
+class Classifier(nn.Module):
+    """`way`: for the bag of words, a Linear layer over binary vectors or an EmbeddingBag."""
+
+    def __init__(self, kind, vocabulary, width, hidden, sparse, way):
+        super().__init__()
+        self.kind, self.way, self.vocabulary = kind, way, vocabulary
+        if way == "linear":
+            self.score = nn.Linear(vocabulary, 1)
+        elif way == "bag":
+            self.words = nn.EmbeddingBag(vocabulary, 1, mode="sum")
+            self.bias = nn.Parameter(torch.zeros(1))
+        elif kind == "average":
+            self.words = nn.EmbeddingBag(vocabulary, width, mode="mean", sparse=sparse)
+            self.score = nn.Linear(width, 1)
+        else:
+            self.words = nn.Embedding(vocabulary, width, sparse=sparse)
+            self.recurrent = {"rnn": nn.RNN, "lstm": nn.LSTM}[kind](width, hidden)
+            self.score = nn.Linear(hidden, 1)
+
+    def forward(self, words, lengths, offsets, owners):
+        if self.way == "linear":
+            binary = torch.zeros(len(lengths), self.vocabulary)
+            binary[owners, words] = 1
+            return self.score(binary)[:, 0]
+        if self.way == "bag":
+            return self.words(words, offsets)[:, 0] + self.bias
+        if self.kind == "average":
+            return self.score(self.words(words, offsets))[:, 0]
+        states, _ = self.recurrent(self.words(words))
+        last = states[lengths - 1, torch.arange(len(lengths))]
+        return self.score(last)[:, 0]
+
+
+def make_sentences(name, data):
+    """`sentences-KIND-WIDTH-ADAM-WAY`: a step over the next batch. Batches are made into tensors beforehand."""
+    _, kind, width, adam, way = name.split("-")
+    sparse = adam == "sparse"
+    torch.manual_seed(0)
+    model = Classifier(kind, data["vocabulary"], int(width), data["hidden"], sparse, way)
+    optimizers = []
+    if sparse:
+        optimizers.append(torch.optim.SparseAdam(list(model.words.parameters()), lr=1e-3))
+        optimizers.append(torch.optim.Adam(model.score.parameters(), lr=1e-3))
+    else:
+        optimizers.append(torch.optim.Adam(model.parameters(), lr=1e-3))
+    batches = []
+    for sentences in data["batches"]:
+        if kind == "bow":
+            sentences = [sorted(set(sentence)) for sentence in sentences]
+        lengths = torch.tensor([len(sentence) for sentence in sentences])
+        offsets = torch.cumsum(lengths, 0) - lengths
+        owners = torch.repeat_interleave(torch.arange(len(sentences)), lengths)
+        if kind in ("bow", "average"):
+            words = torch.tensor([word for sentence in sentences for word in sentence])
+        else:
+            words = torch.zeros(int(lengths.max()), len(sentences), dtype=torch.long)
+            for n, sentence in enumerate(sentences):
+                words[: len(sentence), n] = torch.tensor(sentence)
+        batches.append(((words, lengths, offsets, owners), torch.arange(len(sentences)) % 2.0))
+    turn = 0
+
+    def step():
+        nonlocal turn
+        inputs, targets = batches[turn % len(batches)]
+        turn += 1
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(model(*inputs), targets)
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        return loss
+
+    return step
+
+
 def make_product(name):
     """`matmulNT:MxKxN`: T marks a factor that is stored transposed."""
     kind, sizes = name.removeprefix("matmul").split(":")
@@ -69,12 +146,23 @@ def make_product(name):
 def main():
     torch.set_num_threads(2)
     made = {}
+    data = {}
     print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
     for line in sys.stdin:
+        if line.startswith("data "):
+            _, name, text = line.split(" ", 2)
+            data[name] = json.loads(text)
+            print("{}", flush=True)
+            continue
         cell, steps = line.split()
         if cell not in made:
-            made[cell] = make_product(cell) if cell.startswith("matmul") else make(cell)
-            made[cell]()
+            if cell.startswith("matmul"):
+                made[cell] = make_product(cell)
+            elif cell.startswith("sentences"):
+                made[cell] = make_sentences(cell, data["sentences"])
+            else:
+                made[cell] = make(cell)
+                made[cell]()
         run = made[cell]
         times = []
         for _ in range(int(steps)):
