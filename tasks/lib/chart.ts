@@ -88,7 +88,7 @@ function axis(name: string, gap: number) {
     nameLocation: "middle" as const,
     nameGap: gap,
     nameTextStyle: { color: INK, fontSize: 13 },
-    axisLabel: { color: INK, fontSize: 12, formatter: tick },
+    axisLabel: { color: INK, fontSize: 12, formatter: tick, hideOverlap: true },
     axisLine: { show: true, lineStyle: { color: INK } },
     axisTick: { show: true, lineStyle: { color: INK } },
     splitLine: { show: true, lineStyle: { color: "#e6e6e6" } },
@@ -158,7 +158,16 @@ export function lineChart(chart: LineChart): string {
       data: chart.series.map(({ name, dashed }) => ({ name, icon: dashed ? DASHES : "rect" })),
     },
     grid: { left: 72, right: 28, top: 76, bottom: 56 },
-    xAxis: { type: "value", scale: true, max: "dataMax", ...axis(chart.xLabel, 32) },
+    xAxis: {
+      type: "value",
+      scale: true,
+      max: "dataMax",
+      // No ticks between steps or epochs.
+      minInterval: chart.series.every(({ points }) => points.every(([x]) => Number.isInteger(x)))
+        ? 1
+        : 0,
+      ...axis(chart.xLabel, 32),
+    },
     yAxis: { type: chart.logY ? "log" : "value", scale: true, ...axis(chart.yLabel, 50) },
     series: chart.series.map((series, i) => line(series, color[i])),
   });

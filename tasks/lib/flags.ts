@@ -160,19 +160,34 @@ export function choice<const T extends string, const D extends Declaration<NoInf
   });
 }
 
+/** What a switch's declaration says: its default, or that it is `undefined` when it is not given. */
+export type SwitchDeclaration =
+  & Pick<Declaration<boolean>, "help">
+  & ({ default: boolean } | { optional: true });
+
 /** Declare a switch: `--plain` turns it on, `--no-plain` off. */
-export function boolean(declaration: { help: string; default: boolean }): Flag<boolean> {
+export function boolean<const D extends SwitchDeclaration>(
+  declaration: D,
+): Flag<Value<boolean, D>> {
+  const value = "default" in declaration ? declaration.default : undefined;
   return {
     help: declaration.help,
     placeholder: "",
-    notes: [declaration.default ? "default on" : "default off"],
-    absent: { value: declaration.default },
-    read: (given) => given === "true",
+    notes: value === undefined ? [] : [value ? "default on" : "default off"],
+    absent: { value: value as Value<boolean, D> },
+    read: (given) => (given === "true") as Value<boolean, D>,
   };
 }
 
-/** The name of a key of the table on the command line: `batchSize` becomes `--batch-size`. */
-function commandName(key: string): string {
+/**
+ * The name of a key of the table on the command line: `batchSize` becomes `--batch-size`.
+ *
+ * @example
+ * ```ts
+ * if (commandName("batchSize") !== "--batch-size") throw new Error("wrong");
+ * ```
+ */
+export function commandName(key: string): string {
   return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 

@@ -16,6 +16,43 @@ export function figure(value: number): string {
 }
 
 /**
+ * A count with its thousands set apart: `20,004`.
+ *
+ * @example
+ * ```ts
+ * if (grouped(20004) !== "20,004") throw new Error(grouped(20004));
+ * ```
+ */
+export function grouped(count: number): string {
+  return count.toLocaleString("en-US");
+}
+
+/**
+ * A share from 0 to 1 in percent, with two decimals or so many.
+ *
+ * @example
+ * ```ts
+ * if (percent(0.98125, 1) !== "98.1 %") throw new Error(percent(0.98125, 1));
+ * ```
+ */
+export function percent(share: number, decimals = 2): string {
+  return `${(100 * share).toFixed(decimals)} %`;
+}
+
+/**
+ * A probability with four decimals, but never as certain as 0 or 1.
+ *
+ * @example
+ * ```ts
+ * if (chance(0.97314) !== "0.9731" || chance(1) !== "> 0.9999") throw new Error(chance(1));
+ * ```
+ */
+export function chance(probability: number): string {
+  if (probability < 0.0001) return "< 0.0001";
+  return probability > 0.9999 ? "> 0.9999" : probability.toFixed(4);
+}
+
+/**
  * Seconds as `0:07`, `12:34` or `1:02:03`; `-:--` where they are not finite.
  *
  * @example

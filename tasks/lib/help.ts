@@ -48,7 +48,8 @@ function wrap(text: string, width: number): string[] {
  */
 export function helpPage(flags: ReadonlyMap<string, FlagHelp>, about: HelpText): string {
   const rows = [...flags].map(([name, { help, placeholder, notes }]) => {
-    const off = notes.includes("default on") ? [`off with --no-${name.slice(2)}`] : [];
+    const isOff = placeholder !== "" || notes.includes("default off");
+    const off = isOff ? [] : [`off with --no-${name.slice(2)}`];
     const all = [...notes, ...off].join(", ");
     return [placeholder ? `${name} ${placeholder}` : name, all ? `${help} (${all})` : help];
   });

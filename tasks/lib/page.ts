@@ -25,9 +25,28 @@ export interface FiguresSection {
   title: string;
   /** The column heads. The first column names the row. */
   columns: readonly string[];
-  /** One cell for each column. A column's numbers have four significant digits in the largest. */
+  /** One cell for each column. */
   rows: readonly (readonly Cell[])[];
+  /**
+   * Decimals of the columns whose numbers are not all whole ones; without it a column's largest number
+   * has four significant digits.
+   */
+  decimals?: number;
   /** A sentence below the table. */
+  note?: string;
+}
+
+/** A table whose last column is a text, for instance sentences with their probabilities. */
+export interface TextsSection {
+  /** Tells the kind of section. */
+  kind: "texts";
+  /** The heading. */
+  title: string;
+  /** The column heads. */
+  columns: readonly string[];
+  /** One cell for each column, the text last; without a row there is no table. */
+  rows: readonly (readonly Cell[])[];
+  /** A sentence above the table. */
   note?: string;
 }
 
@@ -103,6 +122,7 @@ export interface OutputSection {
 export type Section =
   | SettingsSection
   | FiguresSection
+  | TextsSection
   | ChartSection
   | GallerySection
   | TextSection
@@ -128,12 +148,12 @@ function th(value: Cell): string {
   return `<th scope="row">${escape(cell(value))}</th>`;
 }
 
-/** How to write a number of a column: four significant digits of the largest, whole ones as they are. */
-function columnFormat(values: readonly Cell[]): (value: number) => string {
+/** How to write a number of a column: whole ones as they are, else `digits` or as the largest needs. */
+function columnFormat(values: readonly Cell[], digits?: number): (value: number) => string {
   const numbers = values.filter((value) => typeof value === "number");
   if (numbers.every(Number.isInteger)) return String;
   const largest = Math.max(...numbers.filter(Number.isFinite).map(Math.abs), 1e-9);
-  const decimals = Math.max(0, 3 - Math.floor(Math.log10(largest)));
+  const decimals = digits ?? Math.max(0, 3 - Math.floor(Math.log10(largest)));
   return (value) => value.toFixed(decimals);
 }
 
@@ -149,7 +169,11 @@ function settingsTable({ settings }: SettingsSection): string {
   return `<table class="settings">${rows.join("\n")}</table>`;
 }
 
-function figuresTable({ title, columns, rows, note: below }: FiguresSection): string {
+/** A table of values; `named` where the first column names the row. */
+function valuesTable(
+  { title, columns, rows, decimals }: Omit<FiguresSection, "kind" | "note">,
+  named: boolean,
+): string {
   rows.forEach((row, i) => {
     if (row.length !== columns.length) {
       throw new TypeError(
@@ -157,21 +181,33 @@ function figuresTable({ title, columns, rows, note: below }: FiguresSection): st
       );
     }
   });
-  const formats = columns.map((_, i) => columnFormat(rows.map((row) => row[i])));
+  const formats = columns.map((_, i) => columnFormat(rows.map((row) => row[i]), decimals));
+  const isName = (i: number) => named && i === 0;
   const head = columns.map((name, i) => {
-    const number = i > 0 && rows.some((row) => typeof row[i] === "number");
+    const number = !isName(i) && rows.some((row) => typeof row[i] === "number");
     return `<th scope="col"${number ? RIGHT : ""}>${escape(name)}</th>`;
   });
-  const body = rows.map(([first, ...others]) => {
-    const cells = others.map((value, i) =>
-      typeof value === "number"
-        ? `<td${RIGHT}>${formats[i + 1](value)}</td>`
-        : `<td>${escape(cell(value))}</td>`
-    );
-    return `<tr>${th(first)}${cells.join("")}</tr>`;
+  const body = rows.map((row) => {
+    const cells = row.map((value, i) => {
+      if (isName(i)) return th(value);
+      return typeof value === "number"
+        ? `<td${RIGHT}>${formats[i](value)}</td>`
+        : `<td>${escape(cell(value))}</td>`;
+    });
+    return `<tr>${cells.join("")}</tr>`;
   });
-  return `<div class="wide"><table><thead><tr>${head.join("")}</tr></thead>\n<tbody>` +
-    `${body.join("\n")}</tbody></table></div>${note(below)}`;
+  return `<table><thead><tr>${head.join("")}</tr></thead>\n<tbody>${
+    body.join("\n")
+  }</tbody></table>`;
+}
+
+function figuresTable(section: FiguresSection): string {
+  return `<div class="wide">${valuesTable(section, true)}</div>${note(section.note)}`;
+}
+
+function textsTable(section: TextsSection): string {
+  const table = section.rows.length === 0 ? "" : valuesTable(section, false);
+  return `${note(section.note)}<div class="wide texts">${table}</div>`;
 }
 
 function entry({ label, texts, score, strong }: CardEntry): string {
@@ -193,6 +229,8 @@ function content(section: Section): string {
       return settingsTable(section);
     case "figures":
       return figuresTable(section);
+    case "texts":
+      return textsTable(section);
     case "chart":
       return `<div class="chart">${svgImage(section.svg, section.alt ?? section.title)}</div>` +
         note(section.note);
@@ -213,7 +251,7 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data: htt
 /**
  * Write a page: one HTML document with its style and pictures inside, light or dark as the reader's
  * system is, and fit to print. All text is escaped. Needs no permission. Throws TypeError where a
- * row of figures does not fit its columns.
+ * row of figures or texts does not fit its columns.
  *
  * @example
  * ```ts

@@ -12,7 +12,11 @@ import { withFolder } from "../data/coco_folder.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import {
+  assertRefused,
   ended,
+  hasLosses,
+  jsonLines,
+  runFolder,
   runTaskProcess,
   TASK_PERMISSIONS,
   taskCommand,
@@ -27,18 +31,6 @@ const SCENES = ["--scenes=40", "--max-val=30", ...TINY];
 const BLACK =
   "iVBORw0KGgoAAAANSUhEUgAAAZAAAAEsAQAAAADFzNhvAAAAJklEQVR42u3BMQEAAADCoPVPbQlPoAAAAAAA" +
   "AAAAAAAAAAAAgKcBO8QAAfyeO9sAAAAASUVORK5CYII=";
-
-/** The one run folder of a task below `out`. */
-function runFolder(out: string, task: string): string {
-  const runs = [...Deno.readDirSync(join(out, task))];
-  assertEquals(runs.length, 1);
-  assertMatch(runs[0].name, /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d$/);
-  return join(out, task, runs[0].name);
-}
-
-function jsonLines(path: string): Record<string, unknown>[] {
-  return Deno.readTextFileSync(path).trimEnd().split("\n").map((line) => JSON.parse(line));
-}
 
 /** How often a text holds another. */
 function count(text: string, part: string): number {
@@ -143,27 +135,6 @@ gpuProcessTest(
   },
 );
 
-/** Run a task that must refuse: one sentence with these parts, and no run folder. */
-async function assertRefused(
-  flags: readonly string[],
-  code: 1 | 2,
-  parts: readonly string[],
-  env: Record<string, string> = {},
-): Promise<void> {
-  await withTempFolder(async (folder) => {
-    const out = join(folder, "runs");
-    const refused = await runTaskProcess("caption-lstm", [`--out=${out}`, ...flags], env);
-    for (const part of parts) assertStringIncludes(refused.stderr, part);
-    assertEquals(refused.code, code);
-    const lines = refused.stderr.trimEnd().split("\n");
-    assertMatch(lines[0], /^error: [^]*[^.]$/);
-    const hint = code === 2 ? ["Run the task with --help to see every flag"] : [];
-    assertEquals(lines.slice(1), hint);
-    assertEquals(refused.stdout, "");
-    assertEquals([...Deno.readDirSync(folder)], []);
-  });
-}
-
 const wrong: [flags: string[], parts: string[]][] = [
   [["--hiden=5"], ["Unknown flag --hiden, did you mean --hidden?"]],
   [["--hidden=-5"], ["Flag --hidden takes a whole number, at least 1", '"-5"']],
@@ -181,7 +152,7 @@ const wrong: [flags: string[], parts: string[]][] = [
 
 for (const [flags, parts] of wrong) {
   const name = `caption-lstm: refuses ${flags.join(" ")}`;
-  permissionTest(name, TASK_PERMISSIONS, () => assertRefused(flags, 2, parts));
+  permissionTest(name, TASK_PERMISSIONS, () => assertRefused("caption-lstm", flags, 2, parts));
 }
 
 permissionTest(
@@ -190,8 +161,10 @@ permissionTest(
   async () => {
     await withTempFolder(async (folder) => {
       const missing = join(folder, "nothing");
-      await assertRefused([`--data=${missing}`], 1, [`There is no folder ${missing}`]);
-      await assertRefused([`--data=${folder}`], 1, [
+      await assertRefused("caption-lstm", [`--data=${missing}`], 1, [
+        `There is no folder ${missing}`,
+      ]);
+      await assertRefused("caption-lstm", [`--data=${folder}`], 1, [
         `The folder ${folder} misses coco2014_captions.h5, coco2014_vocab.json`,
         "found are no files",
       ]);
@@ -203,7 +176,7 @@ permissionTest("caption-lstm: refuses a truncated HDF5 file", TASK_PERMISSIONS, 
   await withFolder(() => {}, async (folder) => {
     const path = join(folder, "train2014_vgg16_fc7_pca.h5");
     await Deno.truncate(path, Math.floor((await Deno.stat(path)).size / 2));
-    await assertRefused([`--data=${folder}`], 1, [path, "truncated file"]);
+    await assertRefused("caption-lstm", [`--data=${folder}`], 1, [path, "truncated file"]);
   });
 });
 
@@ -213,16 +186,19 @@ permissionTest(
   async () => {
     await withFolder((data) => data.captions.train_captions.data[6] = 7, async (folder) => {
       const parts = ["coco2014_captions.h5, train_captions: caption 1 holds word 7", "from 0 to 6"];
-      await assertRefused([`--data=${folder}`], 1, parts);
+      await assertRefused("caption-lstm", [`--data=${folder}`], 1, parts);
     });
     await withFolder((data) => data.trainUrls = "one.jpg\ntwo.jpg\n", async (folder) => {
       const parts = ['"features" has shape [3,2], but train2014_urls.txt names 2 images'];
-      await assertRefused([`--data=${folder}`], 1, parts);
+      await assertRefused("caption-lstm", [`--data=${folder}`], 1, parts);
     });
     await withFolder(() => {}, async (folder) => {
       const few = [`--data=${folder}`, "--max-train=3"];
-      await assertRefused([...few, "--beam=6"], 2, ["Flag --beam is 6", "allows 1 to 5"]);
-      await assertRefused([`--data=${folder}`], 2, ["--max-train", "4 captions"]);
+      await assertRefused("caption-lstm", [...few, "--beam=6"], 2, [
+        "Flag --beam is 6",
+        "allows 1 to 5",
+      ]);
+      await assertRefused("caption-lstm", [`--data=${folder}`], 2, ["--max-train", "4 captions"]);
     });
   },
 );
@@ -245,12 +221,10 @@ gpuProcessTest(
 permissionTest("caption-lstm: says so when there is no adapter", TASK_PERMISSIONS, async () => {
   if (Deno.build.os !== "linux") return; // where this backend is never there
   const env = { DENO_WEBGPU_BACKEND: "dx12" };
-  await assertRefused(
-    ["--scenes=9"],
-    1,
-    ["Deno ", " on linux finds no WebGPU adapter: install "],
-    env,
-  );
+  await assertRefused("caption-lstm", ["--scenes=9"], 1, [
+    "Deno ",
+    " on linux finds no WebGPU adapter: install ",
+  ], env);
 });
 
 permissionTest("caption tasks: --help shows the flags and examples", TASK_PERMISSIONS, async () => {
@@ -263,17 +237,6 @@ permissionTest("caption tasks: --help shows the flags and examples", TASK_PERMIS
     assertStringIncludes(stdout, `\n  deno task ${task} --data=coco_captioning --max-train=50\n`);
   }
 });
-
-/** Whether the one run below a task's folder has noted a loss. */
-function hasLosses(task: string): boolean {
-  try {
-    const [run] = [...Deno.readDirSync(task)];
-    return run !== undefined && Deno.statSync(join(task, run.name, "metrics.jsonl")).size > 0;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 gpuProcessTest("caption-lstm: Ctrl-C keeps what was learnt", TASK_PERMISSIONS, async () => {
   if (Deno.build.os === "windows") return; // a child cannot be sent Ctrl-C there

@@ -54,6 +54,21 @@ Deno.test("chart: a single point is a dot, a gap breaks the line", () => {
   assertEquals(count(path?.[1] ?? "", /M/g), 3);
 });
 
+Deno.test("chart: the x axis has no ticks between whole numbers, nor one over another", () => {
+  const draw = (points: Point[]) => lineChart({ ...chart, series: [{ name: "one", points }] });
+  const epochs = draw([[1, 0.5], [2, 0.25], [3, 0.125]]);
+  const shown = (svg: string, text: string) => svg.includes(`>${text}</text>`);
+  assertEquals(["1", "2", "3", "1.5"].map((text) => shown(epochs, text)), [
+    true,
+    true,
+    true,
+    false,
+  ]);
+  assert(shown(draw([[1, 0.5], [1.5, 0.25], [2, 0.125]]), "1.2"));
+  // The end of the axis lies close to a tick.
+  assertEquals(["10000", "10600"].filter((x) => shown(draw([[0, 5], [10600, 7]]), x)).length, 1);
+});
+
 Deno.test("chart: a logarithmic axis has powers of ten", () => {
   const svg = lineChart({ ...chart, logY: true });
   for (const power of ["1", "10", "100"]) assertStringIncludes(svg, `>${power}</text>`);

@@ -136,3 +136,15 @@ Deno.test("flags: --help gives the whole page, even beside errors", () => {
     assertEquals(page.split("\n").filter((line) => line.length > 88), []);
   }
 });
+
+Deno.test("flags: an optional switch is undefined unless it is given", () => {
+  const optional = defineFlags({ sparse: boolean({ optional: true, help: "Rows only" }) });
+  const read = (...args: string[]) => {
+    const sparse: boolean | undefined = parseFlags(optional, args, about).sparse;
+    return sparse;
+  };
+  assertEquals([read(), read("--sparse"), read("--no-sparse")], [undefined, true, false]);
+  const help = assertThrows(() => read("--help"), HelpRequest);
+  assertStringIncludes(help.page, "--sparse     Rows only (off with --no-sparse)");
+  assertThrows(() => read("--sparse=1"), UsageError, "Flag --sparse takes no value");
+});

@@ -33,13 +33,14 @@ Deno.test("page: everything from outside is escaped", async () => {
         note: evil,
         cards: [{ picture, name: evil, entries: [{ label: evil, texts: [evil], score: evil }] }],
       },
+      { kind: "texts", title: evil, columns: [evil, evil], rows: [[evil, evil]], note: evil },
       { kind: "text", title: evil, paragraphs: [evil] },
       { kind: "output", title: evil, text: evil },
     ],
   });
   assertEquals(html.includes("<script"), false);
-  // Title twice, subtitle, six headings, and every text of the sections.
-  assertEquals(html.split(safe).length - 1, 26);
+  // Title twice, subtitle, seven headings, and every text of the sections.
+  assertEquals(html.split(safe).length - 1, 32);
 });
 
 Deno.test("page: stands alone, with a policy that lets nothing run", () => {
@@ -84,6 +85,41 @@ Deno.test("page: settings and figures", () => {
   assertThrows(() => sections(bad), TypeError, 'Row 1 of "f" has 1 cells, and there are 2 columns');
   const nan = sections({ kind: "figures", title: "f", columns: ["a", "b"], rows: [["x", NaN]] });
   assertStringIncludes(nan, '<td class="number">NaN</td>');
+});
+
+Deno.test("page: texts with figures before them", () => {
+  const columns = ["p", "seen", "sentence"];
+  const table: Section = {
+    kind: "texts",
+    title: "t",
+    columns,
+    rows: [[0.5, 3, "so good"], [0.25, 12, "bad"]],
+    note: "n",
+  };
+  assertStringIncludes(
+    sections(table),
+    '<p class="note">n</p><div class="wide texts"><table><thead><tr><th scope="col" class="number">p</th>',
+  );
+  assertStringIncludes(
+    sections(table),
+    '<td class="number">0.2500</td><td class="number">12</td><td>bad</td></tr>',
+  );
+  const none = sections({ ...table, rows: [] });
+  assertEquals([none.includes("<table"), none.includes(">n</p>")], [false, true]);
+  const short = { ...table, rows: [["a"]] };
+  assertThrows(() => sections(short), TypeError, 'Row 0 of "t" has 1 cells');
+});
+
+Deno.test("page: figures with a fixed number of decimals", () => {
+  const html = sections({
+    kind: "figures",
+    title: "f",
+    columns: ["split", "accuracy", "count"],
+    rows: [["train", 100, 900], ["dev", 7.125, 59]],
+    decimals: 2,
+  });
+  assertStringIncludes(html, '<td class="number">100.00</td><td class="number">900</td>');
+  assertStringIncludes(html, '<td class="number">7.13</td><td class="number">59</td>');
 });
 
 Deno.test("picture: a drawing goes in whole and gets its namespace", async () => {

@@ -1,4 +1,5 @@
 /** Tasks as a user runs them: child processes with the permissions that deno.json gives. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -63,5 +64,51 @@ export async function withTempFolder(use: (folder: string) => Promise<void>): Pr
     await use(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** The one run folder of a task below `out`. */
+export function runFolder(out: string, task: string): string {
+  const runs = [...Deno.readDirSync(join(out, task))];
+  assertEquals(runs.length, 1);
+  assertMatch(runs[0].name, /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d$/);
+  return join(out, task, runs[0].name);
+}
+
+/** The records of a file with a JSON value on each line. */
+export function jsonLines(path: string): Record<string, unknown>[] {
+  return Deno.readTextFileSync(path).trimEnd().split("\n").map((line) => JSON.parse(line));
+}
+
+/** Run a task that must refuse: one sentence with these parts, and no run folder. */
+export async function assertRefused(
+  task: string,
+  flags: readonly string[],
+  code: 1 | 2,
+  parts: readonly string[],
+  env: Record<string, string> = {},
+): Promise<void> {
+  await withTempFolder(async (folder) => {
+    const out = join(folder, "runs");
+    const refused = await runTaskProcess(task, [`--out=${out}`, ...flags], env);
+    for (const part of parts) assertStringIncludes(refused.stderr, part);
+    assertEquals(refused.code, code);
+    const lines = refused.stderr.trimEnd().split("\n");
+    assertMatch(lines[0], /^error: [^]*[^.]$/);
+    const hint = code === 2 ? ["Run the task with --help to see every flag"] : [];
+    assertEquals(lines.slice(1), hint);
+    assertEquals(refused.stdout, "");
+    assertEquals([...Deno.readDirSync(folder)], []);
+  });
+}
+
+/** Whether the one run below a task's folder has noted a loss. */
+export function hasLosses(task: string): boolean {
+  try {
+    const [run] = [...Deno.readDirSync(task)];
+    return run !== undefined && Deno.statSync(join(task, run.name, "metrics.jsonl")).size > 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }

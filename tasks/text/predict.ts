@@ -1,0 +1,130 @@
+/** Answers of a trained classifier for a sentence typed in, or for a file of them. */
+import { join } from "@std/path";
+import { readUnlabelled, tokenize } from "../../data/sentences.ts";
+import { UNK, type Vocabulary } from "../../data/vocabulary.ts";
+import { openGpu } from "../../kernels/gpu.ts";
+import { loadClassifier } from "../../models/saved_classifier.ts";
+import type { SentenceClassifier } from "../../models/sentence_classifier.ts";
+import { sentenceLogits } from "../../models/sentence_training.ts";
+import { defineFlags, parseFlags, text, UsageError } from "../lib/flags.ts";
+import { chance, grouped } from "../lib/format.ts";
+import { TaskError } from "../lib/main.ts";
+import { describeUnlabelled, encode, type Unlabelled } from "./data.ts";
+import { meaning, probability } from "./report.ts";
+
+const FLAGS = defineFlags({
+  model: text({
+    placeholder: "RUN",
+    help: "The folder of a text run, or its model.safetensors",
+  }),
+  text: text({ optional: true, help: "A sentence as one types it" }),
+  file: text({
+    optional: true,
+    placeholder: "FILE",
+    help: "A file with a sentence a line, its words between spaces, as in the data of the run",
+  }),
+  out: text({
+    optional: true,
+    placeholder: "FILE",
+    help: "Write the answers to --file here, a 0 or 1 a line; without it they are printed",
+  }),
+});
+
+/** The model file of a run. Throws TaskError where there is none. */
+async function modelFile(run: string): Promise<string> {
+  try {
+    const { isDirectory } = await Deno.stat(run);
+    if (!isDirectory) return run;
+    const path = join(run, "model.safetensors");
+    await Deno.stat(path);
+    return path;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new TaskError(
+      `There is no model in ${run}: --model must be the folder of a text run, such as ` +
+        "runs/text-lstm/2026-01-31T09-05-00, or its model.safetensors",
+    );
+  }
+}
+
+/** What is to be answered, read and checked before the model is loaded. */
+async function readQuestion(
+  given: { text: string | undefined; file: string | undefined; out: string | undefined },
+): Promise<{ words: string[] } | { file: Unlabelled }> {
+  if ((given.text === undefined) === (given.file === undefined)) {
+    throw new UsageError(
+      "Either --text, a sentence to answer, or --file, a file of them, must be given",
+    );
+  }
+  if (given.file !== undefined) {
+    return { file: { path: given.file, ...await readUnlabelled(given.file) } };
+  }
+  if (given.out !== undefined) {
+    throw new UsageError("Flag --out is for the answers to --file, and that to --text is printed");
+  }
+  const words = tokenize(given.text!);
+  if (words.length === 0) throw new UsageError(`Flag --text holds no word: "${given.text}"`);
+  return { words };
+}
+
+async function answerText(
+  classifier: SentenceClassifier,
+  vocabulary: Vocabulary,
+  words: string[],
+): Promise<void> {
+  const isUnknown = (word: string) => vocabulary.index(word) === UNK;
+  const shown = words.map((word) => isUnknown(word) ? `[${word}]` : word);
+  const unknown = words.filter(isUnknown).length;
+  const [logit] = await sentenceLogits(classifier, encode([words], vocabulary));
+  const one = probability(logit);
+  const label = logit > 0 ? 1 : 0;
+  const mark = unknown > 0
+    ? ` (the model does not know ${unknown} of ${words.length} words, in brackets)`
+    : "";
+  console.log(`read as: ${shown.join(" ")}${mark}`);
+  console.log(`${meaning(label)}, probability ${chance(label === 1 ? one : 1 - one)}`);
+}
+
+async function answerFile(
+  classifier: SentenceClassifier,
+  vocabulary: Vocabulary,
+  file: Unlabelled,
+  out: string | undefined,
+): Promise<void> {
+  const logits = await sentenceLogits(classifier, encode(file.sentences, vocabulary));
+  const answers = Array.from(logits, (logit) => logit > 0 ? "1" : "0");
+  const ones = answers.filter((answer) => answer === "1").length;
+  const summary = `${grouped(answers.length)} lines of ${file.path} answered, ` +
+    `${grouped(ones)} positive (1); ${describeUnlabelled(file, vocabulary)}`;
+  if (out === undefined) {
+    console.log(answers.join("\n"));
+    console.error(summary); // the answers alone go to stdout
+    return;
+  }
+  try {
+    await Deno.writeTextFile(out, `${answers.join("\n")}\n`);
+  } catch (error) {
+    throw new TaskError(`The answers cannot be written to ${out}: ${(error as Error).message}`);
+  }
+  console.log(`${summary}; the answers are in ${out}`);
+}
+
+/** The whole task `text-predict`. */
+export async function predictTask(): Promise<void> {
+  const given = parseFlags(FLAGS, Deno.args, {
+    task: "text-predict",
+    summary: "Let a trained sentence classifier answer: whether a sentence is positive (1) or " +
+      "negative (0), and how probable that is.",
+    examples: [
+      'deno task text-predict --model=runs/text-lstm/2026-01-31T09-05-00 --text="Not bad at all!"',
+      "deno task text-predict --model=runs/text-lstm/2026-01-31T09-05-00 --file=sentences/unlabelled.txt --out=answers.txt",
+    ],
+  });
+  const question = await readQuestion(given);
+  const path = await modelFile(given.model);
+  using gpu = await openGpu();
+  const loaded = await loadClassifier(gpu, path);
+  using classifier = loaded.classifier;
+  if ("words" in question) return await answerText(classifier, loaded.vocabulary, question.words);
+  await answerFile(classifier, loaded.vocabulary, question.file, given.out);
+}
