@@ -52,6 +52,17 @@ const sgdKernel = defineKernel({
 `),
 });
 
+// lr is already divided by 1 - beta1^t; root is 1 / sqrt(1 - beta2^t). 1 - beta comes from float64: in
+// float32 it would lose five digits.
+const ADAM = {
+  beta1: "f32",
+  rest1: "f32",
+  beta2: "f32",
+  rest2: "f32",
+  epsilon: "f32",
+  root: "f32",
+} as const;
+
 const adamKernel = defineKernel({
   name: "adam",
   bindings: {
@@ -61,17 +72,7 @@ const adamKernel = defineKernel({
     mean: "write vec4f",
     square: "write vec4f",
   },
-  // lr is already divided by 1 - beta1^t; root is 1 / sqrt(1 - beta2^t). 1 - beta comes from float64:
-  // in float32 it would lose five digits.
-  params: {
-    ...COMMON,
-    beta1: "f32",
-    rest1: "f32",
-    beta2: "f32",
-    rest2: "f32",
-    epsilon: "f32",
-    root: "f32",
-  },
+  params: { ...COMMON, ...ADAM },
   code: FLUSH + forEachQuad(/* wgsl */ `
     let p = parameters[i];
     let g = limit * gradient[i] + params.weight_decay * p;
@@ -93,17 +94,7 @@ const adamRowsKernel = defineKernel({
     mean: "write f32",
     square: "write f32",
   },
-  params: {
-    n: "u32",
-    width: "u32",
-    lr: "f32",
-    beta1: "f32",
-    rest1: "f32",
-    beta2: "f32",
-    rest2: "f32",
-    epsilon: "f32",
-    root: "f32",
-  },
+  params: { n: "u32", width: "u32", lr: "f32", ...ADAM },
   code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
   let row = i / params.width;

@@ -181,10 +181,11 @@ async function main(): Promise<void> {
     examples: ["deno task bench", "deno task bench --rounds=21", "deno task bench --only=sentence"],
   });
   using gpu = await openGpu();
-  const subjects = allSubjects(gpu, steps).filter(({ name }) => name.includes(only));
+  const all = allSubjects(gpu, steps);
+  const subjects = all.filter(({ name }) => name.includes(only));
   if (subjects.length === 0) {
-    const names = allSubjects(gpu, steps).map(({ name }) => name);
-    throw new UsageError(`No subject has "${only}" in its name: there are ${names.join(", ")}`);
+    const names = all.map(({ name }) => name).join("; ");
+    throw new UsageError(`No subject has "${only}" in its name: there are ${names}`);
   }
   const peer = await startPeer();
   console.log(`neckar on ${gpu.adapter.description}, ${gpu.path} kernels`);
