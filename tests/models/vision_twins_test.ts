@@ -1,0 +1,67 @@
+/** The float64 twins of the vision kernels against central differences. */
+import { assertEquals, assertLess } from "@std/assert";
+import {
+  conv2dBackward,
+  conv2dForward,
+  conv2dOutput,
+  type Conv2dShape,
+} from "../reference/conv2d.ts";
+import { extrapolatedGradient, relativeError } from "../reference/gradient.ts";
+import { TOLERANCE } from "../reference/gradient_check.ts";
+import { dot } from "../reference/linear_algebra.ts";
+import { normals } from "../kernels/values.ts";
+
+/** Compare each gradient with differences of `loss`, which reads the values. */
+function assertGradients(
+  loss: () => number,
+  checked: Record<string, { values: Float64Array; analytic: Float64Array }>,
+): void {
+  for (const [name, { values, analytic }] of Object.entries(checked)) {
+    assertLess(relativeError(analytic, extrapolatedGradient(loss, values)), TOLERANCE, name);
+  }
+}
+
+/** [N, H, W, Cin, Cout, kh, kw, stride, padding] and the windows that fit, down and across. */
+const CONVOLUTIONS: [number[], [number, number]][] = [
+  [[2, 3, 4, 2, 3, 1, 1, 1, 0], [3, 4]],
+  [[2, 5, 4, 3, 2, 3, 3, 1, 1], [5, 4]],
+  [[1, 7, 6, 2, 2, 3, 3, 2, 0], [3, 2]],
+  [[1, 6, 9, 1, 2, 7, 7, 2, 3], [3, 5]],
+  [[1, 5, 5, 2, 1, 2, 3, 3, 1], [2, 2]],
+];
+
+for (const [sizes, windows] of CONVOLUTIONS) {
+  Deno.test(`conv2d's gradients agree with differences at [${sizes}]`, () => {
+    const [batch, height, width, inChannels, outChannels, kernelHeight, kernelWidth] = sizes;
+    const [stride, padding] = sizes.slice(7);
+    const shape: Conv2dShape = {
+      ...{ batch, height, width, inChannels, outChannels },
+      ...{ kernelHeight, kernelWidth, stride, padding },
+    };
+    assertEquals(conv2dOutput(shape), windows);
+    const x = normals("x", batch * height * width * inChannels);
+    const w = normals("w", kernelHeight * kernelWidth * inChannels * outChannels);
+    const b = normals("b", outChannels);
+    const dy = normals("dy", batch * windows[0] * windows[1] * outChannels);
+    const got = conv2dBackward(dy, x, w, shape);
+    assertGradients(() => dot(dy, conv2dForward(x, w, b, shape)), {
+      dx: { values: x, analytic: got.dx },
+      dw: { values: w, analytic: got.dw },
+      db: { values: b, analytic: got.db },
+    });
+    const without = conv2dForward(x, w, undefined, shape);
+    assertEquals(without, conv2dForward(x, w, new Float64Array(outChannels), shape));
+  });
+}
+
+Deno.test("conv2d's twin on numbers that can be checked by hand", () => {
+  const shape: Conv2dShape = {
+    ...{ batch: 1, height: 2, width: 3, inChannels: 1, outChannels: 1 },
+    ...{ kernelHeight: 3, kernelWidth: 3, stride: 2, padding: 1 },
+  };
+  const x = Float64Array.of(1, 2, 3, 4, 5, 6);
+  // The window's middle counts 1, its right neighbour 10, the one below 100.
+  const w = Float64Array.of(0, 0, 0, 0, 1, 10, 0, 100, 0);
+  const y = conv2dForward(x, w, Float64Array.of(0.5), shape);
+  assertEquals([...y], [1 + 20 + 400 + 0.5, 3 + 600 + 0.5]);
+});
