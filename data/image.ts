@@ -8,12 +8,9 @@
  * @module
  */
 import { decodeNetpbm, isNetpbm } from "./netpbm.ts";
-import { checkImage, checkPixels, type RgbImage } from "./rgb_image.ts";
+import { checkImage, checkPixels, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
 
-export type { Box, RgbImage } from "./rgb_image.ts";
-
-/** The most pixels that a picture may have unless a caller says otherwise: 384 MiB decoded. */
-export const MAX_PIXELS = 2 ** 27;
+export { type Box, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
 
 /** The longest file that is read, in bytes. */
 const MAX_FILE = 2 ** 29;
@@ -45,7 +42,7 @@ function oneLine(error: unknown): string {
  * left aside, so a network sees what it saw in training.
  *
  * An empty, truncated or otherwise broken file, one that is no picture, and one of more than `maxPixels`
- * are a SyntaxError that names the file. A file that is not there is a `Deno.errors.NotFound`.
+ * (2^27 if left out) are a SyntaxError that names the file. A file that is not there is a `Deno.errors.NotFound`.
  *
  * ```ts ignore
  * const { width, height, data } = await decodeImage("ant.jpg");
@@ -56,8 +53,10 @@ export async function decodeImage(
   source: string | Uint8Array,
   { maxPixels = MAX_PIXELS }: { maxPixels?: number } = {},
 ): Promise<RgbImage> {
-  if (!Number.isSafeInteger(maxPixels) || maxPixels < 1) {
-    throw new RangeError(`maxPixels must be an integer from 1: it is ${maxPixels}`);
+  if (!Number.isSafeInteger(maxPixels) || maxPixels < 1 || maxPixels > MAX_PIXELS) {
+    throw new RangeError(
+      `maxPixels must be an integer from 1 to ${MAX_PIXELS}: it is ${maxPixels}`,
+    );
   }
   const name = typeof source === "string" ? source : `A picture of ${source.length} bytes`;
   try {

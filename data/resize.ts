@@ -103,7 +103,7 @@ function resizeColumns(
  * Resize a picture, or the part of it inside `box`, to `width` x `height` pixels. Smaller pictures are
  * averaged, not sampled. The result equals PIL's `crop(box).resize((width, height), BILINEAR)`.
  *
- * A size that is not of integers from 1, and a box that is not of whole pixels inside the picture, are a
+ * A size that is not of integers from 1 or has over 2^27 pixels, and a box that is not of whole pixels inside the picture, are a
  * RangeError.
  *
  * ```ts

@@ -4,6 +4,9 @@
  * @module
  */
 
+/** The most pixels that a picture may have unless a caller says otherwise: 384 MiB decoded. */
+export const MAX_PIXELS = 2 ** 27;
+
 /** A picture of 8 bits a channel. */
 export interface RgbImage {
   /** Pixels in a row. */
@@ -36,7 +39,7 @@ export function checkPixels(width: number, height: number, maxPixels: number): v
 }
 
 /**
- * A RangeError unless a size is of two integers from 1, and a TypeError unless `data` holds three
+ * A RangeError unless the size is allowed ({@linkcode checkSize}), and a TypeError unless `data` holds three
  * bytes for each pixel.
  */
 export function checkImage({ width, height, data }: RgbImage): void {
@@ -48,9 +51,14 @@ export function checkImage({ width, height, data }: RgbImage): void {
   }
 }
 
-/** A RangeError unless a size is of two integers from 1. */
+/** A RangeError unless a size is of two integers from 1, and of at most 2^27 pixels. */
 export function checkSize(width: number, height: number): void {
   if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height) || width < 1 || height < 1) {
     throw new RangeError(`A picture's size must be integers from 1: it is ${width} x ${height}`);
+  }
+  if (width * height > MAX_PIXELS) {
+    throw new RangeError(
+      `A picture must have at most ${MAX_PIXELS} pixels: it is ${width} x ${height}`,
+    );
   }
 }
