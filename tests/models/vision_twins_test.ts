@@ -65,3 +65,30 @@ Deno.test("conv2d's twin on numbers that can be checked by hand", () => {
   const y = conv2dForward(x, w, Float64Array.of(0.5), shape);
   assertEquals([...y], [1 + 20 + 400 + 0.5, 3 + 600 + 0.5]);
 });
+
+for (const training of [true, false]) {
+  for (const relu of [true, false]) {
+    const name = training ? "the batch's statistics" : "the running statistics";
+    Deno.test(`batch norm's gradients agree with differences, with ${name}, relu ${relu}`, () => {
+      const shape = { rows: 7, channels: 3, training, relu, momentum: 0.1, eps: 1e-3 };
+      const inputs: BatchNormInputs = {
+        x: normals("x", 21),
+        weight: normals("weight", 3),
+        bias: normals("bias", 3),
+        runningMean: normals("mean", 3),
+        runningVar: normals("variance", 3).map(Math.abs),
+        residual: normals("residual", 21),
+      };
+      const dy = normals("dy", 21);
+      const got = batchNormBackward(dy, inputs, shape);
+      assertGradients(() => dot(dy, batchNormForward(inputs, shape).y), {
+        dx: { values: inputs.x, analytic: got.dx },
+        dweight: { values: inputs.weight, analytic: got.dweight },
+        dbias: { values: inputs.bias, analytic: got.dbias },
+        dresidual: { values: inputs.residual!, analytic: got.dresidual },
+      });
+      const { runningMean } = batchNormForward({ ...inputs, residual: undefined }, shape);
+      if (!training) assertEquals(runningMean, inputs.runningMean);
+    });
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * The kernels of batch_norm.ts. An invocation owns one element of `x [M, C]`'s rows, a number or where C is a
+ * multiple of four a quad, in a chunk of rows. With many channels it owns two, half a cache line apart from
+ * those of its neighbours: so eight lanes of a CPU read whole lines, one after the other.
+ */
+import type { Gpu } from "./gpu.ts";
+import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { element, lines, perShape } from "./product.ts";
+
+/** How a kernel sees the rows of x. */
+export interface RowShape {
+  /** C is a multiple of four. */
+  vec4: boolean;
+  /** An invocation owns two quads. */
+  pair: boolean;
+}
+
+/** How to see the rows of `x [M, C]`. */
+export function rowShape(channels: number): RowShape {
+  return { vec4: channels % 4 === 0, pair: channels % 64 === 0 };
+}
+
+const PARAMS = {
+  rows: "u32",
+  columns: "u32",
+  chunks: "u32",
+  spacing: "u32",
+  span: "u32",
+  step: "u32",
+} as const;
+
+/**
+ * WGSL that runs `body` for each row of the invocation's chunk, between `before` and `after`, with a copy of
+ * each line for each column: `#` is the number of the column, which starts at `at#` in this row.
+ */
+function eachRow({ pair }: RowShape, before: string, body: string, after = ""): string {
+  const copies = (code: string) => lines(pair ? 2 : 1, (j) => code.replaceAll("#", String(j)));
+  return /* wgsl */ `${FLAT_MAIN}
+  let width = params.columns${pair ? " / 2u" : ""};
+  let place = i % width;
+  let chunk = i / width;
+  if (chunk >= params.chunks) { return; }
+  let column0 = ${pair ? "place / 8u * 16u + place % 8u" : "place"};
+  let column1 = column0 + 8u;
+  ${copies(before)}
+  let first = chunk * params.spacing;
+  let end = min(params.rows, first + params.span);
+  for (var row = first; row < end; row += params.step) {
+    ${copies(`let at# = row * params.columns + column#;\n${body}`)}
+  }
+  ${copies(`let to# = chunk * params.columns + column#;\n${after}`)}
+}`;
+}
+
+/** Parameters and workgroups for rows of which an invocation takes `each`. */
+function shareRows(gpu: Gpu, rows: number, channels: number, each: number) {
+  const { vec4, pair } = rowShape(channels);
+  const columns = vec4 ? channels / 4 : channels;
+  const chunks = Math.ceil(rows / each);
+  // A lane of a CPU takes rows that follow each other; on a GPU neighbours read neighbouring rows.
+  const places = gpu.path === "subgroup"
+    ? { spacing: each, span: each, step: 1 }
+    : { spacing: 1, span: rows, step: chunks };
+  const invocations = chunks * (pair ? columns / 2 : columns);
+  return { params: { rows, columns, chunks, ...places }, groups: flatGroups(invocations) };
+}
+
+/** So many sums one invocation adds up soon enough. */
+const MOST_CHUNKS = 256;
+
+/** The rows of `x [M, C]` shared out to be summed: into few chunks, whose sums are summed again. */
+export function rowsToSum(
+  gpu: Gpu,
+  rows: number,
+  channels: number,
+): ReturnType<typeof shareRows> {
+  const chunks = Math.min(MOST_CHUNKS, (gpu.path === "subgroup" ? 8192 : 131072) / channels);
+  return shareRows(gpu, rows, channels, Math.max(8, Math.ceil(rows / Math.max(1, chunks))));
+}
+
+/** The rows of `x [M, C]` shared out to be computed one by one. */
+export function rowsToMap(
+  gpu: Gpu,
+  rows: number,
+  channels: number,
+): ReturnType<typeof shareRows> {
+  return shareRows(gpu, rows, channels, gpu.path === "subgroup" ? 32 : 8);
+}
+
+/** Mean and variance: of the batch, side by side in `statistics`, or the running ones. */
+function channel({ vec4, training }: { vec4: boolean; training: boolean }) {
+  const type: Binding = `read ${element(vec4)}`;
+  const bindings: Record<string, Binding> = training
+    ? { statistics: type }
+    : { running_mean: type, running_var: type };
+  const [mean, variance] = training
+    ? ["statistics[column#]", "statistics[params.columns + column#]"]
+    : ["running_mean[column#]", "running_var[column#]"];
+  const read = `let mean# = ${mean};
+  let inv_std# = 1.0 / sqrt(${variance} + params.eps);`;
+  return { bindings, read };
+}
+
+/** Mean and sum of squared distances from it in each chunk, by Welford's way: no large sums are subtracted. */
+export const statisticsKernel = perShape((_gpu: Gpu, shape: RowShape) => {
+  const t = element(shape.vec4);
+  return defineKernel({
+    name: "batch norm statistics",
+    bindings: { x: `read ${t}`, means: `write ${t}`, squares: `write ${t}` },
+    params: PARAMS,
+    code: eachRow(
+      shape,
+      `var count# = 0.0; var mean# = ${t}(); var sum# = ${t}();`,
+      `let v# = x[at#];
+    let d# = v# - mean#;
+    count# += 1.0;
+    mean# += d# * (1.0 / count#);
+    sum# += d# * (v# - mean#);`,
+      "means[to#] = mean#; squares[to#] = sum#;",
+    ),
+  });
+});
+
+/**
+ * The statistics of all chunks put together, by the rule of Chan, Golub and LeVeque (1983), and the running
+ * ones moved. An invocation owns one element of all chunks.
+ */
+export const combineKernel = perShape((_gpu: Gpu, { vec4 }: RowShape) => {
+  const t = element(vec4);
+  return defineKernel({
+    name: "batch norm combine",
+    bindings: {
+      means: `read ${t}`,
+      squares: `read ${t}`,
+      statistics: `write ${t}`,
+      running_mean: `write ${t}`,
+      running_var: `write ${t}`,
+    },
+    params: { ...PARAMS, momentum: "f32" },
+    code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.columns) { return; }
+  var count = 0.0; var mean = ${t}(); var sum = ${t}();
+  for (var chunk = 0u; chunk < params.chunks; chunk++) {
+    let first = chunk * params.spacing;
+    let end = min(params.rows, first + params.span);
+    let more = f32((end - first + params.step - 1u) / params.step);
+    let at = chunk * params.columns + i;
+    let d = means[at] - mean;
+    let share = more / (count + more);
+    mean += d * share;
+    sum += squares[at] + d * d * (count * share);
+    count += more;
+  }
+  statistics[i] = mean;
+  statistics[params.columns + i] = sum / count;
+  running_mean[i] += params.momentum * (mean - running_mean[i]);
+  running_var[i] += params.momentum * (sum / (count - 1.0) - running_var[i]);
+}`,
+  });
+});
+
+/** What {@linkcode forwardKernel} is made for. */
+export interface ForwardShape extends RowShape {
+  training: boolean;
+  relu: boolean;
+  residual: boolean;
+}
+
+/** y from x. */
+export const forwardKernel = perShape((_gpu: Gpu, shape: ForwardShape) => {
+  const t = element(shape.vec4);
+  const { bindings, read } = channel(shape);
+  return defineKernel({
+    name: "batch norm",
+    bindings: {
+      ...bindings,
+      x: `read ${t}`,
+      weight: `read ${t}`,
+      bias: `read ${t}`,
+      residual: `read ${t}`,
+      y: `write ${t}`,
+    },
+    params: { ...PARAMS, eps: "f32" },
+    code: eachRow(
+      shape,
+      `${read}
+  let scale# = weight[column#] * inv_std#; let shift# = bias[column#];`,
+      `let v# = (x[at#] - mean#) * scale# + shift#${shape.residual ? " + residual[at#]" : ""};
+    y[at#] = ${shape.relu ? `max(v#, ${t}())` : "v#"};`,
+    ),
+  });
+});
+
+/** What the kernels of the backward pass are made for. */
+export interface BackwardShape extends RowShape {
+  training: boolean;
+  /** How to know what the ReLU let through: there is none, from x and the channel's numbers, or from y. */
+  mask: "none" | "x" | "y";
+  /** Write the gradient behind the ReLU to `masked`. */
+  keep: boolean;
+}
+
+/** Bindings and WGSL for `g`, the gradient behind the ReLU; `d` is x's distance from the mean. */
+function behindRelu({ vec4, mask, keep }: BackwardShape) {
+  const t = element(vec4);
+  const open = mask === "x" ? "d# * scale# + shift#" : "y[at#]";
+  const bindings: Record<string, Binding> = {
+    ...mask === "x" && { bias: `read ${t}` },
+    ...mask === "y" && { y: `read ${t}` },
+    ...keep && { masked: `write ${t}` },
+  };
+  const shift = mask === "x" ? "let shift# = bias[column#];" : "";
+  const passed = mask === "none" ? "dy[at#]" : `select(${t}(), dy[at#], ${open} > ${t}())`;
+  return { bindings, shift, gradient: `let g# = ${passed};${keep ? " masked[at#] = g#;" : ""}` };
+}
+
+/** The sums over each chunk of g and of g times the normalised x: dbias and dweight are their sums. */
+export const sumsKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
+  const t = element(shape.vec4);
+  const { bindings, read } = channel(shape);
+  const relu = behindRelu(shape);
+  const scale = shape.mask === "x" ? "let scale# = weight[column#] * inv_std#;" : "";
+  return defineKernel({
+    name: "batch norm backward sums",
+    bindings: {
+      ...bindings,
+      ...relu.bindings,
+      ...shape.mask === "x" && { weight: `read ${t}` as Binding },
+      dy: `read ${t}`,
+      x: `read ${t}`,
+      sums: `write ${t}`,
+      alongs: `write ${t}`,
+    },
+    params: { ...PARAMS, eps: "f32" },
+    code: eachRow(
+      shape,
+      `${read} ${scale} ${relu.shift}
+  var sum# = ${t}(); var along# = ${t}();`,
+      `let d# = x[at#] - mean#;
+    ${relu.gradient}
+    sum# += g#;
+    along# += g# * d#;`,
+      "sums[to#] = sum#; alongs[to#] = along# * inv_std#;",
+    ),
+  });
+});
+
+/**
+ * dx. While training, mean and variance depend on x too: with x̂ the normalised x,
+ * `dx = scale · (g - mean(g) - x̂ · mean(g · x̂))`; else `dx = scale · g`.
+ */
+export const backwardKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
+  const { vec4, training, mask } = shape;
+  const t = element(vec4);
+  const { bindings, read } = channel(shape);
+  const relu = behindRelu(shape);
+  const means = `let level# = dbias[column#] / f32(params.rows);
+  let slope# = dweight[column#] * inv_std# / f32(params.rows);`;
+  return defineKernel({
+    name: "batch norm backward",
+    bindings: {
+      ...bindings,
+      ...relu.bindings,
+      ...training && { dbias: `read ${t}` as Binding, dweight: `read ${t}` as Binding },
+      dy: `read ${t}`,
+      x: `read ${t}`,
+      weight: `read ${t}`,
+      dx: `write ${t}`,
+    },
+    params: { ...PARAMS, eps: "f32" },
+    code: eachRow(
+      shape,
+      `${read}
+  let scale# = weight[column#] * inv_std#; ${relu.shift}
+  ${training ? means : ""}`,
+      `${training || mask === "x" ? "let d# = x[at#] - mean#;" : ""}
+    ${relu.gradient}
+    dx[at#] = scale# * ${training ? "(g# - level# - d# * slope#)" : "g#"};`,
+    ),
+  });
+});
