@@ -5,6 +5,8 @@
  * @module
  */
 
+import { decodeFile } from "./file.ts";
+import { sizeOf, tensorAt } from "./strided.ts";
 import { ARRAY_TYPES, isDtype, type TensorData, type TensorDtype } from "./tensor_data.ts";
 
 export { type TensorData, toFloat32 } from "./tensor_data.ts";
@@ -31,11 +33,6 @@ function isCount(value: unknown): value is number {
 function quote(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
-}
-
-/** The count of values in a shape; 1 for `[]`. */
-function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, extent) => product * extent, 1);
 }
 
 /**
@@ -119,7 +116,7 @@ export function decodeSafetensors(bytes: Uint8Array<ArrayBuffer>): SafetensorsFi
   for (const [name, entry] of header) {
     const { dtype, shape, begin, end } = readEntry(name, entry, bytes.length - start);
     ranges.push({ name, begin, end });
-    tensors.set(name, readTensor(dtype, shape, bytes, start + begin));
+    tensors.set(name, tensorAt(dtype, shape, bytes, start + begin));
   }
   checkCover(ranges, bytes.length - start);
   return { tensors, metadata };
@@ -230,22 +227,6 @@ function readEntry(name: string, entry: unknown, available: number): {
   return { dtype, shape, begin, end };
 }
 
-function readTensor(
-  dtype: TensorDtype,
-  shape: number[],
-  bytes: Uint8Array<ArrayBuffer>,
-  offset: number,
-): TensorData {
-  const ArrayType = ARRAY_TYPES[dtype];
-  const size = sizeOf(shape);
-  const at = bytes.byteOffset + offset;
-  const aligned = at % ArrayType.BYTES_PER_ELEMENT === 0;
-  const data = aligned
-    ? new ArrayType(bytes.buffer, at, size)
-    : new ArrayType(bytes.buffer.slice(at, at + size * ArrayType.BYTES_PER_ELEMENT));
-  return { dtype, shape, data } as TensorData;
-}
-
 /** The tensors' ranges must follow each other without overlap or hole, to the last byte. */
 function checkCover(ranges: { name: string; begin: number; end: number }[], total: number): void {
   let covered = 0;
@@ -266,14 +247,8 @@ function checkCover(ranges: { name: string; begin: number; end: number }[], tota
 }
 
 /** Read a safetensors file. A malformed one is a SyntaxError that names the file. */
-export async function readSafetensors(path: string): Promise<SafetensorsFile> {
-  const bytes = await Deno.readFile(path);
-  try {
-    return decodeSafetensors(bytes);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new SyntaxError(`${path} is not a safetensors file: ${error.message}`);
-  }
+export function readSafetensors(path: string): Promise<SafetensorsFile> {
+  return decodeFile(path, "a safetensors file", decodeSafetensors);
 }
 
 /**

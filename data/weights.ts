@@ -1,0 +1,91 @@
+/**
+ * Weight files of every format that is known here.
+ *
+ * @module
+ */
+import { quote } from "./messages.ts";
+import { decodeNpz } from "./npz.ts";
+import { decodePth, isLegacyPth, isZip, pickleFolder } from "./pth.ts";
+import { decodeSafetensors } from "./safetensors.ts";
+import type { TensorData } from "./tensor_data.ts";
+import { memorySource, readZipDirectory } from "./zip.ts";
+
+/** A format of weights: what it is called and how its bytes are read. */
+interface Format {
+  name: string;
+  decode(bytes: Uint8Array<ArrayBuffer>): Promise<Map<string, TensorData>>;
+}
+
+const SAFETENSORS: Format = {
+  name: "safetensors",
+  decode: (bytes) => Promise.resolve().then(() => decodeSafetensors(bytes).tensors),
+};
+const PTH_ZIP: Format = { name: "PyTorch's zip format", decode: decodePth };
+const PTH_LEGACY: Format = { name: "PyTorch's older format", decode: decodePth };
+const NPZ: Format = { name: "NumPy's .npz", decode: decodeNpz };
+
+const ALLOWED = "allowed are safetensors, PyTorch's .pth (either format) and NumPy's .npz";
+
+/** How other files begin that people take for weights, and what they are. */
+const OTHERS: readonly [begin: string, what: string][] = [
+  ["\x89HDF\r\n\x1a\n", "an HDF5 file"],
+  ["\x93NUMPY", "a single NumPy array, whose tensor has no name: write it with numpy.savez"],
+  ["\x1f\x8b", "a gzip file: unpack it first"],
+  ["\x80", "a pickle that torch.save did not write"],
+  ["version https://git-lfs", "a pointer of Git LFS, and not the file itself"],
+  ["<", "a page of HTML or XML, as a failed download leaves it"],
+];
+
+/**
+ * Read the tensors of a weight file by name. The format is found by the file's content: safetensors, PyTorch's
+ * `.pth` in either format ({@link decodePth} says which it accepts), or NumPy's `.npz`.
+ *
+ * A SyntaxError says what the file is instead or what is wrong with it, a RangeError that it would take too much
+ * memory; both name the file.
+ *
+ * ```ts ignore
+ * const tensors = await readWeights("squeezenet1_1-b8a52dc0.pth");
+ * console.log(tensors.get("features.0.weight")?.shape);
+ * ```
+ */
+export async function readWeights(path: string): Promise<Map<string, TensorData>> {
+  const bytes = await Deno.readFile(path);
+  let name = "a weight file";
+  try {
+    const format = await findFormat(bytes);
+    name = format.name;
+    return await format.decode(bytes);
+  } catch (error) {
+    const message = () => `${path} cannot be read as ${name}: ${(error as Error).message}`;
+    if (error instanceof SyntaxError) throw new SyntaxError(message());
+    if (error instanceof RangeError) throw new RangeError(message());
+    throw error;
+  }
+}
+
+/** The format of a file, by its content. A SyntaxError says what it is where it is no weight file. */
+async function findFormat(bytes: Uint8Array<ArrayBuffer>): Promise<Format> {
+  if (isZip(bytes)) return await findZipFormat(bytes);
+  if (isLegacyPth(bytes)) return PTH_LEGACY;
+  // Eight bytes of length, then a JSON object.
+  if (bytes.length >= 10 && bytes[8] === 0x7b) return SAFETENSORS;
+  throw new SyntaxError(`It is ${describe(bytes)}; ${ALLOWED}`);
+}
+
+async function findZipFormat(bytes: Uint8Array<ArrayBuffer>): Promise<Format> {
+  const names = [...(await readZipDirectory(memorySource(bytes), Infinity)).keys()];
+  if (pickleFolder(names) !== undefined) return PTH_ZIP;
+  if (names.some((name) => name.endsWith(".npy"))) return NPZ;
+  const shown = names.slice(0, 3).map((name) => quote(name)).join(", ");
+  const more = names.length > 3 ? ` and ${names.length - 3} others` : "";
+  throw new SyntaxError(`It is a zip archive with ${shown || "nothing"}${more}; ${ALLOWED}`);
+}
+
+function describe(bytes: Uint8Array): string {
+  if (bytes.length === 0) return "empty";
+  const begin = String.fromCharCode(...bytes.subarray(0, 40));
+  const other = OTHERS.find(([magic]) => begin.startsWith(magic));
+  if (other !== undefined) return other[1];
+  const start = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0"));
+  return `a file of ${bytes.length} bytes that starts with ${start.join(" ")}`;
+}
