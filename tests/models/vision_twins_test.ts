@@ -1,6 +1,11 @@
 /** The float64 twins of the vision kernels against central differences. */
 import { assertEquals, assertLess } from "@std/assert";
 import {
+  batchNormBackward,
+  batchNormForward,
+  type BatchNormInputs,
+} from "../reference/batch_norm.ts";
+import {
   conv2dBackward,
   conv2dForward,
   conv2dOutput,
