@@ -187,6 +187,28 @@ Deno.test("decodeNetpbm() refuses what is malformed", () => {
   }
 });
 
+Deno.test("decodeNetpbm() gives a picture or a SyntaxError for spoilt bytes", () => {
+  const stream = new RandomStream(6);
+  const whole = [
+    ascii("P3 # text\n4 2 255\n" + "17 0 255 ".repeat(8)),
+    ascii("P5\n6 5 99\n" + "a".repeat(30)),
+  ];
+  const counts = { decoded: 0, refused: 0 };
+  for (let trial = 0; trial < 4000; trial++) {
+    const bytes = whole[trial % 2].slice(0, trial % 3 ? undefined : stream.integer(40));
+    for (let k = 0; k < 2; k++) bytes[stream.integer(k ? 18 : 40)] = stream.integer(k ? 64 : 256);
+    try {
+      const { width, height, data } = decodeNetpbm(bytes, 1000);
+      assertEquals(data.length, 3 * width * height);
+      counts.decoded++;
+    } catch (error) {
+      assert(error instanceof SyntaxError, `${bytes}: ${error}`);
+      counts.refused++;
+    }
+  }
+  assert(counts.decoded > 200 && counts.refused > 2000, JSON.stringify(counts));
+});
+
 permissionTest("encodePng() and encodeJpeg() write what decodeImage() reads", library, async () => {
   const image = noise(13, 7);
   assertEquals(await decodeImage(await encodePng(image)), image);
