@@ -14,6 +14,12 @@ import {
 import { extrapolatedGradient, relativeError } from "../reference/gradient.ts";
 import { TOLERANCE } from "../reference/gradient_check.ts";
 import { dot } from "../reference/linear_algebra.ts";
+import {
+  averagePoolBackward,
+  averagePoolForward,
+  maxPoolBackward,
+  maxPoolForward,
+} from "../reference/pool2d.ts";
 import { normals } from "../kernels/values.ts";
 
 /** Compare each gradient with differences of `loss`, which reads the values. */
@@ -97,3 +103,22 @@ for (const training of [true, false]) {
     });
   }
 }
+
+Deno.test("the poolings' gradients agree with differences", () => {
+  const shape = { batch: 2, height: 5, width: 4, channels: 3 };
+  const x = normals("x", 120).map((v) => 10 * v); // no two are so close that a step exchanges them
+  for (const ceilMode of [false, true]) {
+    const pool = { ...shape, kernel: 3, stride: 2, padding: 1, ceilMode };
+    const forward = maxPoolForward(x, pool);
+    const dy = normals("dy", forward.y.length);
+    assertGradients(() => dot(dy, maxPoolForward(x, pool).y), {
+      "dx of max": { values: x, analytic: maxPoolBackward(dy, forward, pool) },
+    });
+  }
+  for (const size of [[1, 1], [3, 2], [7, 4]] as [number, number][]) {
+    const dy = normals("dy", 6 * size[0] * size[1]);
+    assertGradients(() => dot(dy, averagePoolForward(x, shape, size)), {
+      "dx of average": { values: x, analytic: averagePoolBackward(dy, shape, size) },
+    });
+  }
+});

@@ -1,0 +1,141 @@
+/** Max pooling and adaptive average pooling on the GPU against their float64 twins, on both kernel paths. */
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  adaptiveAveragePool2d,
+  adaptiveAveragePool2dGradient,
+} from "../../kernels/average_pool2d.ts";
+import { maxPool2dBackward, maxPool2dForward } from "../../kernels/pool2d.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import * as twin from "../reference/pool2d.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
+import { assertTwin, countDispatches, normals, upload } from "./values.ts";
+
+type Sizes = [batch: number, height: number, width: number, channels: number];
+
+/** Each with its kernel, stride, padding and ceil mode, and the height and width that PyTorch gives. */
+const MAX_POOLS: [Sizes, [number, number, number, boolean], [number, number]][] = [
+  [[1, 1, 1, 1], [1, 1, 0, false], [1, 1]],
+  [[4, 9, 7, 4], [3, 2, 1, false], [5, 4]], // ResNet's
+  [[1, 113, 13, 4], [3, 2, 0, true], [56, 6]], // SqueezeNet's first, on an odd side
+  [[1, 55, 6, 3], [3, 2, 0, true], [27, 3]],
+  [[1, 54, 12, 5], [3, 2, 0, true], [27, 6]], // a last window that does not fit
+  [[2, 54, 5, 8], [3, 2, 0, false], [26, 2]],
+  [[2, 6, 7, 64], [2, 2, 0, true], [3, 4]],
+  [[2, 5, 8, 66], [2, 2, 1, true], [3, 5]],
+  [[1, 8, 9, 3], [3, 1, 1, true], [8, 9]],
+  [[1, 9, 10, 4], [2, 3, 0, false], [3, 3]], // pixels between the windows
+  [[1, 9, 10, 4], [2, 3, 1, true], [4, 4]],
+  [[1, 4, 4, 4], [2, 3, 1, true], [2, 2]], // a window would start in the padding behind
+  [[1, 12, 11, 2], [5, 4, 2, true], [4, 4]],
+  [[1, 17, 16, 1], [7, 2, 3, false], [9, 8]],
+];
+
+for (const [sizes, [kernel, stride, padding, ceilMode], size] of MAX_POOLS) {
+  const options = { kernel, stride, padding, ceilMode };
+  const name = `max pool at [N, H, W, C] = [${sizes}] with ${JSON.stringify(options)}`;
+  gpuTestBothPaths(`${name} agrees with its twin`, async (gpu) => {
+    const [batch, height, width, channels] = sizes;
+    const values = normals("x", batch * height * width * channels);
+    const shape = { batch, height, width, channels, ...options };
+    const expected = twin.maxPoolForward(values, shape);
+    assertEquals(expected.size, size);
+    using x = upload(gpu, values, sizes);
+    const run = countDispatches(gpu, () => maxPool2dForward(x, options));
+    using forward = run.result;
+    assertEquals([run.dispatches, [...forward.y.shape]], [1, [batch, ...size, channels]]);
+    assertEquals(await forward.y.read(), Float32Array.from(expected.y)); // picked, not computed
+
+    const dyValues = normals("dy", expected.y.length);
+    using dy = upload(gpu, dyValues, [batch, ...size, channels]);
+    using dx = Tensor.from(gpu, new Float32Array(values.length).fill(7), sizes);
+    const back = countDispatches(gpu, () => maxPool2dBackward(dy, forward, dx));
+    assertEquals([back.result, back.dispatches], [dx, 1]);
+    await assertTwin(dx, twin.maxPoolBackward(dyValues, expected, shape), "dx", 1e-6);
+  });
+}
+
+gpuTest("of equal values the first counts, and padding never", async (gpu) => {
+  // Two channels of a map of two by two, and the quads of one: all but one value are equal.
+  for (const channels of [2, 4]) {
+    const values = [-5, -5, -5, -9].flatMap((v) => Array(channels).fill(v));
+    using x = Tensor.from(gpu, values, [1, 2, 2, channels]);
+    using forward = maxPool2dForward(x, { kernel: 3, stride: 2, padding: 1, ceilMode: true });
+    assertEquals(
+      await forward.y.read(),
+      new Float32Array(4 * channels).fill(-5).fill(-9, 3 * channels),
+    );
+    using dy = Tensor.from(
+      gpu,
+      [1, 10, 100, 1000].flatMap((v) => Array(channels).fill(v)),
+      forward.y.shape,
+    );
+    using dx = maxPool2dBackward(dy, forward);
+    const expected = [1, 10, 100, 1000].flatMap((v) => Array(channels).fill(v));
+    assertEquals(await dx.read(), Float32Array.from(expected));
+  }
+});
+
+/** Each with the wanted height and width. */
+const AVERAGE_POOLS: [Sizes, [number, number]][] = [
+  [[2, 7, 7, 4], [1, 1]],
+  [[1, 13, 9, 5], [1, 1]],
+  [[3, 5, 7, 64], [3, 2]],
+  [[1, 8, 6, 66], [4, 3]],
+  [[2, 4, 3, 1], [4, 3]],
+  [[1, 2, 3, 4], [5, 7]], // more windows than pixels
+  [[1, 1, 1, 3], [1, 2]],
+];
+
+for (const [sizes, size] of AVERAGE_POOLS) {
+  gpuTestBothPaths(`average pool of [${sizes}] to [${size}] agrees with its twin`, async (gpu) => {
+    const [batch, height, width, channels] = sizes;
+    const shape = { batch, height, width, channels };
+    const values = normals("x", batch * height * width * channels);
+    using x = upload(gpu, values, sizes);
+    const { result, dispatches } = countDispatches(gpu, () => adaptiveAveragePool2d(x, size));
+    using y = result;
+    assertEquals([dispatches, [...y.shape]], [1, [batch, ...size, channels]]);
+    await assertTwin(y, twin.averagePoolForward(values, shape, size), "y", 1e-6);
+
+    const dyValues = normals("dy", y.size);
+    using dy = upload(gpu, dyValues, [batch, ...size, channels]);
+    using dx = Tensor.from(gpu, new Float32Array(values.length).fill(7), sizes);
+    const back = countDispatches(gpu, () => adaptiveAveragePool2dGradient(dy, dx));
+    assertEquals([back.result, back.dispatches], [dx, 1]);
+    await assertTwin(dx, twin.averagePoolBackward(dyValues, shape, size), "dx", 1e-6);
+  });
+}
+
+gpuTest("pooling refuses what does not fit", (gpu) => {
+  using x = Tensor.zeros(gpu, [1, 4, 5, 2], { name: "map" });
+  using matrix = Tensor.zeros(gpu, [4, 5]);
+  using empty = Tensor.zeros(gpu, [1, 0, 5, 2]);
+  const max = (options: object) => () => maxPool2dForward(x, { kernel: 3, ...options });
+  for (const kernel of [0, 1.5, 16, NaN]) {
+    const message = `a kernel from 1 to 15, and ${kernel} was given`;
+    assertThrows(max({ kernel }), RangeError, message);
+  }
+  assertThrows(max({ stride: 9 }), RangeError, "a stride from 1 to 8, and 9 was given");
+  assertThrows(max({ padding: 2 }), RangeError, "a padding from 0 to 1, and 2 was given");
+  assertThrows(
+    max({ kernel: 5 }),
+    TypeError,
+    `No window of 5 by 5 fits into "map" of shape [1, 4,`,
+  );
+  assertThrows(() => maxPool2dForward(matrix, { kernel: 2 }), TypeError, "x [N, H, W, C]");
+  using forward = maxPool2dForward(x, { kernel: 3 });
+  assertThrows(() => maxPool2dBackward(x, forward), TypeError, "dy needs the shape [1, 1, 1, 2]");
+  assertThrows(
+    () => maxPool2dBackward(forward.y, forward, matrix),
+    TypeError,
+    "dx needs the shape [1, 4, 5, 2]",
+  );
+
+  assertThrows(() => adaptiveAveragePool2d(matrix, [1, 1]), TypeError, "x [N, H, W, C]");
+  assertThrows(() => adaptiveAveragePool2d(x, [0, 1]), RangeError, "asked for [0, 1] from [4, 5]");
+  assertThrows(() => adaptiveAveragePool2d(x, [1, 1.5]), RangeError, "asked for [1, 1.5]");
+  assertThrows(() => adaptiveAveragePool2d(empty, [1, 1]), RangeError, "from [0, 5]");
+  assertThrows(() => adaptiveAveragePool2dGradient(matrix, x), TypeError, "dy [N, OH, OW, C]");
+  assertThrows(() => adaptiveAveragePool2dGradient(x, matrix), TypeError, "dx [N, H, W, C]");
+  assertThrows(() => adaptiveAveragePool2dGradient(x, empty), RangeError, "from [0, 5]");
+});
