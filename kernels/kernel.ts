@@ -3,11 +3,18 @@
  * declarations of its bindings and parameters are made from the same record, so they cannot differ.
  */
 import type { Gpu } from "./gpu.ts";
+import { mirrored, mirrorLoad } from "./mirror.ts";
 import type { DType, Tensor } from "./tensor.ts";
 import { Tensor as TensorClass } from "./tensor.ts";
 
-/** How a kernel sees a tensor: read only or read and write, as an array of this element. */
-export type Binding = `${"read" | "write"} ${"f32" | "u32" | "vec4f" | "vec4u"}`;
+/**
+ * How a kernel sees a tensor: read only or read and write, as an array of this element. A `mirror` is a
+ * read-only copy in a texture, whose quad i is `NAME_quad(i)`, counted from the start of the tensor's
+ * buffer: `Tensor.offset` is the caller's to add.
+ */
+export type Binding = `${"read" | "write"} ${"f32" | "u32" | "vec4f" | "vec4u"}` | "mirror vec4f";
+/** How a kernel reaches a tensor. */
+export type Access = "read" | "write" | "mirror";
 /** Type of a parameter. */
 export type ParamType = "u32" | "f32";
 
@@ -82,6 +89,9 @@ function declarations(spec: KernelSpec): string {
   const struct = `struct Params {\n${fields || "  unused: u32,\n"}}\n`;
   const buffers = Object.entries(spec.bindings).map(([name, binding], i) => {
     const [access, element] = binding.split(" ");
+    if (access === "mirror") {
+      return `@group(0) @binding(${i + 1}) var ${name}: texture_2d<f32>;\n${mirrorLoad(name)}`;
+    }
     const mode = access === "read" ? "read" : "read_write";
     return `@group(0) @binding(${i + 1}) var<storage, ${mode}> ${name}: array<${element}>;\n`;
   }).join("");
@@ -97,7 +107,7 @@ export function defineKernel<
   if (names.length > 8) {
     throw new RangeError(`The kernel "${spec.name}" has ${names.length} bindings: at most 8`);
   }
-  const accesses = names.map((n) => spec.bindings[n].split(" ")[0] as "read" | "write");
+  const accesses = names.map((n) => spec.bindings[n].split(" ")[0] as Access);
   const dtypes = names.map((n): DType =>
     spec.bindings[n].endsWith("u32") || spec.bindings[n].endsWith("vec4u") ? "u32" : "f32"
   );
@@ -121,7 +131,7 @@ export function defineKernel<
       const temporary: Tensor<DType>[] = [];
       const alignment = gpu.device.limits.minStorageBufferOffsetAlignment;
       bound.forEach((tensor, i) => {
-        if ((4 * tensor.offset) % alignment === 0) return;
+        if ((4 * tensor.offset) % alignment === 0 || accesses[i] === "mirror") return;
         if (accesses[i] === "write") {
           throw new RangeError(
             `The kernel "${spec.name}" cannot write to the view "${tensor.name}" at element ${tensor.offset}: ` +
@@ -141,11 +151,11 @@ export function defineKernel<
       const bindGroup = gpu.bindGroup(
         layout,
         paramsSize(paramEntries.length),
-        bound.map((tensor) => ({
-          buffer: tensor.buffer,
-          offset: 4 * tensor.offset,
-          size: bindingSize(tensor),
-        })),
+        bound.map((tensor, i) =>
+          accesses[i] === "mirror"
+            ? { buffer: tensor.buffer, mirror: mirrored(gpu.device, gpu.recorder, tensor.buffer) }
+            : { buffer: tensor.buffer, offset: 4 * tensor.offset, size: bindingSize(tensor) }
+        ),
       );
       gpu.recorder.dispatch(pipeline, bindGroup, [x, y, z], (view, at) => {
         for (const [name, type] of paramEntries) {
@@ -156,7 +166,10 @@ export function defineKernel<
         }
       });
       // The recording that holds the dispatch: a full arena may just have begun a new one.
-      for (const tensor of bound) tensor.buffer.lastRecording = gpu.recorder.recording;
+      bound.forEach(({ buffer }, i) => {
+        buffer.lastRecording = gpu.recorder.recording;
+        if (accesses[i] === "write") buffer.version++;
+      });
       for (const tensor of temporary) tensor.dispose();
     },
   };
@@ -199,7 +212,7 @@ function checkTensor(
 function checkAliases(
   kernel: string,
   tensors: Tensor<DType>[],
-  accesses: ("read" | "write")[],
+  accesses: Access[],
 ): void {
   for (let i = 0; i < tensors.length; i++) {
     if (accesses[i] !== "write") continue;

@@ -8,6 +8,10 @@ export interface PooledBuffer {
   readonly bytes: number;
   /** The number of the recording that last used the buffer. */
   lastRecording: number;
+  /** Counts what was written to the buffer. */
+  version: number;
+  /** A copy of the buffer as a texture, and the version it is of (kernels/mirror.ts). */
+  mirror?: { texture: GPUTexture; view: GPUTextureView; version: number };
 }
 
 const SMALLEST = 256;
@@ -58,7 +62,7 @@ export class BufferPool {
     } else {
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
       const gpuBuffer = this.device.createBuffer({ label: `pool ${size}`, size, usage });
-      buffer = { id: this.#made++, gpuBuffer, bytes: size, lastRecording: -1 };
+      buffer = { id: this.#made++, gpuBuffer, bytes: size, lastRecording: -1, version: 0 };
     }
     this.liveBuffers++;
     this.liveBytes += size;
@@ -82,7 +86,9 @@ export class BufferPool {
     for (const size of sizes) {
       const list = this.#idle.get(size)!;
       while (this.idleBytes > bytes && list.length > 0) {
-        list.pop()!.gpuBuffer.destroy();
+        const { gpuBuffer, mirror } = list.pop()!;
+        gpuBuffer.destroy();
+        mirror?.texture.destroy();
         this.idleBytes -= size;
         this.destroyed++;
       }

@@ -1,5 +1,5 @@
 /** Sums: of all elements, and of each column. Every sum runs in a fixed order. */
-import { defineKernel } from "./kernel.ts";
+import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
 const GROUP = 64;
@@ -78,18 +78,22 @@ export function sum(x: Tensor, options: SumOptions = {}): Tensor {
   return out;
 }
 
-// Invocation i owns column i and adds its rows from the first to the last.
+// An invocation adds up a share of the rows of one column, from the first to the last.
 const columnSumKernel = defineKernel({
   name: "column sum",
   bindings: { x: "read f32", out: "write f32" },
-  params: { rows: "u32", columns: "u32" },
-  code: /* wgsl */ `
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= params.columns) { return; }
+  params: { n: "u32", columns: "u32", rows: "u32", share: "u32", pitch: "u32", at: "u32" },
+  code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let first = (i / params.columns) * params.share;
+  let end = min(params.rows, first + params.share);
+  var at = first * params.pitch + params.at + i % params.columns;
   var sum = 0.0;
-  for (var row = 0u; row < params.rows; row++) { sum += x[row * params.columns + id.x]; }
-  out[id.x] = sum;
+  for (var row = first; row < end; row++) {
+    sum += x[at];
+    at += params.pitch;
+  }
+  out[i] = sum;
 }`,
 });
 
@@ -101,15 +105,61 @@ const columnSumQuads = defineKernel({
   code: columnSumKernel.spec.code.replace("var sum = 0.0", "var sum = vec4f()"),
 });
 
-/** The sum of each column of `x [M, N]`: `[N]`, one dispatch. The gradient of a bias. */
-export function columnSum(x: Tensor, out?: Tensor): Tensor {
+/** Rows that one invocation of a column sum adds up before they are shared out among several. */
+const MOST_ROWS = 256;
+
+/** Options of {@linkcode columnSum}. */
+export interface ColumnSumOptions {
+  /** The first column to sum (0 by default), and how many (all from there on by default). */
+  at?: number;
+  columns?: number;
+}
+
+/**
+ * The sum of each column of `x [M, N]`, or of some of them: `[N]`. One dispatch, or two when there are
+ * many rows. The gradient of a bias.
+ *
+ * Errors: TypeError when the shapes do not fit; RangeError for columns that are not there.
+ */
+export function columnSum(x: Tensor, out?: Tensor, options: ColumnSumOptions = {}): Tensor {
   expectShape(x, [null, null], "A column sum");
-  const [rows, columns] = x.shape;
+  const [rows, pitch] = x.shape;
+  const { at = 0, columns = pitch - at } = options;
+  if (![at, columns].every((n) => Number.isInteger(n) && n >= 0) || at + columns > pitch) {
+    throw new RangeError(
+      `"${x.name}" of ${pitch} columns has no ${columns} columns from column ${at} on`,
+    );
+  }
   const result = out ?? Tensor.empty(x.gpu, [columns], { name: "column sum" });
   expectShape(result, [columns], "A column sum's result");
-  const quads = columns % 4 === 0;
-  const n = quads ? columns / 4 : columns;
-  const kernel = quads ? columnSumQuads : columnSumKernel;
-  kernel.run(x.gpu, { x, out: result }, { rows, columns: n }, [Math.ceil(n / 64)]);
+  const unit = [pitch, at, columns].every((n) => n % 4 === 0) ? 4 : 1;
+  const kernel = unit === 4 ? columnSumQuads : columnSumKernel;
+  const add = (
+    from: Tensor,
+    to: Tensor,
+    rows: number,
+    pitch: number,
+    at: number,
+    share: number,
+  ) => {
+    const n = Math.max(1, Math.ceil(rows / share)) * columns / unit;
+    kernel.run(x.gpu, { x: from, out: to }, {
+      n,
+      columns: columns / unit,
+      rows,
+      share,
+      pitch: pitch / unit,
+      at: at / unit,
+    }, flatGroups(n));
+  };
+  if (rows <= MOST_ROWS) {
+    add(x, result, rows, pitch, at, Math.max(1, rows));
+    return result;
+  }
+  const share = Math.max(MOST_ROWS / 4, Math.ceil(Math.sqrt(rows)));
+  const shares = Math.ceil(rows / share);
+  using partial = Tensor.empty(x.gpu, [shares, columns], { name: "partial column sums" });
+  add(x, partial, rows, pitch, at, share);
+  add(partial, result, shares, columns, 0, shares);
   return result;
 }

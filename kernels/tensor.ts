@@ -173,6 +173,7 @@ export class Tensor<D extends DType = "f32"> {
       : data instanceof Uint32Array
       ? data
       : Uint32Array.from(data);
+    buffer.version++;
     // A queue write runs before the recorded work, which may still need the old contents.
     if (buffer.lastRecording === this.gpu.recorder.recording) this.gpu.recorder.flush();
     this.gpu.device.queue.writeBuffer(
@@ -190,6 +191,7 @@ export class Tensor<D extends DType = "f32"> {
     if (this.size === 0) return;
     this.gpu.recorder.encoder.clearBuffer(buffer.gpuBuffer, 4 * this.offset, this.bytes);
     buffer.lastRecording = this.gpu.recorder.recording;
+    buffer.version++;
   }
 
   /** Copy the elements of a tensor of the same size, in the order of the recording. */
@@ -216,6 +218,7 @@ export class Tensor<D extends DType = "f32"> {
       this.bytes,
     );
     from.lastRecording = to.lastRecording = recording;
+    to.version++;
   }
 
   /** The same elements, or a run of them from `offset`, under another shape. Shares the buffer. */

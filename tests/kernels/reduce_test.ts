@@ -38,7 +38,12 @@ gpuTest("a sum comes out the same each time", async (gpu) => {
   assertEquals(await once.read(), await again.read());
 });
 
-for (const [rows, columns] of [[1, 1], [3, 5], [5, 8], [425, 7], [100, 260], [0, 4], [2, 131]]) {
+for (
+  const [rows, columns] of [[1, 1], [3, 5], [5, 8], [425, 7], [100, 260], [0, 4], [2, 131], [
+    3000,
+    8,
+  ]]
+) {
   gpuTest(`the column sums of [${rows}, ${columns}]`, async (gpu) => {
     const values = normals("x", rows * columns);
     using x = upload(gpu, values, [rows, columns]);
@@ -49,6 +54,18 @@ for (const [rows, columns] of [[1, 1], [3, 5], [5, 8], [425, 7], [100, 260], [0,
     assertEquals(await out.read(), await result.read());
   });
 }
+
+gpuTest("column sums of some columns", async (gpu) => {
+  for (const [at, columns, pitch] of [[4, 8, 16], [1, 5, 7]]) {
+    const values = normals("x", 300 * pitch);
+    using x = upload(gpu, values, [300, pitch]);
+    using result = columnSum(x, undefined, { at, columns });
+    const all = twin.columnSum(values, 300, pitch);
+    await assertTwin(result, all.slice(at, at + columns), `columns ${at} to ${at + columns}`);
+  }
+  using x = Tensor.zeros(gpu, [2, 3]);
+  assertThrows(() => columnSum(x, undefined, { at: 2, columns: 2 }), RangeError, "no 2 columns");
+});
 
 gpuTest("column sums refuse shapes that do not fit", (gpu) => {
   using x = Tensor.zeros(gpu, [2, 3]);

@@ -1,0 +1,63 @@
+/** Copies of blocks with zeros around them, or without their rims: how sizes are made to fit a kernel. */
+import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { expectShape, Tensor } from "./tensor.ts";
+
+// Invocation i writes place i, D numbers, of out [A, B, C, D], from x [A, b, c, d] shifted by (shift_b, shift_c).
+const fitKernel = defineKernel({
+  name: "fit",
+  bindings: { x: "read f32", out: "write f32" },
+  params: {
+    places: "u32",
+    b: "u32",
+    c: "u32",
+    d: "u32",
+    out_b: "u32",
+    out_c: "u32",
+    out_d: "u32",
+    shift_b: "u32",
+    shift_c: "u32",
+  },
+  code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.places) { return; }
+  let line = i / params.out_c;
+  // What lies before the block wraps around and counts as beyond it.
+  let c = i - line * params.out_c - params.shift_c;
+  let a = line / params.out_b;
+  let b = line - a * params.out_b - params.shift_b;
+  let start = ((a * params.b + b) * params.c + c) * params.d;
+  let there = select(0u, min(params.d, params.out_d), c < params.c && b < params.b);
+  for (var d = 0u; d < there; d++) { out[i * params.out_d + d] = x[start + d]; }
+  for (var d = there; d < params.out_d; d++) { out[i * params.out_d + d] = 0.0; }
+}`,
+});
+
+/**
+ * `x [A, b, c, d]` in a tensor `[A, B, C, D]`: its number (a, i, j, k) goes to
+ * `(a, i + shift[0], j + shift[1], k)`. What has no place is left out, and what is not reached is 0.
+ * One dispatch.
+ */
+export function fit(
+  x: Tensor,
+  shape: readonly [number, number, number, number],
+  shift: readonly [number, number] = [0, 0],
+  out?: Tensor,
+): Tensor {
+  expectShape(x, [shape[0], null, null, null], "A block [A, b, c, d] to fit");
+  const result = out ?? Tensor.empty(x.gpu, shape, { name: x.name });
+  expectShape(result, shape, "A fitted block [A, B, C, D]");
+  const [, b, c, d] = x.shape;
+  const [, outB, outC, outD] = shape;
+  const places = shape[0] * outB * outC;
+  fitKernel.run(x.gpu, { x, out: result }, {
+    places,
+    b,
+    c,
+    d,
+    out_b: outB,
+    out_c: outC,
+    out_d: outD,
+    shift_b: shift[0],
+    shift_c: shift[1],
+  }, flatGroups(places));
+  return result;
+}

@@ -1,0 +1,178 @@
+/** Convolution and its gradients on the GPU against the float64 twin. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { conv2d, conv2dBackward } from "../../kernels/conv2d.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import {
+  conv2dBackward as twinBackward,
+  conv2dForward as twinForward,
+  type Conv2dShape,
+} from "../reference/conv2d.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
+import { assertTwin, countDispatches, disposeAll, normals, upload } from "./values.ts";
+
+/** `[N, H, W, Cin, Cout, kernel, stride, padding]` */
+type Case = [number, number, number, number, number, number, number, number];
+
+function shapeOf([batch, height, width, inChannels, outChannels, k, stride, padding]: Case) {
+  const kernel = { kernelHeight: k, kernelWidth: k };
+  return { batch, height, width, inChannels, outChannels, ...kernel, stride, padding };
+}
+
+function values(shape: Conv2dShape) {
+  const { batch, height, width, inChannels, outChannels, kernelHeight, kernelWidth } = shape;
+  return {
+    x: normals("x", batch * height * width * inChannels),
+    w: normals("w", kernelHeight * kernelWidth * inChannels * outChannels),
+    b: normals("b", outChannels),
+  };
+}
+
+async function check(gpu: Gpu, shape: Conv2dShape): Promise<void> {
+  const { batch, height, width, inChannels, outChannels, kernelHeight, kernelWidth } = shape;
+  const { x: xv, w: wv, b: bv } = values(shape);
+  using x = upload(gpu, xv, [batch, height, width, inChannels]);
+  using w = upload(gpu, wv, [kernelHeight, kernelWidth, inChannels, outChannels]);
+  using bias = upload(gpu, bv, [outChannels]);
+  const what = JSON.stringify(Object.values(shape));
+  using y = conv2d(x, w, { ...shape, bias });
+  const expected = twinForward(xv, wv, bv, shape);
+  await assertTwin(y, expected, `${what} y`);
+  using plain = conv2d(x, w, { ...shape, relu: true });
+  await assertTwin(
+    plain,
+    twinForward(xv, wv, undefined, shape).map((v) => Math.max(v, 0)),
+    `${what} y without a bias, with a ReLU`,
+  );
+  const dyv = normals("dy", y.size);
+  using dy = upload(gpu, dyv, [...y.shape]);
+  const gradients = conv2dBackward(dy, x, w, shape);
+  const twin = twinBackward(dyv, xv, wv, shape);
+  await assertTwin(gradients.dx, twin.dx, `${what} dx`);
+  await assertTwin(gradients.dw, twin.dw, `${what} dw`);
+  await assertTwin(gradients.db, twin.db, `${what} db`);
+  disposeAll(gradients);
+}
+
+for (const kernel of [1, 2, 3, 5, 7]) {
+  gpuTestBothPaths(`conv2d with a kernel of ${kernel} agrees with its twin`, async (gpu) => {
+    for (const stride of [1, 2, 3]) {
+      for (const padding of [0, 1, 3]) {
+        const channels = [4, 3, 12, 6, 8][(stride + padding) % 5];
+        await check(gpu, shapeOf([2, 9, 8, channels, 8, kernel, stride, padding]));
+      }
+    }
+  });
+}
+
+const ODD: Case[] = [
+  [1, 1, 1, 1, 1, 1, 1, 0], // one number
+  [1, 7, 7, 5, 3, 7, 1, 0], // one window
+  [3, 5, 4, 2, 66, 3, 2, 1], // channels that are no multiple of four, on both sides
+  [1, 4, 4, 68, 132, 1, 2, 0], // beyond one tile of columns; places that no window reaches
+  [2, 11, 6, 40, 36, 3, 1, 1], // beyond one tile of rows
+  [1, 3, 90, 16, 20, 3, 1, 2], // a padding wider than the kernel needs
+  [1, 40, 41, 4, 64, 3, 2, 0], // a picture with four channels
+];
+
+gpuTestBothPaths("conv2d agrees with its twin at sizes off the tiles", async (gpu) => {
+  for (const sizes of ODD) await check(gpu, shapeOf(sizes));
+});
+
+gpuTestBothPaths("conv2d takes kernels that are not square", async (gpu) => {
+  const shape = shapeOf([2, 8, 7, 8, 12, 3, 1, 1]);
+  await check(gpu, { ...shape, kernelHeight: 1, kernelWidth: 3 });
+  await check(gpu, { ...shape, kernelHeight: 5, kernelWidth: 2, stride: 2 });
+  await check(gpu, { ...shape, inChannels: 3, kernelHeight: 2, kernelWidth: 4, padding: 0 });
+});
+
+gpuTestBothPaths(
+  "conv2d splits many places among workgroups, and adds up their sums",
+  async (gpu) => {
+    await check(gpu, shapeOf([2, 60, 60, 4, 4, 1, 1, 0]));
+  },
+);
+
+gpuTestBothPaths(
+  "conv2d writes to and reads from some channels of a larger tensor",
+  async (gpu) => {
+    for (const [at, total] of [[4, 16], [3, 13]]) {
+      const shape = shapeOf([1, 5, 6, 4, 8, 3, 1, 1]);
+      const { x: xv, w: wv, b: bv } = values(shape);
+      using x = upload(gpu, xv, [1, 5, 6, 4]);
+      using w = upload(gpu, wv, [3, 3, 4, 8]);
+      using bias = upload(gpu, bv, [8]);
+      using out = upload(gpu, new Float64Array(30 * total).fill(7), [1, 5, 6, total]);
+      conv2d(x, w, { padding: 1, bias, out, at });
+      const y = twinForward(xv, wv, bv, shape);
+      const whole = Float64Array.from({ length: 30 * total }, (_, i) => {
+        const channel = i % total - at;
+        return channel >= 0 && channel < 8 ? y[Math.floor(i / total) * 8 + channel] : 7;
+      });
+      await assertTwin(out, whole, `y at ${at} of ${total}`);
+      const wide = normals("wide", 30 * total);
+      using dy = upload(gpu, wide, [1, 5, 6, total]);
+      const own = Float64Array.from(
+        { length: 240 },
+        (_, i) => wide[Math.floor(i / 8) * total + at + i % 8],
+      );
+      const gradients = conv2dBackward(dy, x, w, { padding: 1, at });
+      const twin = twinBackward(own, xv, wv, shape);
+      await assertTwin(gradients.dx, twin.dx, `dx at ${at} of ${total}`);
+      await assertTwin(gradients.dw, twin.dw, `dw at ${at} of ${total}`);
+      await assertTwin(gradients.db, twin.db, `db at ${at} of ${total}`);
+      disposeAll(gradients);
+    }
+  },
+);
+
+gpuTest("conv2d is one dispatch, and a gradient that is not wanted none", (gpu) => {
+  using x = upload(gpu, normals("x", 8 * 8 * 8), [1, 8, 8, 8]);
+  using w = upload(gpu, normals("w", 9 * 8 * 8), [3, 3, 8, 8]);
+  const forward = countDispatches(gpu, () => conv2d(x, w, { padding: 1 }));
+  assertEquals(forward.dispatches, 1);
+  using y = forward.result;
+  const none = { dx: false, dw: false, db: false } as const;
+  const backward = (targets: Parameters<typeof conv2dBackward>[4]) => {
+    const { result, dispatches } = countDispatches(
+      gpu,
+      () => conv2dBackward(y, x, w, { padding: 1 }, targets),
+    );
+    disposeAll(result);
+    return dispatches;
+  };
+  assertEquals(backward(none), 0);
+  assertEquals(backward({ ...none, dx: undefined! }), 1);
+});
+
+gpuTest("conv2d sees weights that changed since its last call", async (gpu) => {
+  using x = upload(gpu, [1, 2, 3, 4], [1, 1, 1, 4]);
+  using w = upload(gpu, new Float32Array(16).fill(1), [1, 1, 4, 4]);
+  using first = conv2d(x, w);
+  assertEquals([...await first.read()], [10, 10, 10, 10]);
+  w.write(new Float32Array(16).fill(2));
+  using second = conv2d(x, w);
+  w.clear();
+  using third = conv2d(x, w);
+  assertEquals([...await second.read()], [20, 20, 20, 20]);
+  assertEquals([...await third.read()], [0, 0, 0, 0]);
+});
+
+gpuTest("conv2d says what does not fit", (gpu) => {
+  using x = Tensor.zeros(gpu, [1, 4, 4, 8]);
+  using w = Tensor.zeros(gpu, [3, 3, 8, 4]);
+  using large = Tensor.zeros(gpu, [7, 7, 8, 4]);
+  using other = Tensor.zeros(gpu, [3, 3, 4, 4]);
+  using bias = Tensor.zeros(gpu, [3]);
+  assertThrows(() => conv2d(x, other), TypeError, "A convolution's w [kh, kw, C, K]");
+  assertThrows(() => conv2d(x, large), TypeError, "A window of 7 does not fit into 4 places");
+  assertThrows(() => conv2d(x, w, { bias }), TypeError, "A convolution's bias [K]");
+  assertThrows(() => conv2d(x, w, { stride: 0 }), RangeError, "from 1, and 0 was given");
+  assertThrows(() => conv2d(x, w, { padding: 0.5 }), RangeError, "from 0, and 0.5 was given");
+  assertThrows(
+    () => conv2d(x, w, { out: x, padding: 1, at: 6 }),
+    RangeError,
+    "takes 4 channels from channel 6 on",
+  );
+  assertThrows(() => conv2dBackward(x, x, w, {}), TypeError, "gradient of a convolution's result");
+});
