@@ -1,6 +1,39 @@
 /** Operations on single numbers: a table of functions with their derivatives, sums, and dropout. */
-import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import type { Gpu } from "./gpu.ts";
+import { type Binding, defineKernel, FLAT_MAIN, flatGroups, type ParamType } from "./kernel.ts";
 import { expectShape, Tensor } from "./tensor.ts";
+
+/**
+ * A kernel over n numbers that runs over quads of them where n is a multiple of four: nothing costs more
+ * than loads, and those of quads are cheaper. `T` is the type of an element, in bindings and code.
+ */
+function flatKernel<
+  const B extends Record<string, `${"read" | "write"} ${"T" | "f32"}`>,
+  const P extends Record<string, ParamType>,
+>(name: string, bindings: B, params: P, code: string) {
+  const [numbers, quads] = (["f32", "vec4f"] as const).map((element) =>
+    defineKernel<Record<string, Binding>, Record<string, ParamType>>({
+      name,
+      bindings: Object.fromEntries(
+        Object.entries(bindings).map(([key, b]) => [key, b.replace("T", element) as Binding]),
+      ),
+      params: { n: "u32", ...params },
+      code: /* wgsl */ `alias T = ${element};${FLAT_MAIN}
+  if (i >= params.n) { return; }
+${code}
+}`,
+    })
+  );
+  return (
+    gpu: Gpu,
+    n: number,
+    tensors: Record<keyof B & string, Tensor>,
+    params: Record<keyof P & string, number>,
+  ) => {
+    const [kernel, count] = n % 4 === 0 ? [quads, n / 4] : [numbers, n];
+    kernel.run(gpu, tensors, { n: count, ...params }, flatGroups(count));
+  };
+}
 
 /** A function of one number: its WGSL, and its derivative by `x`, given `x` and the value `y`. */
 interface Unary {
@@ -10,9 +43,12 @@ interface Unary {
 
 // Forward and backward side by side; more of x than the clamps changes nothing in float32.
 const UNARY = {
-  relu: { value: "max(x, 0.0)", derivative: "select(0.0, 1.0, x > 0.0)" },
-  tanh: { value: "tanh(clamp(x, -15.0, 15.0))", derivative: "1.0 - y * y" },
-  sigmoid: { value: "1.0 / (1.0 + exp(-clamp(x, -60.0, 60.0)))", derivative: "y * (1.0 - y)" },
+  relu: { value: "max(x, T())", derivative: "select(T(), T(1.0), x > T())" },
+  tanh: { value: "tanh(clamp(x, T(-15.0), T(15.0)))", derivative: "1.0 - y * y" },
+  sigmoid: {
+    value: "1.0 / (1.0 + exp(-clamp(x, T(-60.0), T(60.0))))",
+    derivative: "y * (1.0 - y)",
+  },
 } as const satisfies Record<string, Unary>;
 
 /** The name of a function of one number. */
@@ -20,27 +56,21 @@ export type UnaryName = keyof typeof UNARY;
 
 const unaryKernels = Object.fromEntries(
   Object.entries(UNARY).map(([name, { value, derivative }]) => [name, {
-    forward: defineKernel({
+    forward: flatKernel(
       name,
-      bindings: { input: "read f32", out: "write f32" },
-      params: { n: "u32" },
-      code: /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let x = input[i];
-  out[i] = ${value};
-}`,
-    }),
-    backward: defineKernel({
-      name: `${name} backward`,
-      bindings: { dout: "read f32", input: "read f32", output: "read f32", out: "write f32" },
-      params: { n: "u32" },
-      code: /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let x = input[i];
+      { input: "read T", out: "write T" },
+      {},
+      `  let x = input[i];
+  out[i] = ${value};`,
+    ),
+    backward: flatKernel(
+      `${name} backward`,
+      { dout: "read T", input: "read T", output: "read T", out: "write T" },
+      {},
+      `  let x = input[i];
   let y = output[i];
-  out[i] = dout[i] * (${derivative});
-}`,
-    }),
+  out[i] = dout[i] * (${derivative});`,
+    ),
   }]),
 );
 
@@ -53,7 +83,7 @@ function resultLike(x: Tensor, name: string, out?: Tensor): Tensor {
 /** Apply a function to each number. */
 export function unary(name: UnaryName, x: Tensor): Tensor {
   const out = Tensor.empty(x.gpu, x.shape, { name });
-  unaryKernels[name].forward.run(x.gpu, { input: x, out }, { n: x.size }, flatGroups(x.size));
+  unaryKernels[name].forward(x.gpu, x.size, { input: x, out }, {});
   return out;
 }
 
@@ -69,37 +99,31 @@ export function unaryGradient(
   expectShape(y, x.shape, `The gradient of ${name} from its result`);
   const result = resultLike(x, `d${name}`, out);
   const tensors = { dout, input: x, output: y, out: result };
-  unaryKernels[name].backward.run(x.gpu, tensors, { n: x.size }, flatGroups(x.size));
+  unaryKernels[name].backward(x.gpu, x.size, tensors, {});
   return result;
 }
 
-const addScaledKernel = defineKernel({
-  name: "add",
-  bindings: { a: "read f32", b: "read f32", out: "write f32" },
-  params: { n: "u32", scale: "f32" },
-  code: /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  out[i] = a[i] + params.scale * b[i];
-}`,
-});
+const addScaledKernel = flatKernel(
+  "add",
+  { a: "read T", b: "read T", out: "write T" },
+  { scale: "f32" },
+  "  out[i] = a[i] + params.scale * b[i];",
+);
 
 /** `a + scale · b`, number by number. */
 export function add(a: Tensor, b: Tensor, scale = 1, out?: Tensor): Tensor {
   expectShape(b, a.shape, `A sum with "${a.name}"`);
   const result = resultLike(a, "sum", out);
-  addScaledKernel.run(a.gpu, { a, b, out: result }, { n: a.size, scale }, flatGroups(a.size));
+  addScaledKernel(a.gpu, a.size, { a, b, out: result }, { scale });
   return result;
 }
 
-const accumulateKernel = defineKernel({
-  name: "accumulate",
-  bindings: { x: "read f32", total: "write f32" },
-  params: { n: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  total[i] += x[i];
-}`,
-});
+const accumulateKernel = flatKernel(
+  "accumulate",
+  { x: "read T", total: "write T" },
+  {},
+  "  total[i] += x[i];",
+);
 
 /** Add `x` to `total` in place. */
 export function accumulate(total: Tensor, x: Tensor): void {
@@ -108,7 +132,7 @@ export function accumulate(total: Tensor, x: Tensor): void {
       `"${x.name}" of ${x.size} numbers cannot be added to "${total.name}" of ${total.size}`,
     );
   }
-  accumulateKernel.run(x.gpu, { x, total }, { n: x.size }, flatGroups(x.size));
+  accumulateKernel(x.gpu, x.size, { x, total }, {});
 }
 
 const blendKernel = defineKernel({
@@ -129,15 +153,12 @@ export function blend(total: Tensor, x: Tensor, rate: number): void {
   blendKernel.run(x.gpu, { x, total }, { n, rate }, flatGroups(n));
 }
 
-const scaleKernel = defineKernel({
-  name: "scale",
-  bindings: { x: "read f32", factor: "read f32", out: "write f32" },
-  params: { n: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  out[i] = x[i] * factor[0];
-}`,
-});
+const scaleKernel = flatKernel(
+  "scale",
+  { x: "read T", factor: "read f32", out: "write T" },
+  {},
+  "  out[i] = x[i] * factor[0];",
+);
 
 /** `x` times the one number in `factor`, which stays on the GPU. */
 export function scaleBy(x: Tensor, factor: Tensor, out?: Tensor): Tensor {
@@ -145,8 +166,23 @@ export function scaleBy(x: Tensor, factor: Tensor, out?: Tensor): Tensor {
     throw new TypeError(`A factor is one number, and "${factor.name}" has ${factor.size}`);
   }
   const result = resultLike(x, "scaled", out);
-  scaleKernel.run(x.gpu, { x, factor, out: result }, { n: x.size }, flatGroups(x.size));
+  scaleKernel(x.gpu, x.size, { x, factor, out: result }, {});
   return result;
+}
+
+const clampKernel = flatKernel(
+  "clamp",
+  { x: "write T" },
+  { low: "f32", high: "f32" },
+  "  x[i] = clamp(x[i], T(params.low), T(params.high));",
+);
+
+/** Bring each number into the range from `low` to `high`, in place. RangeError when `low` is above `high`. */
+export function clampInPlace(x: Tensor, low: number, high: number): void {
+  if (!(low <= high)) {
+    throw new RangeError(`A clamp needs a range, and ${low} to ${high} was given`);
+  }
+  clampKernel(x.gpu, x.size, { x }, { low, high });
 }
 
 /** Threefry-2x32 with 20 rounds (Salmon et al. 2011), as in data/rng.ts. */

@@ -5,6 +5,7 @@ import {
   accumulate,
   add,
   blend,
+  clampInPlace,
   dropout,
   scaleBy,
   swapBatchAndTime,
@@ -26,18 +27,21 @@ const TWINS: Record<UnaryName, { f: (x: number) => number; slope: (x: number) =>
 
 for (const [name, { f, slope }] of Object.entries(TWINS) as [UnaryName, typeof TWINS.relu][]) {
   gpuTest(`${name} and its gradient agree with their twins`, async (gpu) => {
-    const values = Float64Array.from([...linspace(-6, 6, 97), 0, 20, -20]);
-    const direct = normals("dout", values.length);
-    using x = upload(gpu, values, [4, 25]);
-    using dout = upload(gpu, direct, [4, 25]);
-    using y = unary(name, x);
-    assertEquals(y.shape, [4, 25]);
-    await assertTwin(y, values.map(f), name);
-    using dx = unaryGradient(name, dout, x, y);
-    await assertTwin(dx, values.map((v, i) => direct[i] * slope(v)), `${name} gradient`);
-    using out = Tensor.empty(gpu, [4, 25]);
-    assertEquals(unaryGradient(name, dout, x, y, out), out);
-    assertEquals(await out.read(), await dx.read());
+    for (const shape of [[4, 25], [3, 33]]) { // quads, and single numbers
+      const n = shape[0] * shape[1];
+      const values = Float64Array.from([...linspace(-6, 6, n - 3), 0, 20, -20]);
+      const direct = normals("dout", values.length);
+      using x = upload(gpu, values, shape);
+      using dout = upload(gpu, direct, shape);
+      using y = unary(name, x);
+      assertEquals(y.shape, shape);
+      await assertTwin(y, values.map(f), name);
+      using dx = unaryGradient(name, dout, x, y);
+      await assertTwin(dx, values.map((v, i) => direct[i] * slope(v)), `${name} gradient`);
+      using out = Tensor.empty(gpu, shape);
+      assertEquals(unaryGradient(name, dout, x, y, out), out);
+      assertEquals(await out.read(), await dx.read());
+    }
   });
 
   gpuTest(`${name} stays finite for extreme numbers`, async (gpu) => {
@@ -58,20 +62,38 @@ for (const [name, { f, slope }] of Object.entries(TWINS) as [UnaryName, typeof T
 }
 
 gpuTest("add, accumulate and scaleBy agree with plain sums", async (gpu) => {
-  const [av, bv] = [normals("a", 130), normals("b", 130)];
-  using a = upload(gpu, av, [13, 10]);
-  using b = upload(gpu, bv, [13, 10]);
-  using plain = add(a, b);
-  await assertTwin(plain, av.map((v, i) => v + bv[i]), "a + b", 1e-6);
-  using scaled = add(a, b, -0.5);
-  await assertTwin(scaled, av.map((v, i) => v - 0.5 * bv[i]), "a - b / 2", 1e-6);
-  accumulate(plain, b);
-  accumulate(plain, b);
-  await assertTwin(plain, av.map((v, i) => v + 3 * bv[i]), "a + 3 b", 1e-6);
-  using factor = Tensor.from(gpu, [-3], []);
-  using times = scaleBy(a, factor, scaled);
-  assertEquals(times, scaled);
-  await assertTwin(times, av.map((v) => -3 * v), "-3 a", 1e-6);
+  for (const shape of [[13, 10], [13, 12]]) { // single numbers, and quads
+    const n = shape[0] * shape[1];
+    const [av, bv] = [normals("a", n), normals("b", n)];
+    using a = upload(gpu, av, shape);
+    using b = upload(gpu, bv, shape);
+    using plain = add(a, b);
+    await assertTwin(plain, av.map((v, i) => v + bv[i]), "a + b", 1e-6);
+    using scaled = add(a, b, -0.5);
+    await assertTwin(scaled, av.map((v, i) => v - 0.5 * bv[i]), "a - b / 2", 1e-6);
+    accumulate(plain, b);
+    accumulate(plain, b);
+    await assertTwin(plain, av.map((v, i) => v + 3 * bv[i]), "a + 3 b", 1e-6);
+    using factor = Tensor.from(gpu, [-3], []);
+    using times = scaleBy(a, factor, scaled);
+    assertEquals(times, scaled);
+    await assertTwin(times, av.map((v) => -3 * v), "-3 a", 1e-6);
+  }
+});
+
+gpuTest("a view is written to its end and no further", async (gpu) => {
+  using whole = Tensor.from(gpu, [1, -2, 3, -4, 5, -6, 7, -8]);
+  using part = whole.view([6]);
+  clampInPlace(part, -1, 2);
+  assertEquals(await whole.read(), Float32Array.of(1, -1, 2, -1, 2, -1, 7, -8));
+  using more = Tensor.from(gpu, [1, 1, 1, 1, 1, 1]);
+  accumulate(part, more);
+  assertEquals(await whole.read(), Float32Array.of(2, 0, 3, 0, 3, 0, 7, -8));
+  clampInPlace(whole, -1.5, 1.5);
+  assertEquals(await whole.read(), Float32Array.of(1.5, 0, 1.5, 0, 1.5, 0, 1.5, -1.5));
+  for (const [low, high] of [[1, 0], [NaN, 1], [0, NaN]]) {
+    assertThrows(() => clampInPlace(whole, low, high), RangeError, `${low} to ${high} was given`);
+  }
 });
 
 gpuTest("blend moves the total a part of the way, in place", async (gpu) => {
