@@ -1,31 +1,38 @@
 /** Putting matrices side by side, and taking them apart again. */
+import type { Gpu } from "./gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { element, perShape } from "./product.ts";
 import { expectShape, type Tensor } from "./tensor.ts";
 
-// An invocation copies one number of `part [M, W]`.
-const joinKernel = defineKernel({
-  name: "join columns",
-  bindings: { part: "read f32", whole: "write f32" },
-  params: { n: "u32", width: "u32", columns: "u32", at: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let row = i / params.width;
-  let column = i % params.width;
-  whole[row * params.columns + params.at + column] = part[i];
-}`,
-});
+const PARAMS = { n: "u32", width: "u32", columns: "u32", at: "u32" } as const;
 
-const takeKernel = defineKernel({
-  name: "take columns",
-  bindings: { whole: "read f32", part: "write f32" },
-  params: joinKernel.spec.params,
-  code: /* wgsl */ `${FLAT_MAIN}
+// An invocation copies one number of `part [M, W]`, or a quad where all widths and places allow it.
+const copyCode = (copy: string) =>
+  /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
   let row = i / params.width;
   let column = i % params.width;
-  part[i] = whole[row * params.columns + params.at + column];
-}`,
-});
+  let place = row * params.columns + params.at + column;
+  ${copy}
+}`;
+
+const joinKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) =>
+  defineKernel({
+    name: "join columns",
+    bindings: { part: `read ${element(vec4)}`, whole: `write ${element(vec4)}` },
+    params: PARAMS,
+    code: copyCode("whole[place] = part[i];"),
+  })
+);
+
+const takeKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) =>
+  defineKernel({
+    name: "take columns",
+    bindings: { whole: `read ${element(vec4)}`, part: `write ${element(vec4)}` },
+    params: PARAMS,
+    code: copyCode("part[i] = whole[place];"),
+  })
+);
 
 function sizes(part: Tensor, whole: Tensor, at: number) {
   expectShape(part, [null, null], "A part [M, W] of a matrix");
@@ -36,15 +43,21 @@ function sizes(part: Tensor, whole: Tensor, at: number) {
       `A part of ${width} columns at column ${at} does not fit into a matrix of ${columns}`,
     );
   }
-  return { n: part.size, width, columns, at };
+  const vec4 = [width, columns, at].every((n) => n % 4 === 0);
+  const unit = vec4 ? 4 : 1;
+  const n = part.size / unit;
+  const params = { n, width: width / unit, columns: columns / unit, at: at / unit };
+  return { vec4, params, groups: flatGroups(n) };
 }
 
 /** Write `part [M, W]` to the columns of `whole [M, N]` from `at`. One dispatch. */
 export function joinColumns(part: Tensor, whole: Tensor, at: number): void {
-  joinKernel.run(part.gpu, { part, whole }, sizes(part, whole, at), flatGroups(part.size));
+  const { vec4, params, groups } = sizes(part, whole, at);
+  joinKernel(part.gpu, { vec4 }).run(part.gpu, { part, whole }, params, groups);
 }
 
 /** Write the columns of `whole [M, N]` from `at` to `part [M, W]`. One dispatch. */
 export function takeColumns(whole: Tensor, at: number, part: Tensor): void {
-  takeKernel.run(part.gpu, { whole, part }, sizes(part, whole, at), flatGroups(part.size));
+  const { vec4, params, groups } = sizes(part, whole, at);
+  takeKernel(part.gpu, { vec4 }).run(part.gpu, { whole, part }, params, groups);
 }

@@ -5,7 +5,7 @@ import { Tensor } from "../../kernels/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { countDispatches, normals } from "./values.ts";
 
-for (const widths of [[1], [1, 3], [4, 52, 1], [3, 4, 4]]) {
+for (const widths of [[1], [1, 3], [4, 52, 1], [3, 4, 5], [8, 4, 52]]) {
   gpuTest(
     `matrices of ${widths.join(" and ")} columns are joined and taken apart again`,
     async (gpu) => {
