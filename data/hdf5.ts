@@ -2,139 +2,100 @@
  * Reading HDF5 files, by h5wasm (the HDF5 library compiled to WebAssembly). The package is loaded at
  * the first read, and needs no permission but the one to read the file itself.
  *
+ * On a damaged file the library can run forever or spoil its own memory. It therefore runs in a thread of
+ * its own, which is ended in both cases; the next read starts another.
+ *
  * @module
  */
+import type { Worker } from "node:worker_threads";
+import { decodeFile } from "./file.ts";
+import type { Hdf5Answer, Hdf5Dataset, Hdf5Question } from "./hdf5_worker.ts";
+import code from "./hdf5_worker.ts" with { type: "text" };
+import { expansionLimit } from "./strided.ts";
 
-/** The arrays that a numeric dataset can come in. */
-export type Hdf5Array =
-  | Float64Array<ArrayBuffer>
-  | Float32Array<ArrayBuffer>
-  | BigInt64Array<ArrayBuffer>
-  | BigUint64Array<ArrayBuffer>
-  | Int32Array<ArrayBuffer>
-  | Uint32Array<ArrayBuffer>
-  | Int16Array<ArrayBuffer>
-  | Uint16Array<ArrayBuffer>
-  | Int8Array<ArrayBuffer>
-  | Uint8Array<ArrayBuffer>;
+export type { Hdf5Array, Hdf5Dataset } from "./hdf5_worker.ts";
 
-/** A dataset of an HDF5 file: its shape, and its values in row-major order. */
-export interface Hdf5Dataset {
-  /** The extents, outermost first. */
-  shape: number[];
-  /** The values, in the array class of the stored type. */
-  data: Hdf5Array;
+/** What `readHdf5` can be told. */
+export interface Hdf5Options {
+  /** How many seconds a read may take; by default 30, and one more for each 5 MB of the file. */
+  timeLimit?: number;
 }
-
-type H5wasm = typeof import("npm:h5wasm@0.10.3");
-type H5wasmFile = InstanceType<H5wasm["File"]>;
-type H5wasmDataset = InstanceType<H5wasm["Dataset"]>;
-
-/** WebAssembly's memory is small, so datasets pass through it in blocks of at most so many bytes. */
-const BLOCK_BYTES = 64 * 2 ** 20;
 
 /**
  * Read datasets by name (`"group/name"` inside groups) from an HDF5 file. They must be arrays of
  * integers, or of floating-point numbers of 32 or 64 bits.
  *
  * A file that is truncated or no HDF5, a missing dataset, and one of another kind are a SyntaxError that
- * names the file.
+ * names the file; so are datasets of more than 16 times the file and 64 MiB, and a file that cannot be read
+ * within the time limit. A limit that is none is a TypeError.
  *
  * ```ts ignore
  * const { features } = await readHdf5("train2014_vgg16_fc7_pca.h5", ["features"]);
  * console.log(features.shape);
  * ```
  */
-export async function readHdf5<Name extends string>(
+export function readHdf5<Name extends string>(
   path: string,
   names: readonly Name[],
+  { timeLimit }: Hdf5Options = {},
 ): Promise<Record<Name, Hdf5Dataset>> {
-  const bytes = await Deno.readFile(path);
-  const h5wasm = await import("npm:h5wasm@0.10.3");
-  const module = await h5wasm.ready;
-  // Without this the library prints its error stack and goes on with a broken handle.
-  module.activate_throwing_error_handler();
-  const inMemory = "/file.h5";
-  // No await from here to the end: calls at the same time cannot meet in the memory file system.
-  // "canOwn" saves a copy; the package's types do not know it.
-  const options = { flags: "w", canOwn: true };
-  module.FS.writeFile(inMemory, bytes, options);
-  try {
-    const file = new h5wasm.File(inMemory, "r");
-    try {
-      return readDatasets(h5wasm, file, names);
-    } finally {
-      file.close();
+  return decodeFile(path, "cannot be read as HDF5", async (bytes) => {
+    const seconds = timeLimit ?? 30 + bytes.length / 5e6;
+    // A timer takes no more than 2^31 milliseconds.
+    if (!(seconds > 0 && seconds < 2e6)) {
+      throw new TypeError(`The time limit must be above 0 and below 2e6 seconds: it is ${seconds}`);
     }
-  } catch (error) {
-    throw new SyntaxError(`${path} cannot be read as HDF5: ${reason(error)}`);
-  } finally {
-    module.FS.unlink(inMemory);
-  }
-}
-
-function readDatasets<Name extends string>(
-  h5wasm: H5wasm,
-  file: H5wasmFile,
-  names: readonly Name[],
-): Record<Name, Hdf5Dataset> {
-  const present = file.paths()
-    .map((path) => path.replace(/^\//, ""))
-    .filter((path) => file.get(path) instanceof h5wasm.Dataset);
-  const read = names.map((name): [Name, Hdf5Dataset] => {
-    const dataset = present.includes(name) ? file.get(name) : null;
-    if (!(dataset instanceof h5wasm.Dataset)) {
-      throw new SyntaxError(
-        `it has no dataset "${name}"; present are ${present.join(", ") || "none"}`,
-      );
-    }
-    return [name, readDataset(name, dataset)];
+    const question = { bytes, names, most: expansionLimit(bytes.length) };
+    const answer = await ask(question, seconds);
+    if ("error" in answer) throw new SyntaxError(answer.error);
+    const read = answer.datasets.map((dataset, i) => [names[i], dataset] as const);
+    return Object.fromEntries(read) as Record<Name, Hdf5Dataset>;
   });
-  return Object.fromEntries(read) as Record<Name, Hdf5Dataset>;
 }
 
-function readDataset(name: string, dataset: H5wasmDataset): Hdf5Dataset {
-  const shape = dataset.shape ?? [];
-  const data = allocate(dataset, shape.reduce((product, extent) => product * extent, 1));
-  if (data === undefined || shape.length === 0) {
-    throw new SyntaxError(
-      `dataset "${name}" is not an array of integers or of 32 or 64-bit floating-point numbers`,
-    );
-  }
-  if (data.length === 0) return { shape, data };
-  const bytes = new Uint8Array(data.buffer);
-  const rowBytes = bytes.length / shape[0];
-  const rows = Math.max(1, Math.floor(BLOCK_BYTES / rowBytes));
-  for (let row = 0; row < shape[0]; row += rows) {
-    const end = Math.min(row + rows, shape[0]);
-    const block = dataset.slice([[row, end], ...shape.slice(1).map((): [] => [])]);
-    if (!ArrayBuffer.isView(block) || block.byteLength !== (end - row) * rowBytes) {
-      throw new SyntaxError(`dataset "${name}" has no rows ${row} to ${end - 1}`);
-    }
-    bytes.set(new Uint8Array(block.buffer, block.byteOffset, block.byteLength), row * rowBytes);
-  }
-  return { shape, data };
+/** The thread, while there is one. */
+let thread: Worker | undefined;
+
+/** The question before: one file is read at a time. */
+let before: Promise<unknown> = Promise.resolve();
+
+function ask(question: Hdf5Question, seconds: number): Promise<Hdf5Answer> {
+  const answer = before.then(() => askThread(question, seconds));
+  before = answer.catch(() => {});
+  return answer;
 }
 
-/** An array for the values of a dataset, or undefined for a type that is not supported. */
-function allocate(dataset: H5wasmDataset, size: number): Hdf5Array | undefined {
-  const { type, signed, size: bytes } = dataset.metadata;
-  const INTEGER = 0;
-  const FLOAT = 1;
-  if (type === INTEGER) {
-    if (bytes === 8) return signed ? new BigInt64Array(size) : new BigUint64Array(size);
-    if (bytes === 4) return signed ? new Int32Array(size) : new Uint32Array(size);
-    if (bytes === 2) return signed ? new Int16Array(size) : new Uint16Array(size);
-    if (bytes === 1) return signed ? new Int8Array(size) : new Uint8Array(size);
+async function askThread(question: Hdf5Question, seconds: number): Promise<Hdf5Answer> {
+  const { Worker } = await import("node:worker_threads");
+  // From its text, since a thread from a file needs the permission to read that file.
+  thread ??= new Worker(new URL(`data:application/typescript,${encodeURIComponent(code)}`));
+  const current = thread;
+  current.ref();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    const answer = await new Promise<Hdf5Answer>((resolve, reject) => {
+      current.once("message", resolve);
+      current.once("error", reject);
+      timer = setTimeout(() => {
+        resolve({ error: `the HDF5 library did not end within ${seconds} s`, broken: true });
+      }, 1000 * seconds);
+      current.postMessage(question, [question.bytes.buffer]);
+    });
+    if ("error" in answer && answer.broken) await end();
+    return answer;
+  } catch (error) {
+    await end();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    current.removeAllListeners();
+    // An idle thread does not keep the process alive.
+    current.unref();
   }
-  if (type === FLOAT && bytes === 8) return new Float64Array(size);
-  if (type === FLOAT && bytes === 4) return new Float32Array(size);
-  return undefined;
 }
 
-/** One sentence out of an error; of the HDF5 library's stack the innermost entry. */
-function reason(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const stack = [...message.matchAll(/#\d+: .*? in \w+\(\): (.*)/g)];
-  return stack.length > 0 ? stack[stack.length - 1][1] : message.split("\n")[0];
+async function end(): Promise<void> {
+  const current = thread;
+  thread = undefined;
+  await current?.terminate();
 }

@@ -144,5 +144,5 @@ export async function decodeNpz(
 
 /** Read a `.npz` file, as {@link decodeNpz} reads its bytes. The errors name the file. */
 export function readNpz(path: string): Promise<Map<string, TensorData>> {
-  return decodeFile(path, "a .npz file", decodeNpz);
+  return decodeFile(path, "is not a .npz file", decodeNpz);
 }

@@ -162,5 +162,5 @@ function decodeLegacy(bytes: Uint8Array<ArrayBuffer>): Map<string, TensorData> {
  * ```
  */
 export function readPth(path: string): Promise<Map<string, TensorData>> {
-  return decodeFile(path, "a PyTorch file", decodePth);
+  return decodeFile(path, "is not a PyTorch file", decodePth);
 }

@@ -248,7 +248,7 @@ function checkCover(ranges: { name: string; begin: number; end: number }[], tota
 
 /** Read a safetensors file. A malformed one is a SyntaxError that names the file. */
 export function readSafetensors(path: string): Promise<SafetensorsFile> {
-  return decodeFile(path, "a safetensors file", decodeSafetensors);
+  return decodeFile(path, "is not a safetensors file", decodeSafetensors);
 }
 
 /**

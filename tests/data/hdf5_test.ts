@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import * as h5wasm from "npm:h5wasm@0.10.3";
 import { readHdf5 } from "../../data/hdf5.ts";
 import { dataTest, permissionTest } from "../support.ts";
 
@@ -83,6 +84,49 @@ permissionTest("readHdf5() names a truncated file", [{ name: "write" }], async (
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+permissionTest(
+  "readHdf5() refuses a dataset that would take far more memory than its file",
+  [{ name: "write" }],
+  async () => {
+    const { FS } = await h5wasm.ready;
+    const made = new h5wasm.File("/vast.h5", "w");
+    const options = { shape: [1, 1024], maxshape: [2 ** 20, 1024], chunks: [1, 1024] };
+    const vast = made.create_dataset({ name: "vast", data: new Float32Array(1024), ...options });
+    vast.resize([2 ** 20, 1024]); // what is not written takes no room in the file
+    made.create_dataset({ name: "small", data: Int32Array.of(1, 2) });
+    made.close();
+    const bytes: Uint8Array = FS.readFile("/vast.h5").slice();
+    FS.unlink("/vast.h5");
+    assert(bytes.length < 100_000);
+    const path = await Deno.makeTempFile();
+    try {
+      await Deno.writeFile(path, bytes);
+      await assertRejects(
+        () => readHdf5(path, ["small", "vast"]),
+        SyntaxError,
+        `dataset "vast" of shape [1048576,1024] would take more than the 67108856 bytes allowed`,
+      );
+      assertEquals([...(await readHdf5(path, ["small"])).small.data], [1, 2]);
+    } finally {
+      await Deno.remove(path);
+    }
+  },
+);
+
+Deno.test("readHdf5() gives up at the time limit, and reads the next file all the same", async () => {
+  const read = readHdf5(fixture, ["cube"], { timeLimit: 1e-6 });
+  const next = readHdf5(fixture, ["cube"]);
+  await assertRejects(() => read, SyntaxError, "the HDF5 library did not end within 0.000001 s");
+  assertEquals((await next).cube.shape, [2, 3, 4]);
+  for (const timeLimit of [0, -1, NaN, Infinity]) {
+    await assertRejects(
+      () => readHdf5(fixture, [], { timeLimit }),
+      TypeError,
+      `it is ${timeLimit}`,
+    );
   }
 });
 
