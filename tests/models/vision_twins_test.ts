@@ -12,6 +12,12 @@ import {
   type Conv2dShape,
 } from "../reference/conv2d.ts";
 import { extrapolatedGradient } from "../reference/gradient.ts";
+import {
+  gramBackward,
+  gramForward,
+  squaredDifference,
+  totalVariation,
+} from "../reference/image_losses.ts";
 import { dot } from "../reference/linear_algebra.ts";
 import {
   averagePoolBackward,
@@ -121,4 +127,18 @@ Deno.test("the poolings' gradients agree with differences", () => {
       "dx of average": { values: x, analytic: averagePoolBackward(dy, shape, size) },
     });
   }
+});
+
+Deno.test("the gradients of style transfer's losses agree with differences", () => {
+  const [f, b, dg] = [normals("f", 24), normals("b", 24), normals("dg", 16)];
+  const picture = [2, 3, 2, 2] as const;
+  assertGradients(() => dot(dg, gramForward(f, 6, 4)), {
+    gram: { values: f, analytic: gramBackward(dg, f, 6, 4) },
+  });
+  assertGradients(() => squaredDifference(f, b, 0.3).loss, {
+    "squared difference": { values: f, analytic: squaredDifference(f, b, 0.3).gradient },
+  });
+  assertGradients(() => totalVariation(f, picture, 0.3).loss, {
+    "total variation": { values: f, analytic: totalVariation(f, picture, 0.3).gradient },
+  });
 });

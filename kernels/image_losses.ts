@@ -1,0 +1,173 @@
+/** Losses of style transfer, each with its gradient: squared differences, and the total variation. */
+import type { Gpu } from "./gpu.ts";
+import { type Binding, defineKernel } from "./kernel.ts";
+import { element, perShape } from "./product.ts";
+import { sum } from "./reduce.ts";
+import { expectShape, Tensor } from "./tensor.ts";
+
+/** Options of the losses. */
+export interface ImageLossOptions {
+  /** Multiplies the loss, and so its gradient: 1 by default. */
+  weight?: number;
+  /** Also compute the gradient (the default). */
+  withGradient?: boolean;
+}
+
+/** A loss, one number, and its gradient. */
+export interface ImageLoss {
+  loss: Tensor;
+  /** With the shape of the first argument; missing when it was not asked for. */
+  gradient?: Tensor;
+}
+
+const GROUP = 64;
+/** Numbers, or quads, of an invocation, and the most workgroups: their sums are added up by one more. */
+const EACH = 16;
+const MOST_GROUPS = 512;
+
+/**
+ * WGSL of a kernel that runs `body` for each element i, where it adds to `loss`, an f32. Each workgroup leaves
+ * one sum: those of its invocations, added up as a tree.
+ */
+const sumOfEach = (body: string) => /* wgsl */ `
+var<workgroup> sums: array<f32, ${GROUP}>;
+@compute @workgroup_size(${GROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u,
+        @builtin(num_workgroups) groups: vec3u) {
+  var loss = 0.0;
+  for (var i = group.x * ${GROUP}u + local.x; i < params.n; i += groups.x * ${GROUP}u) {
+    ${body}
+  }
+  sums[local.x] = loss;
+  for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (local.x < half) { sums[local.x] += sums[local.x + half]; }
+  }
+  if (local.x == 0u) { partial[group.x] = params.weight * sums[0]; }
+}`;
+
+interface Shape {
+  vec4: boolean;
+  withGradient: boolean;
+}
+
+const differenceKernel = perShape((_gpu: Gpu, { vec4, withGradient }: Shape) => {
+  const t = element(vec4);
+  return defineKernel({
+    name: "squared difference",
+    bindings: {
+      a: `read ${t}`,
+      b: `read ${t}`,
+      partial: "write f32",
+      ...withGradient && { gradient: `write ${t}` as Binding },
+    },
+    params: { n: "u32", weight: "f32" },
+    code: sumOfEach(`let d = a[i] - b[i];
+    loss += ${vec4 ? "dot(d, d)" : "d * d"};
+    ${withGradient ? "gradient[i] = 2.0 * params.weight * d;" : ""}`),
+  });
+});
+
+// Element i is a channel of a pixel: it counts the differences to the pixel below and to the one on the right,
+// and its gradient has those above and on the left too.
+const variationKernel = perShape((_gpu: Gpu, withGradient: boolean) =>
+  defineKernel({
+    name: "total variation",
+    bindings: {
+      x: "read f32",
+      partial: "write f32",
+      ...withGradient && { gradient: "write f32" as Binding },
+    },
+    params: { n: "u32", weight: "f32", height: "u32", line: "u32", channels: "u32" },
+    code: sumOfEach(`let v = x[i];
+    let column = i % params.line;
+    let row = i / params.line % params.height;
+    var slope = 0.0;
+    if (row + 1u < params.height) {
+      let d = x[i + params.line] - v;
+      loss += d * d;
+      slope -= d;
+    }
+    if (column + params.channels < params.line) {
+      let d = x[i + params.channels] - v;
+      loss += d * d;
+      slope -= d;
+    }
+    ${
+      withGradient
+        ? `if (row > 0u) { slope += v - x[i - params.line]; }
+    if (column >= params.channels) { slope += v - x[i - params.channels]; }
+    gradient[i] = 2.0 * params.weight * slope;`
+        : ""
+    }`),
+  })
+);
+
+/** Run a kernel of {@linkcode sumOfEach} over n elements, and add up what its workgroups leave. */
+function summed(gpu: Gpu, n: number, run: (partial: Tensor, groups: [number]) => void): Tensor {
+  const groups = Math.max(1, Math.min(MOST_GROUPS, Math.ceil(n / (GROUP * EACH))));
+  if (groups === 1) {
+    const loss = Tensor.empty(gpu, [], { name: "loss" });
+    run(loss, [1]);
+    return loss;
+  }
+  using partial = Tensor.empty(gpu, [groups], { name: "partial losses" });
+  run(partial, [groups]);
+  return sum(partial, { name: "loss" });
+}
+
+function checkWeight(weight: number): void {
+  if (Number.isFinite(weight)) return;
+  throw new RangeError(`The weight of a loss is a finite number, and ${weight} was given`);
+}
+
+/**
+ * The weighted squared difference `w Σ (a - b)²` of two tensors of one shape, and its gradient on the first,
+ * `2 w (a - b)`: the content loss of style transfer with feature maps, the style loss with Gram matrices.
+ * One dispatch, or two for many numbers.
+ *
+ * Errors: TypeError when the shapes differ; RangeError when the weight is not finite.
+ */
+export function squaredDifference(
+  a: Tensor,
+  b: Tensor,
+  { weight = 1, withGradient = true }: ImageLossOptions = {},
+): ImageLoss {
+  expectShape(b, a.shape, "A squared difference's second tensor");
+  checkWeight(weight);
+  const { gpu } = a;
+  const vec4 = a.size % 4 === 0;
+  const n = vec4 ? a.size / 4 : a.size;
+  const gradient = withGradient
+    ? { gradient: Tensor.empty(gpu, a.shape, { name: "gradient" }) }
+    : {};
+  const loss = summed(gpu, n, (partial, groups) => {
+    const kernel = differenceKernel(gpu, { vec4, withGradient });
+    kernel.run(gpu, { a, b, partial, ...gradient }, { n, weight }, groups);
+  });
+  return { loss, ...gradient };
+}
+
+/**
+ * The total variation of pictures `x [N, H, W, C]`, `w Σ (x[i + 1, j] - x[i, j])² + w Σ (x[i, j + 1] - x[i, j])²`
+ * over all channels, and its gradient. One dispatch, or two for many numbers.
+ *
+ * Errors: TypeError when x has other axes; RangeError when the weight is not finite.
+ */
+export function totalVariation(
+  x: Tensor,
+  { weight = 1, withGradient = true }: ImageLossOptions = {},
+): ImageLoss {
+  expectShape(x, [null, null, null, null], "A total variation's x [N, H, W, C]");
+  checkWeight(weight);
+  const { gpu, size: n } = x;
+  const [, height, width, channels] = x.shape;
+  const params = { n, weight, height, line: width * channels, channels };
+  const gradient = withGradient
+    ? { gradient: Tensor.empty(gpu, x.shape, { name: "gradient" }) }
+    : {};
+  const loss = summed(gpu, n, (partial, groups) => {
+    variationKernel(gpu, withGradient).run(gpu, { x, partial, ...gradient }, params, groups);
+  });
+  return { loss, ...gradient };
+}
