@@ -1,0 +1,150 @@
+/** Differentiable operations on pictures and feature maps, `[N, H, W, C]`, and the losses of problems 1 and 2. */
+import {
+  adaptiveAveragePool2d as averageWindows,
+  adaptiveAveragePool2dGradient,
+} from "../kernels/average_pool2d.ts";
+import {
+  batchNormBackward,
+  batchNormForward,
+  type BatchNormOptions,
+} from "../kernels/batch_norm.ts";
+import { scaleBy } from "../kernels/elementwise.ts";
+import { gramMatrix, gramMatrixGradient } from "../kernels/gram.ts";
+import * as losses from "../kernels/image_losses.ts";
+import { maxPool2dBackward, maxPool2dForward, type MaxPool2dOptions } from "../kernels/pool2d.ts";
+import { sum } from "../kernels/reduce.ts";
+import { softmaxCrossEntropy } from "../kernels/softmax.ts";
+import { expectShape, type Tensor } from "../kernels/tensor.ts";
+import type { Tape, Variable } from "./autograd.ts";
+import { concat, reshape } from "./operations.ts";
+
+/** What a batch norm knows of its C channels: `[C]` each. */
+export interface BatchNormChannels {
+  weight: Variable;
+  bias: Variable;
+  /** Moved towards the batch's statistics while training. Two buffers of their own. */
+  runningMean: Tensor;
+  runningVar: Tensor;
+}
+
+/**
+ * Batch normalisation of `x [..., C]`, with a residual added and a ReLU at the end where wanted, all in one
+ * pass over memory. Its `training` says which statistics count, and has nothing to do with the tape's or
+ * with frozen parameters. With the running statistics, they must stay as they are until `backward`.
+ */
+export function batchNorm(
+  tape: Tape,
+  x: Variable,
+  { weight, bias, ...running }: BatchNormChannels,
+  { residual, ...options }: BatchNormOptions & { residual?: Variable | undefined },
+): Variable {
+  const tensors = { x: x.tensor, weight: weight.tensor, bias: bias.tensor, ...running };
+  const all = { ...tensors, residual: residual?.tensor };
+  const forward = tape.keep(batchNormForward(all, options));
+  const inputs = { dx: x, dweight: weight, dbias: bias };
+  const parents = [x, weight, bias, ...residual === undefined ? [] : [residual]];
+  return tape.record(forward.y.view(forward.y.shape), parents, (dy) => {
+    if (residual !== undefined && forward.relu) {
+      tape.gradients({ ...inputs, dresidual: residual }, (targets) => {
+        batchNormBackward(dy, forward, targets);
+      });
+      return;
+    }
+    tape.gradients(inputs, (targets) => {
+      batchNormBackward(dy, forward, { ...targets, dresidual: false });
+    });
+    if (residual !== undefined) tape.pass(residual, dy);
+  });
+}
+
+/** The largest value of each window: `x [N, H, W, C]` to `[N, OH, OW, C]`. */
+export function maxPool2d(tape: Tape, x: Variable, options: MaxPool2dOptions): Variable {
+  const forward = tape.keep(maxPool2dForward(x.tensor, options));
+  return tape.record(forward.y.view(forward.y.shape), [x], (dy) => {
+    tape.gradient(x, (dx) => maxPool2dBackward(dy, forward, dx));
+  });
+}
+
+/** The means of `size = [OH, OW]` windows over each map, one for the whole map by default. */
+export function adaptiveAveragePool2d(
+  tape: Tape,
+  x: Variable,
+  size: readonly [number, number] = [1, 1],
+): Variable {
+  return tape.record(averageWindows(x.tensor, size), [x], (dy) => {
+    tape.gradient(x, (dx) => adaptiveAveragePool2dGradient(dy, dx));
+  });
+}
+
+/** Maps `[N, H, W, A]`, `[N, H, W, B]`, … with their channels side by side: `[N, H, W, A + B + …]`. */
+export function concatChannels(tape: Tape, parts: readonly Variable[]): Variable {
+  if (parts.length === 0) throw new TypeError("There must be at least one map to concatenate");
+  const [batch, height, width] = parts[0].shape;
+  const rows = parts.map((part) => {
+    expectShape(part.tensor, [batch, height, width, null], "A map [N, H, W, A] set beside others");
+    return reshape(tape, part, [batch * height * width, part.shape[3]]);
+  });
+  const whole = concat(tape, rows);
+  return reshape(tape, whole, [batch, height, width, whole.shape[1]]);
+}
+
+/** The Gram matrix of the features of one map, `f [1, H, W, C]`, divided by C H W: `[C, C]`. */
+export function gram(tape: Tape, f: Variable): Variable {
+  return tape.record(gramMatrix(f.tensor), [f], (dy) => {
+    tape.gradient(f, (df) => gramMatrixGradient(dy, f.tensor, df));
+  });
+}
+
+/** A loss whose gradient was computed with it. */
+function recordLoss(
+  tape: Tape,
+  x: Variable,
+  compute: (options: { withGradient: boolean }) => losses.ImageLoss,
+): Variable {
+  const { loss, gradient } = compute({ withGradient: tape.training && x.requiresGrad });
+  if (gradient !== undefined) tape.keep(gradient);
+  return tape.record(loss, [x], (dy) => {
+    if (tape.isSeed(dy)) tape.pass(x, gradient!);
+    else tape.gradient(x, (out) => scaleBy(gradient!, dy, out));
+  });
+}
+
+/** `weight Σ (x - target)²`: the content loss of feature maps, the style loss of Gram matrices. */
+export function squaredDifference(
+  tape: Tape,
+  x: Variable,
+  target: Tensor,
+  weight = 1,
+): Variable {
+  return recordLoss(
+    tape,
+    x,
+    (options) => losses.squaredDifference(x.tensor, target, { ...options, weight }),
+  );
+}
+
+/** `weight` times the sum of the squared differences between pixels of `x [N, H, W, C]` side by side. */
+export function totalVariation(tape: Tape, x: Variable, weight = 1): Variable {
+  return recordLoss(
+    tape,
+    x,
+    (options) => losses.totalVariation(x.tensor, { ...options, weight }),
+  );
+}
+
+/**
+ * Softmax cross-entropy of `logits [N, K]` with the classes `targets [N]`, from 0 to K - 1, averaged over
+ * the examples: one number.
+ */
+export function crossEntropy(tape: Tape, logits: Variable, targets: Tensor<"u32">): Variable {
+  return recordLoss(tape, logits, (options) => {
+    const scale = 1 / logits.shape[0];
+    const { losses: rows, gradient } = softmaxCrossEntropy(logits.tensor, targets, {
+      ...options,
+      scale,
+    });
+    const loss = sum(rows, { name: "loss" });
+    rows.dispose();
+    return { loss, ...gradient && { gradient } };
+  });
+}

@@ -1,0 +1,212 @@
+/** The operations on pictures and maps on a tape, and their gradients against differences of the twins. */
+import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { Tensor } from "../../kernels/tensor.ts";
+import { Tape, type Variable } from "../../models/autograd.ts";
+import * as images from "../../models/image_operations.ts";
+import * as operations from "../../models/operations.ts";
+import { batchNormForward } from "../reference/batch_norm.ts";
+import { numericGradient } from "../reference/gradient.ts";
+import * as losses from "../reference/image_losses.ts";
+import { dot } from "../reference/linear_algebra.ts";
+import { averagePoolForward, maxPoolForward } from "../reference/pool2d.ts";
+import { gpuTest } from "../gpu_support.ts";
+import { countDispatches, normals } from "../kernels/values.ts";
+import { relativeError } from "../support.ts";
+
+interface Case {
+  name: string;
+  /** Shapes of the inputs. */
+  shapes: number[][];
+  run: (tape: Tape, inputs: Variable[]) => Variable;
+  twin: (inputs: Float64Array[]) => Float64Array;
+}
+
+const MAP = [2, 3, 5, 4];
+const SIZES = { batch: 2, height: 3, width: 5, channels: 4 };
+const MEAN = Float64Array.of(0.5, -0.25, 1, 0);
+const VARIANCE = Float64Array.of(1, 2, 0.5, 0.25);
+const BOTH = [true, false];
+
+function batchNormCase(training: boolean, relu: boolean, residual: boolean): Case {
+  const options = { training, relu, eps: 1e-3, momentum: 0.2 };
+  return {
+    name: `batchNorm ${JSON.stringify({ training, relu, residual })}`,
+    shapes: [MAP, [4], [4], ...residual ? [MAP] : []],
+    run: (tape, [x, weight, bias, added]) => {
+      const runningMean = tape.keep(Tensor.from(tape.gpu, MEAN));
+      const runningVar = tape.keep(Tensor.from(tape.gpu, VARIANCE));
+      const channels = { weight, bias, runningMean, runningVar };
+      return images.batchNorm(tape, x, channels, { ...options, residual: added });
+    },
+    twin: ([x, weight, bias, added]) => {
+      const inputs = { x, weight, bias, residual: added, runningMean: MEAN, runningVar: VARIANCE };
+      return batchNormForward(inputs, { rows: 30, channels: 4, ...options }).y;
+    },
+  };
+}
+
+const CASES: Case[] = [
+  ...BOTH.flatMap((training) =>
+    BOTH.flatMap((relu) => BOTH.map((residual) => batchNormCase(training, relu, residual)))
+  ),
+  {
+    name: "maxPool2d",
+    shapes: [MAP],
+    run: (tape, [x]) =>
+      images.maxPool2d(tape, x, { kernel: 3, stride: 2, padding: 1, ceilMode: true }),
+    twin: ([x]) =>
+      maxPoolForward(x, { ...SIZES, kernel: 3, stride: 2, padding: 1, ceilMode: true }).y,
+  },
+  {
+    name: "adaptiveAveragePool2d",
+    shapes: [MAP],
+    run: (tape, [x]) => images.adaptiveAveragePool2d(tape, x, [2, 3]),
+    twin: ([x]) => averagePoolForward(x, SIZES, [2, 3]),
+  },
+  {
+    name: "adaptiveAveragePool2d of whole maps",
+    shapes: [MAP],
+    run: (tape, [x]) => images.adaptiveAveragePool2d(tape, x),
+    twin: ([x]) => averagePoolForward(x, SIZES, [1, 1]),
+  },
+  {
+    name: "concatChannels",
+    shapes: [[1, 2, 2, 3], [1, 2, 2, 1]],
+    run: (tape, parts) => images.concatChannels(tape, parts),
+    twin: ([a, b]) =>
+      Float64Array.from([0, 1, 2, 3].flatMap((p) => [...a.slice(3 * p, 3 * p + 3), b[p]])),
+  },
+  {
+    name: "gram",
+    shapes: [[1, 3, 2, 5]],
+    run: (tape, [f]) => images.gram(tape, f),
+    twin: ([f]) => losses.gramForward(f, 6, 5),
+  },
+  {
+    name: "squaredDifference",
+    shapes: [[3, 3]],
+    run: (tape, [x]) =>
+      images.squaredDifference(tape, x, tape.keep(Tensor.zeros(tape.gpu, [3, 3])), 0.3),
+    twin: ([x]) => Float64Array.of(losses.squaredDifference(x, new Float64Array(9), 0.3).loss),
+  },
+  {
+    name: "totalVariation",
+    shapes: [[1, 4, 5, 3]],
+    run: (tape, [x]) => images.totalVariation(tape, x, 0.05),
+    twin: ([x]) => Float64Array.of(losses.totalVariation(x, [1, 4, 5, 3], 0.05).loss),
+  },
+  {
+    name: "crossEntropy",
+    shapes: [[3, 5]],
+    run: (tape, [logits]) => {
+      const targets = tape.keep(Tensor.from(tape.gpu, [4, 0, 2], [3], { dtype: "u32" }));
+      return images.crossEntropy(tape, logits, targets);
+    },
+    twin: ([z]) => Float64Array.of(meanCrossEntropy(z, [4, 0, 2], 5)),
+  },
+];
+
+/** The mean of log Σ exp(z) - z_y over the rows of `z [N, K]`. */
+function meanCrossEntropy(z: Float64Array, targets: number[], classes: number): number {
+  const rows = targets.map((y, n) => {
+    const row = z.subarray(n * classes, (n + 1) * classes);
+    return Math.log(row.reduce((sum, v) => sum + Math.exp(v), 0)) - row[y];
+  });
+  return rows.reduce((a, b) => a + b) / rows.length;
+}
+
+for (const { name, shapes, run, twin } of CASES) {
+  gpuTest(`${name} and its gradients agree with the twin`, async (gpu) => {
+    const values = shapes.map((shape, i) => normals(`${name} ${i}`, shape.reduce((a, b) => a * b)));
+    using tape = new Tape(gpu);
+    const inputs = shapes.map((shape, i) =>
+      tape.variable(tape.keep(Tensor.from(gpu, values[i], shape)))
+    );
+    const y = run(tape, inputs);
+    const expected = twin(values);
+    assertLess(relativeError(await y.tensor.read(), expected), 1e-5);
+
+    // The loss is a sum of the results with a weight for each.
+    const weights = normals(`${name} weights`, expected.length);
+    const column = tape.keep(Tensor.from(gpu, weights, [weights.length, 1]));
+    const row = operations.reshape(tape, y, [1, weights.length]);
+    tape.backward(operations.linear(tape, row, tape.constant(column)));
+    for (const [i, input] of inputs.entries()) {
+      assertEquals([...input.grad!.shape], shapes[i]);
+      const differences = numericGradient(() => dot(weights, twin(values)), values[i]);
+      const error = relativeError(await input.grad!.read(), differences);
+      assertLess(error, 1e-5, `the gradient of input ${i}: ${error}`);
+    }
+  });
+}
+
+gpuTest("a loss alone passes its gradient on, and without training computes none", async (gpu) => {
+  const values = normals("picture", 60);
+  using data = Tensor.from(gpu, values, [1, 4, 5, 3]);
+  using target = Tensor.zeros(gpu, [1, 4, 5, 3]);
+  const cases = [
+    {
+      run: (tape: Tape, x: Variable) => images.totalVariation(tape, x, 0.05),
+      expected: losses.totalVariation(values, [1, 4, 5, 3], 0.05),
+    },
+    {
+      run: (tape: Tape, x: Variable) => images.squaredDifference(tape, x, target),
+      expected: losses.squaredDifference(values, new Float64Array(60), 1),
+    },
+  ];
+  for (const { run, expected } of cases) {
+    using tape = new Tape(gpu);
+    const x = tape.variable(data);
+    const loss = run(tape, x);
+    const { dispatches } = countDispatches(gpu, () => tape.backward(loss));
+    assertEquals([dispatches, [...x.grad!.shape]], [0, [1, 4, 5, 3]]);
+    assertLess(relativeError(await x.grad!.read(), expected.gradient), 1e-6);
+
+    using evaluation = new Tape(gpu, { training: false });
+    const before = gpu.pool.liveBuffers;
+    const value = run(evaluation, evaluation.variable(data));
+    assertEquals(gpu.pool.liveBuffers, before + 1); // the loss, and no gradient
+    assertAlmostEquals((await value.tensor.read())[0], expected.loss, 1e-5 * expected.loss);
+  }
+});
+
+gpuTest("a frozen batch norm costs no more than the gradient behind it", (gpu) => {
+  using data = Tensor.from(gpu, normals("x", 120), MAP);
+  using weights = Tensor.from(gpu, [1, 2, 3, 4]);
+  using runningMean = Tensor.from(gpu, MEAN);
+  using runningVar = Tensor.from(gpu, VARIANCE);
+  for (const [training, forward, backward] of [[true, 3, 4], [false, 1, 1]] as const) {
+    for (const learnt of BOTH) {
+      using tape = new Tape(gpu);
+      const x = learnt ? tape.variable(data) : tape.constant(data);
+      const [weight, bias] = [tape.constant(weights), tape.constant(weights)];
+      const channels = { weight, bias, runningMean, runningVar };
+      const options = { training, relu: true, residual: x };
+      const run = countDispatches(gpu, () => images.batchNorm(tape, x, channels, options));
+      assertEquals([run.dispatches, run.result.requiresGrad], [forward, learnt]);
+      if (!learnt) continue;
+      const loss = images.squaredDifference(tape, run.result, data);
+      const back = countDispatches(gpu, () => tape.backward(loss));
+      // One more adds up the two ways into x.
+      assertEquals([back.dispatches, weight.grad, bias.grad], [backward + 1, undefined, undefined]);
+    }
+  }
+});
+
+gpuTest("the operations on maps refuse what does not fit, and leave nothing behind", (gpu) => {
+  using map = Tensor.zeros(gpu, [1, 2, 3, 4]);
+  using other = Tensor.zeros(gpu, [1, 3, 2, 4], { name: "other" });
+  using three = Tensor.zeros(gpu, [3], { dtype: "u32", name: "three" });
+  using tape = new Tape(gpu);
+  const [m, o] = [map, other].map((tensor) => tape.variable(tensor));
+  assertThrows(() => images.concatChannels(tape, []), TypeError, "at least one map");
+  assertThrows(
+    () => images.concatChannels(tape, [m, o]),
+    TypeError,
+    `needs the shape [1, 2, 3, any], and the tensor "other"`,
+  );
+  assertThrows(() => images.squaredDifference(tape, m, other), TypeError, `"other"`);
+  assertThrows(() => images.crossEntropy(tape, m, three), TypeError, "scores [M, V]");
+  const logits = operations.reshape(tape, m, [6, 4]);
+  assertThrows(() => images.crossEntropy(tape, logits, three), TypeError, `"three" has [3]`);
+});
