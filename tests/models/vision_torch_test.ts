@@ -1,0 +1,117 @@
+/** The operations on pictures against PyTorch: results, losses, running statistics and every gradient. */
+import { assertEquals, assertLess } from "@std/assert";
+import { conv2d, conv2dBackward } from "../../kernels/conv2d.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { Tape, type Variable } from "../../models/autograd.ts";
+import * as images from "../../models/image_operations.ts";
+import { linear, reshape } from "../../models/operations.ts";
+import { disposeAll } from "../kernels/values.ts";
+import { gpuTestBothPaths } from "../gpu_support.ts";
+import { relativeError } from "../support.ts";
+import { numbers } from "./torch_captioner.ts";
+import fixture from "../fixtures/vision_torch.json" with { type: "json" };
+
+interface Stored {
+  shape: number[];
+  data: string;
+}
+
+/** An operation as it went in PyTorch. */
+interface Entry {
+  inputs: Record<string, Stored>;
+  y: Stored;
+  dy: Stored;
+  gradients: Record<string, Stored>;
+}
+
+const TOLERANCE = 1e-5;
+
+function upload(gpu: Gpu, { shape, data }: Stored): Tensor {
+  return Tensor.from(gpu, numbers(data), shape);
+}
+
+async function compare(got: Tensor, { shape, data }: Stored, what: string): Promise<void> {
+  assertEquals([...got.shape], shape, what);
+  const error = relativeError(await got.read(), numbers(data));
+  assertLess(error, TOLERANCE, `${what}: ${error}`);
+}
+
+/** Run an operation on a tape, and compare its result and its gradients from the stored direct one. */
+async function check(
+  gpu: Gpu,
+  { inputs, y, dy, gradients }: Entry,
+  run: (tape: Tape, inputs: Record<string, Variable>) => Variable,
+): Promise<void> {
+  using tape = new Tape(gpu);
+  const variables = Object.fromEntries(
+    Object.entries(inputs).map(([name, stored]) => {
+      return [name, tape.variable(tape.keep(upload(gpu, stored)))];
+    }),
+  );
+  const result = run(tape, variables);
+  await compare(result.tensor, y, "y");
+  // A loss whose gradient on the result is dy.
+  const column = tape.keep(Tensor.from(gpu, numbers(dy.data), [result.tensor.size, 1]));
+  const row = reshape(tape, result, [1, result.tensor.size]);
+  tape.backward(linear(tape, row, tape.constant(column)));
+  for (const [name, stored] of Object.entries(gradients)) {
+    await compare(variables[name].grad!, stored, `the gradient of ${name}`);
+  }
+}
+
+gpuTestBothPaths(
+  "batch norm as in PyTorch, over two steps and then without training",
+  async (gpu) => {
+    using runningMean = Tensor.zeros(gpu, [4]);
+    using runningVar = Tensor.from(gpu, [1, 1, 1, 1]);
+    for (const { training, ...entry } of fixture.batchNorm) {
+      await check(gpu, entry, (tape, { x, residual, weight, bias }) => {
+        const channels = { weight, bias, runningMean, runningVar };
+        return images.batchNorm(tape, x, channels, { training, relu: true, residual });
+      });
+      await compare(runningMean, entry.runningMean, "running mean");
+      await compare(runningVar, entry.runningVar, "running variance");
+    }
+  },
+);
+
+gpuTestBothPaths("pooling as in PyTorch", async (gpu) => {
+  for (const { options, ...entry } of fixture.maxPool) {
+    await check(gpu, entry, (tape, { x }) => images.maxPool2d(tape, x, options));
+  }
+  for (const { size: [height, width], ...entry } of fixture.averagePool) {
+    await check(gpu, entry, (tape, { x }) => {
+      return images.adaptiveAveragePool2d(tape, x, [height, width]);
+    });
+  }
+});
+
+gpuTestBothPaths("the losses as in PyTorch", async (gpu) => {
+  const { style, totalVariation, crossEntropy } = fixture;
+  await check(gpu, style, (tape, { x }) => {
+    const target = tape.keep(upload(gpu, style.target));
+    return images.squaredDifference(tape, images.gram(tape, x), target, style.weight);
+  });
+  await check(gpu, totalVariation, (tape, { x }) => {
+    return images.totalVariation(tape, x, totalVariation.weight);
+  });
+  await check(gpu, crossEntropy, (tape, { x }) => {
+    const targets = Tensor.from(gpu, crossEntropy.targets, [3], { dtype: "u32" });
+    return images.crossEntropy(tape, x, tape.keep(targets));
+  });
+});
+
+gpuTestBothPaths("convolution as in PyTorch", async (gpu) => {
+  for (const { stride, padding, ...entry } of fixture.conv2d) {
+    const [x, w, bias, dy] = [entry.inputs.x, entry.inputs.w, entry.inputs.b, entry.dy]
+      .map((stored) => upload(gpu, stored));
+    const y = conv2d(x, w, { bias, stride, padding });
+    await compare(y, entry.y, "y");
+    const { dx, dw, db } = conv2dBackward(dy, x, w, { stride, padding });
+    await compare(dx, entry.gradients.x, "dx");
+    await compare(dw, entry.gradients.w, "dw");
+    await compare(db, entry.gradients.b, "db");
+    disposeAll({ x, w, bias, dy, y, dx, dw, db });
+  }
+});
