@@ -7,6 +7,12 @@ import {
   embeddingBag as sumBags,
   embeddingBagGradient,
 } from "../kernels/embedding_bag.ts";
+import {
+  conv2d as convolve,
+  conv2dBackward,
+  windowCount,
+  type WindowOptions,
+} from "../kernels/conv2d.ts";
 import { embedding as lookUp, embeddingGradient, type Indices } from "../kernels/embedding.ts";
 import { lstmBackward, lstmForward } from "../kernels/lstm.ts";
 import { matmul } from "../kernels/matmul.ts";
@@ -247,4 +253,62 @@ export function dropout(
   return tape.record(elementwise.dropout(x.tensor, p, key), [x], (dy) => {
     tape.gradient(x, (out) => elementwise.dropout(dy, p, key, out));
   });
+}
+
+/** One of several convolutions of the same input. */
+export interface Branch extends WindowOptions {
+  /** `[kh, kw, C, K]` */
+  w: Variable;
+  /** `[K]` */
+  b?: Variable | undefined;
+}
+
+/**
+ * Convolutions of `x [N, H, W, C]` whose results stand side by side, `[N, OH, OW, K₁ + K₂ + …]`, with a
+ * ReLU at the end where wanted. Strides and paddings must lead to results of one height and width.
+ */
+export function convolutions(
+  tape: Tape,
+  x: Variable,
+  branches: readonly Branch[],
+  { relu = false }: { relu?: boolean } = {},
+): Variable {
+  if (branches.length === 0) throw new TypeError("There must be at least one convolution");
+  const total = branches.reduce((sum, { w }) => sum + w.shape[3], 0);
+  const places: number[] = [];
+  let out: Tensor | undefined;
+  let at = 0;
+  for (const { w, b, ...window } of branches) {
+    const size = (axis: number) => windowCount(x.shape[axis + 1], w.shape[axis], window);
+    const shape = [x.shape[0], size(0), size(1), total];
+    out ??= tape.keep(Tensor.empty(tape.gpu, shape, { name: "conv2d" }));
+    convolve(x.tensor, w.tensor, { ...window, bias: b?.tensor, relu, out, at });
+    places.push(at);
+    at += w.shape[3];
+  }
+  const y = out!;
+  const parents = [x, ...branches.flatMap(({ w, b }) => b === undefined ? [w] : [w, b])];
+  return tape.record(y, parents, (dy) => {
+    using dz = relu ? elementwise.unaryGradient("relu", dy, y, y) : dy.view(dy.shape);
+    branches.forEach(({ w, b, ...window }, i) => {
+      const inputs: Record<string, Variable> = { dx: x, dw: w, ...b && { db: b } };
+      tape.gradients(inputs, (targets) => {
+        conv2dBackward(dz, x.tensor, w.tensor, { ...window, at: places[i] }, {
+          db: false,
+          ...targets,
+        });
+      });
+    });
+  });
+}
+
+/** Convolution of `x [N, H, W, C]` with `w [kh, kw, C, K]`: `[N, OH, OW, K]`. */
+export function conv2d(
+  tape: Tape,
+  x: Variable,
+  w: Variable,
+  b?: Variable,
+  { relu = false, ...window }: WindowOptions & { relu?: boolean } = {},
+): Variable {
+  return convolutions(tape, x, [{ w, b, ...window }], { relu });
 }

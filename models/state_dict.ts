@@ -29,7 +29,7 @@ export async function stateDict(
 }
 
 /**
- * Write a state dict into the parameters. Parameters that do not fit keep their values.
+ * Write a state dict into the parameters. Parameters that do not fit keep their values; with `dryRun` all do.
  *
  * Errors: with `strict` (the default), TypeError listing every missing, unexpected and misshapen key,
  * before anything is written.
@@ -37,7 +37,7 @@ export async function stateDict(
 export function loadStateDict(
   parameters: readonly Parameter[],
   dict: ReadonlyMap<string, TensorData>,
-  { strict = true }: { strict?: boolean } = {},
+  { strict = true, dryRun = false }: { strict?: boolean; dryRun?: boolean } = {},
 ): LoadReport {
   const report: LoadReport = { missing: [], unexpected: [], misshapen: [] };
   const known = new Set<string>();
@@ -64,6 +64,6 @@ export function loadStateDict(
   if (strict && problems.length > 0) {
     throw new TypeError(`The state dict does not fit the model; ${problems.join("; ")}`);
   }
-  for (const write of writes) write();
+  if (!dryRun) { for (const write of writes) write(); }
   return report;
 }

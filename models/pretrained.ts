@@ -1,0 +1,67 @@
+/** Pretrained networks for pictures by name, with weights from a file. */
+import type { RandomStream } from "../data/rng.ts";
+import type { TensorData } from "../data/tensor_data.ts";
+import { ResNet18 } from "./resnet.ts";
+import { SqueezeNet11 } from "./squeezenet.ts";
+import type { VisionModel } from "./vision_model.ts";
+
+/** The networks that there are, by torchvision's names. */
+export const BACKBONES = ["resnet18", "squeezenet1_1"] as const;
+
+/** A network's name. */
+export type BackboneName = (typeof BACKBONES)[number];
+
+/** A network with random weights. Put it on a GPU with `toGpu`, then load weights. */
+export function makeBackbone(
+  name: BackboneName,
+  stream: RandomStream,
+  classes = 1000,
+): VisionModel {
+  return name === "resnet18" ? new ResNet18(stream, classes) : new SqueezeNet11(stream, classes);
+}
+
+/** Options of {@linkcode loadPretrained}. */
+export interface PretrainedOptions {
+  /** Leave the last layer as it is, for other classes than those of the weights. */
+  newHead?: boolean;
+  /** Allow weights to be missing: parts of the network that can, then begin as identities. */
+  partial?: boolean;
+}
+
+/** What became of the weights: sentences to show to the user. */
+export interface PretrainedReport {
+  notes: string[];
+}
+
+/**
+ * Load pretrained weights into a network that is on a GPU.
+ *
+ * Errors: TypeError listing the keys that do not fit: all that are unexpected or of another shape, and,
+ * without `partial`, all that are missing.
+ */
+export function loadPretrained(
+  model: VisionModel,
+  weights: ReadonlyMap<string, TensorData>,
+  { newHead = false, partial = false }: PretrainedOptions = {},
+): PretrainedReport {
+  const head = new Set(model.head.flatMap((p) => p.layout.slots.map(({ key }) => key)));
+  const used = new Map([...weights].filter(([key]) => !newHead || !head.has(key)));
+  const report = model.load(used, { strict: false, dryRun: true });
+  const missing = report.missing.filter((key) => !newHead || !head.has(key));
+  const problems = [
+    missing.length > 0 && !partial ? `missing: ${missing.join(", ")}` : "",
+    report.unexpected.length > 0 ? `unexpected: ${report.unexpected.join(", ")}` : "",
+    report.misshapen.length > 0 ? `of another shape: ${report.misshapen.join("; ")}` : "",
+  ].filter((problem) => problem !== "");
+  if (problems.length > 0) {
+    throw new TypeError(`The weights do not fit ${model.kind}; ${problems.join("; ")}`);
+  }
+  model.load(used, { strict: false });
+  if (missing.length === 0) return { notes: [] };
+  const started = model.startWithout(missing);
+  const notes = [`The weights lack ${missing.join(", ")}, which begin at random`];
+  if (started.length > 0) {
+    notes.push(`${started.join(", ")} begins as an identity, as its weights are not all there`);
+  }
+  return { notes };
+}

@@ -1,0 +1,140 @@
+/**
+ * ResNet-18 (He et al. 2016, https://arxiv.org/abs/1512.03385), with torchvision's names.
+ *
+ * @module
+ */
+import type { RandomStream } from "../data/rng.ts";
+import type { Tape, Variable } from "./autograd.ts";
+import { adaptiveAveragePool2d, maxPool2d } from "./image_operations.ts";
+import { type Initializer, normal, uniform } from "./init.ts";
+import { Linear } from "./layers.ts";
+import { reshape } from "./operations.ts";
+import type { Parameter } from "./parameters.ts";
+import { type VisionCall, VisionModel } from "./vision_model.ts";
+import { BatchNorm2d, Conv2d } from "./vision_layers.ts";
+
+/** He et al. 2015, for a kernel `[kh, kw, C, K]`: normal of deviation √(2 / (kh·kw·K)). */
+const kaimingNormalKernel: Initializer = (shape, stream) =>
+  normal(Math.sqrt(2 / (shape[0] * shape[1] * shape[3])))(shape, stream);
+
+/** `relu(bn2(conv2(relu(bn1(conv1(x))))) + x)`, with x convolved where the shape changes. */
+class BasicBlock {
+  readonly conv1: Conv2d;
+  readonly bn1: BatchNorm2d;
+  readonly conv2: Conv2d;
+  readonly bn2: BatchNorm2d;
+  readonly downsample: readonly [Conv2d, BatchNorm2d] | undefined;
+
+  constructor(name: string, input: number, output: number, stride: number, stream: RandomStream) {
+    const common = { bias: false, weight: kaimingNormalKernel };
+    const wide = { ...common, kernel: 3, padding: 1 };
+    this.conv1 = new Conv2d(`${name}.conv1`, input, output, stream, { ...wide, stride });
+    this.bn1 = new BatchNorm2d(`${name}.bn1`, output);
+    this.conv2 = new Conv2d(`${name}.conv2`, output, output, stream, wide);
+    this.bn2 = new BatchNorm2d(`${name}.bn2`, output);
+    if (stride === 1 && input === output) return;
+    const narrow = { ...common, kernel: 1, stride };
+    this.downsample = [
+      new Conv2d(`${name}.downsample.0`, input, output, stream, narrow),
+      new BatchNorm2d(`${name}.downsample.1`, output),
+    ];
+  }
+
+  /** The block hands its input on until its last batch norm has learnt otherwise. */
+  startAsIdentity(): void {
+    this.bn2.weight.tensor.clear();
+    this.bn2.bias.tensor.clear();
+  }
+
+  get layers(): (Conv2d | BatchNorm2d)[] {
+    return [this.conv1, this.bn1, this.conv2, this.bn2, ...this.downsample ?? []];
+  }
+
+  forward(tape: Tape, x: Variable, options: { batchStatistics: boolean }): Variable {
+    const inner = this.bn1.forward(tape, this.conv1.forward(tape, x), { ...options, relu: true });
+    const [conv, norm] = this.downsample ?? [];
+    const residual = conv && norm ? norm.forward(tape, conv.forward(tape, x), options) : x;
+    const outer = this.conv2.forward(tape, inner);
+    return this.bn2.forward(tape, outer, { ...options, residual, relu: true });
+  }
+}
+
+/** Channels of the four layers; each but the first halves height and width. */
+const CHANNELS = [64, 128, 256, 512];
+
+/**
+ * ResNet-18: a stem of 7 x 7, four layers of two blocks each, the mean over all places, a linear layer.
+ *
+ * ```ts ignore
+ * using model = new ResNet18(new RandomStream(0)).toGpu(gpu);
+ * model.load(await readWeights("resnet18-f37072fd.pth"));
+ * using tape = new Tape(gpu, { training: false });
+ * const scores = model.forward(tape, tape.constant(pixels)); // [N, 1000]
+ * ```
+ */
+export class ResNet18 extends VisionModel {
+  readonly kind = "resnet18";
+  readonly featureDim = 512;
+  readonly parameters: readonly Parameter[];
+  readonly buffers: readonly Parameter[];
+  readonly #conv1: Conv2d;
+  readonly #bn1: BatchNorm2d;
+  readonly #blocks: readonly BasicBlock[];
+  readonly #fc: Linear;
+
+  constructor(stream: RandomStream, readonly classes = 1000) {
+    super();
+    this.#conv1 = new Conv2d("conv1", 3, 64, stream, {
+      ...{ kernel: 7, stride: 2, padding: 3, bias: false, weight: kaimingNormalKernel },
+    });
+    this.#bn1 = new BatchNorm2d("bn1", 64);
+    this.#blocks = CHANNELS.flatMap((output, i) => {
+      const input = CHANNELS[Math.max(0, i - 1)];
+      return [
+        new BasicBlock(`layer${i + 1}.0`, input, output, i === 0 ? 1 : 2, stream),
+        new BasicBlock(`layer${i + 1}.1`, output, output, 1, stream),
+      ];
+    });
+    // PyTorch's own first values of a linear layer, but for the bias.
+    const weight = uniform(1 / Math.sqrt(this.featureDim));
+    this.#fc = new Linear("fc", this.featureDim, classes, stream, { weight });
+    const layers = [this.#conv1, this.#bn1, ...this.#blocks.flatMap((block) => block.layers)];
+    this.parameters = [...layers.flatMap((layer) => layer.parameters), ...this.#fc.parameters];
+    this.buffers = layers.flatMap((layer) => layer instanceof BatchNorm2d ? layer.buffers : []);
+  }
+
+  get head(): readonly Parameter[] {
+    return this.#fc.parameters;
+  }
+
+  /**
+   * A block keeps its input's shape unless it has a `downsample`; one that misses weights can then begin
+   * as an identity.
+   */
+  override startWithout(missing: readonly string[]): string[] {
+    const started: string[] = [];
+    for (const block of this.#blocks) {
+      const name = block.conv1.weight.name.replace(/conv1\.weight$/, "");
+      if (block.downsample !== undefined || !missing.some((key) => key.startsWith(name))) continue;
+      block.startAsIdentity();
+      started.push(name.replace(/\.$/, ""));
+    }
+    return started;
+  }
+
+  features(tape: Tape, x: Variable, options: VisionCall = {}): Variable {
+    const { batchStatistics = tape.training } = options;
+    const stem = this.#bn1.forward(tape, this.#conv1.forward(tape, x), {
+      batchStatistics,
+      relu: true,
+    });
+    let map = maxPool2d(tape, stem, { kernel: 3, stride: 2, padding: 1 });
+    for (const block of this.#blocks) map = block.forward(tape, map, { batchStatistics });
+    const pooled = adaptiveAveragePool2d(tape, map, [1, 1]);
+    return reshape(tape, pooled, [x.shape[0], this.featureDim]);
+  }
+
+  forward(tape: Tape, x: Variable, options: VisionCall = {}): Variable {
+    return this.#fc.forward(tape, this.features(tape, x, options));
+  }
+}

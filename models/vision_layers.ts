@@ -1,0 +1,143 @@
+/** Layers for pictures and feature maps `[N, H, W, C]`. Their names and saved layouts are PyTorch's. */
+import type { RandomStream } from "../data/rng.ts";
+import { sizeOf } from "../kernels/tensor.ts";
+import type { Tape, Variable } from "./autograd.ts";
+import { batchNorm } from "./image_operations.ts";
+import { type Initializer, uniform } from "./init.ts";
+import { type Branch, conv2d } from "./operations.ts";
+import { Parameter, type StateLayout } from "./parameters.ts";
+
+type Values = Float32Array<ArrayBuffer>;
+
+/** PyTorch keeps a convolution's weight as `[K, C, kh, kw]`; we keep `[kh, kw, C, K]`. */
+function kernelLayout(key: string, [kh, kw, c, k]: readonly number[]): StateLayout {
+  const window = kh * kw;
+  const each = (move: (ours: number, torch: number) => void) => {
+    for (let tap = 0; tap < window; tap++) {
+      for (let i = 0; i < c; i++) {
+        for (let o = 0; o < k; o++) move((tap * c + i) * k + o, (o * c + i) * window + tap);
+      }
+    }
+  };
+  return {
+    slots: [{ key, shape: [k, c, kh, kw] }],
+    encode: (values: Values) => {
+      const part = new Float32Array(values.length);
+      each((ours, torch) => part[torch] = values[ours]);
+      return [part];
+    },
+    decode: ([part]: Values[]) => {
+      const values = new Float32Array(part.length);
+      each((ours, torch) => values[ours] = part[torch]);
+      return values;
+    },
+  };
+}
+
+/** He et al. 2015, for a kernel `[kh, kw, C, K]`: even over ±√(6 / fan), with fan the numbers under a window. */
+export const kaimingUniformKernel: Initializer = (shape, stream) =>
+  uniform(Math.sqrt(6 / sizeOf(shape.slice(0, 3))))(shape, stream);
+
+/** Options of {@linkcode Conv2d}. */
+export interface Conv2dLayerOptions {
+  /** Height and width of the window. */
+  kernel: number;
+  stride?: number;
+  padding?: number;
+  /** With a bias (the default, zeros at first). */
+  bias?: boolean;
+  /** First values of the weight; {@linkcode kaimingUniformKernel} by default. */
+  weight?: Initializer;
+}
+
+/** A convolution. */
+export class Conv2d {
+  readonly weight: Parameter;
+  readonly bias: Parameter | undefined;
+  readonly #window: { stride: number; padding: number };
+
+  constructor(
+    name: string,
+    readonly inChannels: number,
+    readonly outChannels: number,
+    stream: RandomStream,
+    options: Conv2dLayerOptions,
+  ) {
+    const { kernel, stride = 1, padding = 0, weight = kaimingUniformKernel } = options;
+    const key = `${name}.weight`;
+    const shape = [kernel, kernel, inChannels, outChannels];
+    const values = weight(shape, stream.split(key));
+    this.weight = new Parameter(key, shape, values, kernelLayout(key, shape));
+    if (options.bias !== false) {
+      this.bias = new Parameter(`${name}.bias`, [outChannels], new Float32Array(outChannels));
+    }
+    this.#window = { stride, padding };
+  }
+
+  get parameters(): Parameter[] {
+    return this.bias === undefined ? [this.weight] : [this.weight, this.bias];
+  }
+
+  /** The layer as one of several that stand side by side. */
+  get branch(): Branch {
+    return { w: this.weight.variable, b: this.bias?.variable, ...this.#window };
+  }
+
+  /** `x [N, H, W, in]` to `[N, OH, OW, out]`, with a ReLU at the end where wanted. */
+  forward(tape: Tape, x: Variable, { relu = false }: { relu?: boolean } = {}): Variable {
+    const { w, b, ...window } = this.branch;
+    return conv2d(tape, x, w, b, { ...window, relu });
+  }
+}
+
+/** Options of a batch norm's forward pass. */
+export interface BatchNormCall {
+  /** Take the batch's own statistics and move the running ones; else take the running ones. */
+  batchStatistics: boolean;
+  /** Added before the ReLU. */
+  residual?: Variable;
+  relu?: boolean;
+}
+
+/**
+ * Batch normalisation. Which statistics it takes is chosen at each call, whether its weight is frozen
+ * or not.
+ */
+export class BatchNorm2d {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  readonly runningMean: Parameter;
+  readonly runningVar: Parameter;
+
+  constructor(name: string, readonly channels: number) {
+    const fill = (value: number) => new Float32Array(channels).fill(value);
+    const parameter = (part: string, value: number) =>
+      new Parameter(`${name}.${part}`, [channels], fill(value));
+    this.weight = parameter("weight", 1);
+    this.bias = parameter("bias", 0);
+    this.runningMean = parameter("running_mean", 0);
+    this.runningVar = parameter("running_var", 1);
+    // Moved by the forward pass, never by an optimizer.
+    for (const buffer of this.buffers) buffer.frozen = true;
+  }
+
+  get parameters(): Parameter[] {
+    return [this.weight, this.bias];
+  }
+
+  /** What is saved and not learnt: the running statistics. */
+  get buffers(): Parameter[] {
+    return [this.runningMean, this.runningVar];
+  }
+
+  /** `x [N, H, W, C]` to the same shape. */
+  forward(tape: Tape, x: Variable, options: BatchNormCall): Variable {
+    const { batchStatistics, residual, relu = false } = options;
+    return batchNorm(tape, x, {
+      weight: this.weight.variable,
+      bias: this.bias.variable,
+      runningMean: this.runningMean.tensor,
+      runningVar: this.runningVar.tensor,
+    }, { training: batchStatistics, relu, residual });
+  }
+}

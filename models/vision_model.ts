@@ -1,0 +1,93 @@
+/** What networks for pictures have in common: their parameters on the GPU, freezing, loading of weights. */
+import type { RandomStream } from "../data/rng.ts";
+import type { TensorData } from "../data/tensor_data.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import type { Tape, Variable } from "./autograd.ts";
+import type { Parameter } from "./parameters.ts";
+import { ParameterStore } from "./parameters.ts";
+import { type LoadReport, loadStateDict } from "./state_dict.ts";
+
+/** Options of a forward pass. */
+export interface VisionCall {
+  /**
+   * Batch norms take the batch's own statistics and move the running ones; by default while the tape
+   * is training. Apart from freezing: a frozen network that trains its last layer does so too.
+   */
+  batchStatistics?: boolean;
+  /** Where dropout draws from while the tape is training; by default a stream of the network's own. */
+  stream?: RandomStream;
+}
+
+/** Which parameters are learnt: all of them, or the last layer's. */
+export type Learnt = "all" | "head";
+
+/** A network that turns pictures `[N, H, W, 3]` into scores of classes. */
+export abstract class VisionModel {
+  #store: ParameterStore | undefined;
+
+  /** Torchvision's name. */
+  abstract readonly kind: string;
+  abstract readonly classes: number;
+  /** Numbers of a picture's pooled features. */
+  abstract readonly featureDim: number;
+  /** All parameters that can be learnt, in the order of the state dict. */
+  abstract readonly parameters: readonly Parameter[];
+  /** Running statistics of batch norms. */
+  abstract readonly buffers: readonly Parameter[];
+  /** Those of the parameters that belong to the last layer. */
+  abstract readonly head: readonly Parameter[];
+
+  /** The last feature map, averaged over its places: `[N, featureDim]`. */
+  abstract features(tape: Tape, x: Variable, options?: VisionCall): Variable;
+  /** Scores `[N, classes]`, before the softmax. */
+  abstract forward(tape: Tape, x: Variable, options?: VisionCall): Variable;
+
+  /** Put the parameters on the GPU. Those that are not learnt cost no gradient work. */
+  toGpu(gpu: Gpu, learnt: Learnt = "all"): this {
+    if (this.#store !== undefined) {
+      throw new ReferenceError("The network is on a GPU already");
+    }
+    const head = new Set(this.head);
+    for (const parameter of this.parameters) {
+      parameter.frozen = learnt === "head" && !head.has(parameter);
+    }
+    this.#store = new ParameterStore(gpu, [...this.parameters, ...this.buffers]);
+    return this;
+  }
+
+  /** The parameters on the GPU. ReferenceError before `toGpu`. */
+  get store(): ParameterStore {
+    if (this.#store === undefined) throw new ReferenceError("The network is not on a GPU yet");
+    return this.#store;
+  }
+
+  /**
+   * Load weights under torchvision's names. Batch norms' `num_batches_tracked`, which nothing here
+   * reads, is passed over.
+   *
+   * Errors: with `strict` (the default), TypeError listing every missing, unexpected and misshapen key.
+   */
+  load(
+    dict: ReadonlyMap<string, TensorData>,
+    options: { strict?: boolean; dryRun?: boolean } = {},
+  ): LoadReport {
+    const known = [...dict].filter(([key]) => !key.endsWith(".num_batches_tracked"));
+    return loadStateDict(this.store.parameters, new Map(known), options);
+  }
+
+  /**
+   * Make the parts that miss weights begin as identities, where the network has such parts: their names.
+   * Called after {@linkcode load}, with what it found missing.
+   */
+  startWithout(_missing: readonly string[]): string[] {
+    return [];
+  }
+
+  dispose(): void {
+    this.#store?.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
