@@ -13,21 +13,28 @@ const PARAMS = {
   out_width: "u32",
 } as const;
 
-// Window o of `out` along a side of `size` pixels: from its first pixel to the one behind its last.
-const WINDOW = /* wgsl */ `
+interface Shape {
+  vec4: boolean;
+  /** The only window is the whole map. */
+  whole: boolean;
+}
+
+// Window o of `out` along a side of `size` pixels: from its first pixel to the one behind its last. Divisions
+// cost a CPU as much as the rest.
+const windowCode = ({ whole }: Shape) => /* wgsl */ `
 fn window(o: u32, size: u32, out: u32) -> vec2u {
-  return vec2u(o * size / out, ((o + 1u) * size + out - 1u) / out);
+  return ${whole ? "vec2u(0u, size)" : "vec2u(o * size / out, ((o + 1u) * size + out - 1u) / out)"};
 }
 `;
 
 // An invocation owns one number of y, or a quad of channels.
-const forwardKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
-  const t = element(vec4);
+const forwardKernel = perShape((_gpu: Gpu, shape: Shape) => {
+  const t = element(shape.vec4);
   return defineKernel({
     name: "average pool",
     bindings: { x: `read ${t}`, y: `write ${t}` },
     params: PARAMS,
-    code: /* wgsl */ `${WINDOW}${FLAT_MAIN}
+    code: /* wgsl */ `${windowCode(shape)}${FLAT_MAIN}
   if (i >= params.n) { return; }
   let channel = i % params.quads;
   let row = i / params.quads / params.out_width;
@@ -46,13 +53,13 @@ const forwardKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
 
 // An invocation owns one number of dx, or a quad: windows overlap where sizes do not divide. They are
 // those windows that hold the pixel: window's rule the other way round.
-const backwardKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
-  const t = element(vec4);
+const backwardKernel = perShape((_gpu: Gpu, shape: Shape) => {
+  const t = element(shape.vec4);
   return defineKernel({
     name: "average pool backward",
     bindings: { dy: `read ${t}`, dx: `write ${t}` },
     params: PARAMS,
-    code: /* wgsl */ `${WINDOW}${FLAT_MAIN}
+    code: /* wgsl */ `${windowCode(shape)}${FLAT_MAIN}
   if (i >= params.n) { return; }
   let channel = i % params.quads;
   let row = i / params.quads / params.width;
@@ -80,9 +87,10 @@ function kernelShape(
 ) {
   const vec4 = channels % 4 === 0;
   const quads = vec4 ? channels / 4 : channels;
+  const shape: Shape = { vec4, whole: out_height === 1 && out_width === 1 };
   const sizes = { quads, height, width, out_height, out_width };
   const [inputs, outputs] = [height * width, out_height * out_width].map((n) => batch * quads * n);
-  return { vec4, sizes, inputs, outputs };
+  return { shape, sizes, inputs, outputs };
 }
 
 function checkShape(shape: readonly number[], size: readonly number[], what: string): void {
@@ -109,8 +117,8 @@ export function adaptiveAveragePool2d(x: Tensor, size: readonly [number, number]
   expectShape(x, [null, null, null, null], "An average pool's x [N, H, W, C]");
   checkShape(x.shape, size, "An average pool");
   const y = Tensor.empty(x.gpu, [x.shape[0], ...size, x.shape[3]], { name: "average pool" });
-  const { vec4, sizes, outputs: n } = kernelShape(x.shape, size);
-  forwardKernel(x.gpu, { vec4 }).run(x.gpu, { x, y }, { ...sizes, n }, flatGroups(n));
+  const { shape, sizes, outputs: n } = kernelShape(x.shape, size);
+  forwardKernel(x.gpu, shape).run(x.gpu, { x, y }, { ...sizes, n }, flatGroups(n));
   return y;
 }
 
@@ -124,7 +132,7 @@ export function adaptiveAveragePool2dGradient(dy: Tensor, dx: Tensor): Tensor {
   expectShape(dy, [batch, null, null, channels], "An average pool's gradient dy [N, OH, OW, C]");
   const size: [number, number] = [dy.shape[1], dy.shape[2]];
   checkShape(dx.shape, size, "An average pool's gradient");
-  const { vec4, sizes, inputs: n } = kernelShape(dx.shape, size);
-  backwardKernel(dx.gpu, { vec4 }).run(dx.gpu, { dy, dx }, { ...sizes, n }, flatGroups(n));
+  const { shape, sizes, inputs: n } = kernelShape(dx.shape, size);
+  backwardKernel(dx.gpu, shape).run(dx.gpu, { dy, dx }, { ...sizes, n }, flatGroups(n));
   return dx;
 }

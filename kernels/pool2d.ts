@@ -6,7 +6,7 @@ import { expectShape, Tensor } from "./tensor.ts";
 
 /** Options of {@linkcode maxPool2dForward}, as in PyTorch. */
 export interface MaxPool2dOptions {
-  /** Height and width of a window, from 1 to 15. */
+  /** Height and width of a window, from 1 to 8. */
   kernel: number;
   /** From one window to the next, from 1 to 8; the kernel by default. */
   stride?: number;
@@ -156,7 +156,7 @@ function checkOptions(options: MaxPool2dOptions): Required<MaxPool2dOptions> {
       `A max pool takes a ${name} from ${least} to ${most}, and ${value} was given`,
     );
   };
-  check("kernel", kernel, 1, 15);
+  check("kernel", kernel, 1, 8);
   check("stride", stride, 1, 8);
   check("padding", padding, 0, Math.floor(kernel / 2));
   return { kernel, stride, padding, ceilMode };
