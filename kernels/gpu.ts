@@ -271,7 +271,7 @@ export class Gpu {
           binding: i + 1,
           visibility: GPUShaderStage.COMPUTE,
           ...(access === "mirror"
-            ? { texture: { sampleType: "unfilterable-float" } }
+            ? { storageTexture: { access: "read-only", format: "rgba32float" } }
             : { buffer: { type: access === "read" ? "read-only-storage" : "storage" } }),
         })),
       ];

@@ -90,7 +90,9 @@ function declarations(spec: KernelSpec): string {
   const buffers = Object.entries(spec.bindings).map(([name, binding], i) => {
     const [access, element] = binding.split(" ");
     if (access === "mirror") {
-      return `@group(0) @binding(${i + 1}) var ${name}: texture_2d<f32>;\n${mirrorLoad(name)}`;
+      return `@group(0) @binding(${i + 1}) var ${name}: texture_storage_2d<rgba32float, read>;\n${
+        mirrorLoad(name)
+      }`;
     }
     const mode = access === "read" ? "read" : "read_write";
     return `@group(0) @binding(${i + 1}) var<storage, ${mode}> ${name}: array<${element}>;\n`;
