@@ -74,19 +74,31 @@ export function createRunFolder({ out, task, now }: RunFolderOptions): RunFolder
   if (!/^[\w-]+$/.test(task)) {
     throw new TypeError(`A task name has letters, digits, - and _ only: "${task}"`);
   }
+  return open(out, () => {
+    Deno.mkdirSync(join(out, task), { recursive: true });
+    return makeNew(join(out, task, stamp(now)));
+  });
+}
+
+/** Open the folder of an earlier run, to go on in it. Throws TaskError where it cannot be written. */
+export function reopenRunFolder(path: string): RunFolder {
+  return open(path, () => path);
+}
+
+/** Open the folder that `make` gives; `shown` names it in errors. */
+function open(shown: string, make: () => string): RunFolder {
   let path: string;
   let metrics: Deno.FsFile;
   try {
-    Deno.mkdirSync(join(out, task), { recursive: true });
-    path = makeNew(join(out, task, stamp(now)));
+    path = make();
     metrics = Deno.openSync(join(path, "metrics.jsonl"), { append: true, create: true });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new TaskError(`The output folder "${out}" cannot be written: ${reason}`);
+    throw new TaskError(`The output folder "${shown}" cannot be written: ${reason}`);
   }
 
   const encoder = new TextEncoder();
-  let open = true;
+  let closed = false;
   function writeBytes(name: string, bytes: Uint8Array): string {
     if (!/^[\w-][\w.-]*$/.test(name)) {
       throw new TypeError(`A file name in a run folder is a plain name, and not "${name}"`);
@@ -110,8 +122,8 @@ export function createRunFolder({ out, task, now }: RunFolderOptions): RunFolder
     writeText,
     writeBytes,
     [Symbol.dispose]() {
-      if (open) metrics.close();
-      open = false;
+      if (!closed) metrics.close();
+      closed = true;
     },
   };
 }

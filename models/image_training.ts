@@ -1,0 +1,206 @@
+/** Training a network to tell pictures apart, and measuring its answers. */
+import type { ImageBatch } from "../data/image_loader.ts";
+import type { RandomStream } from "../data/rng.ts";
+import { Tensor } from "../kernels/tensor.ts";
+import { Tape } from "./autograd.ts";
+import { crossEntropy } from "./image_operations.ts";
+import type { LossHistory } from "./loss_history.ts";
+import type { Optimizer } from "./optimizers.ts";
+import type { VisionModel } from "./vision_model.ts";
+
+/** What a network answers to pictures, in the order in which they came. */
+export interface PictureScores {
+  /** How many classes there are. */
+  classes: number;
+  /** `[N, classes]`, before the softmax. */
+  logits: Float32Array;
+  /** The true class of each, `[N]`. */
+  labels: Uint32Array;
+  /** Which of the loader's pictures they are, `[N]`. */
+  indices: Uint32Array;
+}
+
+/** How good answers are. */
+export interface Measure {
+  /** Cross-entropy of a picture, on average. */
+  loss: number;
+  /** The share of the pictures whose class is the answer. */
+  accuracy: number;
+}
+
+/** Gathers the scores of many batches on the GPU: they are read once. */
+class ScoreList {
+  readonly #all: Tensor;
+  readonly #labels: number[] = [];
+  readonly #indices: number[] = [];
+
+  constructor(readonly model: VisionModel, pictures: number) {
+    const { store: { gpu }, classes } = model;
+    this.#all = Tensor.empty(gpu, [pictures, classes], { name: "scores of all pictures" });
+  }
+
+  add(logits: Tensor, { labels, indices }: ImageBatch): void {
+    using slot = this.#all.view(logits.shape, this.#labels.length * this.model.classes);
+    slot.copyFrom(logits);
+    this.#labels.push(...labels);
+    this.#indices.push(...indices);
+  }
+
+  async read(): Promise<PictureScores> {
+    const { classes } = this.model;
+    using used = this.#all.view([this.#labels.length, classes]);
+    return {
+      classes,
+      logits: await used.read(),
+      labels: Uint32Array.from(this.#labels),
+      indices: Uint32Array.from(this.#indices),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#all.dispose();
+  }
+}
+
+/** The pictures of a batch on the GPU: `[N, height, width, 3]`. */
+function upload({ store: { gpu } }: VisionModel, batch: ImageBatch): Tensor {
+  const { pixels, width, height, indices } = batch;
+  return Tensor.from(gpu, pixels, [indices.length, height, width, 3], { name: "pictures" });
+}
+
+/** A RangeError where a picture of the batch has no label, or one that is no class. */
+function checkLabels({ classes }: VisionModel, { labels, indices }: ImageBatch): void {
+  if (labels.length !== indices.length) {
+    throw new RangeError(`There are ${labels.length} labels for ${indices.length} pictures`);
+  }
+  const wrong = labels.findIndex((label) => label >= classes);
+  if (wrong < 0) return;
+  throw new RangeError(
+    `A label must be a class from 0 to ${classes - 1}: that of picture ${indices[wrong]} is ${
+      labels[wrong]
+    }`,
+  );
+}
+
+/** What takes part in an epoch of training. */
+export interface ImageEpoch {
+  /** On a GPU. What it learns was decided there: see {@linkcode VisionModel.toGpu}. */
+  model: VisionModel;
+  optimizer: Optimizer;
+  history: LossHistory;
+  /** The batches of this epoch, as `ImageLoader.epoch` gives them. */
+  batches: AsyncIterable<ImageBatch>;
+  /** How many pictures these are at most. */
+  pictures: number;
+  /** Dropout draws from it, anew for each step. */
+  stream: RandomStream;
+  /** Batch norms take the batch's statistics and move the running ones (the default), or leave these be. */
+  batchStatistics?: boolean;
+  /** Called after each step. Return false to stop here. */
+  onStep: () => boolean | Promise<boolean>;
+}
+
+/**
+ * One pass over the batches. Each step records forward, backward and update and submits them together; it
+ * waits for a read of older losses at most. The answers given on the way, each by the weights of its time,
+ * or nothing where the pass was stopped.
+ *
+ * Errors: RangeError for a picture without a label, and for a label that is no class.
+ */
+export async function trainImageEpoch(options: ImageEpoch): Promise<PictureScores | undefined> {
+  const { model, optimizer, history, batches, stream, batchStatistics = true, onStep } = options;
+  const { gpu } = model.store;
+  using scores = new ScoreList(model, options.pictures);
+  let step = 0;
+  for await (const batch of batches) {
+    checkLabels(model, batch);
+    using pictures = upload(model, batch);
+    using targets = Tensor.from(gpu, batch.labels, [batch.labels.length], {
+      name: "labels",
+      dtype: "u32",
+    });
+    using tape = new Tape(gpu);
+    const logits = model.forward(tape, tape.constant(pictures), {
+      batchStatistics,
+      stream: stream.split(step++),
+    });
+    const loss = crossEntropy(tape, logits, targets);
+    tape.backward(loss);
+    scores.add(logits.tensor, batch);
+    optimizer.step();
+    await history.add(loss.tensor);
+    if (!await onStep()) return undefined;
+  }
+  return await scores.read();
+}
+
+/**
+ * A network's answers to pictures, without learning: no dropout, and batch norms take their running
+ * statistics. There are at most so many `pictures`.
+ *
+ * Errors: RangeError for a picture without a label, and for a label that is no class.
+ */
+export async function imageScores(
+  model: VisionModel,
+  batches: AsyncIterable<ImageBatch>,
+  pictures: number,
+): Promise<PictureScores> {
+  const { gpu } = model.store;
+  using scores = new ScoreList(model, pictures);
+  for await (const batch of batches) {
+    checkLabels(model, batch);
+    using pixels = upload(model, batch);
+    using tape = new Tape(gpu, { training: false });
+    scores.add(model.forward(tape, tape.constant(pixels)).tensor, batch);
+    gpu.flush();
+  }
+  return await scores.read();
+}
+
+/**
+ * The class with the highest score for each picture, of equals the first: `[N]`.
+ *
+ * ```ts
+ * const scores = { classes: 2, logits: Float32Array.of(1, 2, 0, 0), labels: Uint32Array.of(1, 1) };
+ * const given = answers({ ...scores, indices: Uint32Array.of(0, 1) });
+ * if (given.join() !== "1,0") throw new Error(`answers ${given}`);
+ * ```
+ */
+export function answers({ classes, logits, labels }: PictureScores): Uint32Array {
+  return Uint32Array.from(labels, (_, i) => {
+    let best = 0;
+    for (let k = 1; k < classes; k++) {
+      if (logits[i * classes + k] > logits[i * classes + best]) best = k;
+    }
+    return best;
+  });
+}
+
+/** The softmax of the scores of the answer at place `i`: `[classes]`. */
+export function probabilities({ classes, logits }: PictureScores, i: number): Float64Array {
+  const row = Float64Array.from(logits.subarray(i * classes, (i + 1) * classes));
+  const top = Math.max(...row);
+  const powers = row.map((score) => Math.exp(score - top));
+  const total = powers.reduce((a, b) => a + b, 0);
+  return powers.map((power) => power / total);
+}
+
+/**
+ * How good answers are: the mean of `log Σ exp(s) - s_y`, and the share that is right.
+ *
+ * Errors: RangeError when there is none.
+ */
+export function measure(scores: PictureScores): Measure {
+  const { classes, logits, labels } = scores;
+  if (labels.length === 0) throw new RangeError("A measure needs at least one picture");
+  const given = answers(scores);
+  let [loss, right] = [0, 0];
+  for (const [i, label] of labels.entries()) {
+    const row = logits.subarray(i * classes, (i + 1) * classes);
+    const top = Math.max(...row);
+    const total = row.reduce((sum, score) => sum + Math.exp(score - top), 0);
+    loss += Math.log(total) - (row[label] - top);
+    if (given[i] === label) right++;
+  }
+  return { loss: loss / labels.length, accuracy: right / labels.length };
+}

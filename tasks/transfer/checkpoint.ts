@@ -1,0 +1,149 @@
+/** What a transfer run writes after each epoch, and goes on from after an interruption. */
+import { readSafetensors, type TensorData, writeSafetensors } from "../../data/safetensors.ts";
+import type { Measure } from "../../models/image_training.ts";
+import type { OptimizerState } from "../../models/optimizers.ts";
+import type { Cell } from "../lib/page.ts";
+import { TaskError } from "../lib/main.ts";
+
+/** A network's parameters and running statistics, under torchvision's names. */
+export type Weights = ReadonlyMap<string, TensorData>;
+
+const COLUMNS = [
+  "epoch",
+  "lr",
+  "trainLoss",
+  "trainAccuracy",
+  "valLoss",
+  "valAccuracy",
+  "seconds",
+  "waited",
+] as const;
+
+/**
+ * How an epoch went. Training loss and accuracy are those of its steps, on varied pictures. `seconds` is the
+ * time of learning and validation, `waited` the part of it in which no picture was ready.
+ */
+export type EpochResult = Record<typeof COLUMNS[number], number>;
+
+/** How far a seed has come. */
+export interface Progress {
+  /** Validation before any training. */
+  before: Measure;
+  /** The whole epochs. */
+  epochs: EpochResult[];
+  /** The loss of each step of these. */
+  losses: number[];
+}
+
+/** A seed after a whole epoch. */
+export interface Checkpoint extends Progress {
+  /** What it depends on; another run cannot go on from it. */
+  made: Readonly<Record<string, Cell>>;
+  optimizer: OptimizerState;
+  model: Weights;
+  /** The weights of the best epoch. */
+  best: Weights;
+}
+
+/** The epoch with the best validation accuracy, of equals the first. */
+export function bestEpoch(epochs: readonly EpochResult[]): EpochResult | undefined {
+  return epochs.reduce<EpochResult | undefined>(
+    (best, other) => best === undefined || other.valAccuracy > best.valAccuracy ? other : best,
+    undefined,
+  );
+}
+
+const f64 = (values: number[], shape = [values.length]): TensorData => ({
+  dtype: "F64",
+  shape,
+  data: Float64Array.from(values),
+});
+
+/** Write a checkpoint. It takes the place of an older one only when it is whole. */
+export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+  const { before, epochs, losses, made, optimizer, model, best } = checkpoint;
+  const prefixed = (prefix: string, weights: Weights) =>
+    [...weights].map(([key, value]): [string, TensorData] => [`${prefix}.${key}`, value]);
+  const tensors = new Map<string, TensorData>([
+    ...prefixed("model", model),
+    ...prefixed("best", best),
+    ...optimizer.moments.map((data, i): [string, TensorData] => [
+      `moment.${i}`,
+      { dtype: "F32", shape: [data.length], data },
+    ]),
+    // Not as JSON, which has no NaN.
+    ["before", f64([before.loss, before.accuracy])],
+    [
+      "epochs",
+      f64(epochs.flatMap((row) => COLUMNS.map((name) => row[name])), [
+        epochs.length,
+        COLUMNS.length,
+      ]),
+    ],
+    ["losses", f64(losses)],
+  ]);
+  await writeSafetensors(path, tensors, {
+    made: JSON.stringify(made),
+    optimizer: JSON.stringify({ steps: optimizer.steps, lr: optimizer.lr }),
+  });
+}
+
+function decode(
+  { tensors, metadata }: Awaited<ReturnType<typeof readSafetensors>>,
+): Checkpoint {
+  const numbers = (key: string) => {
+    const tensor = tensors.get(key);
+    if (tensor?.dtype !== "F64") throw new SyntaxError(`its "${key}" is missing`);
+    return [...tensor.data];
+  };
+  const under = (prefix: string) =>
+    [...tensors].filter(([key]) => key.startsWith(`${prefix}.`))
+      .map(([key, value]) => [key.slice(prefix.length + 1), value] as const);
+  const json = (key: string) => {
+    if (metadata[key] === undefined) throw new SyntaxError(`its "${key}" is missing`);
+    return JSON.parse(metadata[key]);
+  };
+  const [loss, accuracy] = numbers("before");
+  const table = numbers("epochs");
+  const epochs = Array.from(
+    { length: table.length / COLUMNS.length },
+    (_, i) => Object.fromEntries(COLUMNS.map((name, j) => [name, table[i * COLUMNS.length + j]])),
+  ) as EpochResult[];
+  const moments = under("moment").sort(([a], [b]) => Number(a) - Number(b))
+    .map(([, { data }]) => Float32Array.from(data as Float32Array));
+  return {
+    before: { loss, accuracy },
+    epochs,
+    losses: numbers("losses"),
+    made: json("made"),
+    optimizer: { ...json("optimizer"), moments },
+    model: new Map(under("model")),
+    best: new Map(under("best")),
+  };
+}
+
+/**
+ * Read a checkpoint for a run that depends on `made`; `undefined` where there is none.
+ *
+ * Errors: SyntaxError when the file is something else, TaskError that lists what the run depends on and the
+ * checkpoint was made with another value of.
+ */
+export async function readCheckpoint(
+  path: string,
+  made: Checkpoint["made"],
+): Promise<Checkpoint | undefined> {
+  let checkpoint: Checkpoint;
+  try {
+    checkpoint = decode(await readSafetensors(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new SyntaxError(`${path} is no checkpoint of a transfer run: ${error.message}`);
+  }
+  const there = checkpoint.made ?? {};
+  const differences = [...new Set([...Object.keys(made), ...Object.keys(there)])]
+    .filter((key) => made[key] !== there[key])
+    .map((key) => `${key} is ${made[key] ?? "not set"} here and ${there[key] ?? "not set"} there`);
+  if (differences.length === 0) return checkpoint;
+  throw new TaskError(`${path} was written with other settings: ${differences.join("; ")}`);
+}

@@ -1,0 +1,127 @@
+/** A transfer run from the command line to the page. Both transfer tasks are this. */
+import { join } from "@std/path";
+import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import type { Learnt } from "../../models/vision_model.ts";
+import { grouped } from "../lib/format.ts";
+import { INTERRUPTED, interruptSignal } from "../lib/main.ts";
+import { createRunFolder, reopenRunFolder } from "../lib/run_folder.ts";
+import { type TransferData, transferData } from "./data.ts";
+import {
+  accuracyChart,
+  accuracyRows,
+  bestSeed,
+  lossChart,
+  skippedNotes,
+  type TransferResults,
+  writeTransferPage,
+} from "./report.ts";
+import { settingsInUse, taskName, type TransferSettings, transferSettings } from "./settings.ts";
+import { openNetwork, type SeedResult, trainSeed } from "./train.ts";
+
+/** What is learnt from, in a few lines. */
+function describeData({ data }: TransferSettings, pictures: TransferData): string {
+  const { name, classes, train, val, notes } = pictures;
+  return [
+    data === undefined
+      ? "Data: pictures drawn by neckar, since no --data=DIR is given; they are not ImageNet"
+      : `Data: ${name}`,
+    `Pictures: ${grouped(train.pictures.length)} to learn from, ${
+      grouped(val.pictures.length)
+    } to validate; ${classes.length} classes: ${classes.join(", ")}`,
+    ...notes.map((note) => `Note: ${note}`),
+  ].join("\n");
+}
+
+/** Accuracies in percent, a line each, under each other. */
+function accuracyTable(rows: ReturnType<typeof accuracyRows>): string {
+  const width = Math.max(10, ...rows.map(([name]) => name.length));
+  const line = (name: string, cells: readonly string[]) =>
+    name.padEnd(width) + cells.map((cell) => cell.padStart(19)).join("");
+  const shown = (value?: number) => value?.toFixed(2) ?? "–";
+  return [
+    line("accuracy %", ["validation before", "training", "validation"]),
+    ...rows.map(([name, before, train, val]) => line(name, [before, train, val].map(shown))),
+  ].join("\n");
+}
+
+/**
+ * Weights of the network, all and those that are learnt, and what to say of it. Making it also finds out,
+ * before a folder is made, whether the weights fit.
+ */
+async function describeNetwork(gpu: Gpu, settings: TransferSettings, data: TransferData) {
+  const { model, notes } = await openNetwork(gpu, settings, data, settings.seed);
+  using network = model;
+  const all = network.parameters.reduce((sum, { initial }) => sum + initial.length, 0);
+  return { kind: network.kind, all, learnt: network.store.count, notes };
+}
+
+async function run(gpu: Gpu, settings: TransferSettings, data: TransferData): Promise<void> {
+  const { learnt, seed, seeds, out, resume } = settings;
+  const task = taskName(learnt);
+  const network = await describeNetwork(gpu, settings, data);
+  // Last of all: what is refused above leaves no folder behind.
+  using folder = resume === undefined
+    ? createRunFolder({ out, task, now: new Date() })
+    : reopenRunFolder(resume);
+  const { adapter } = gpu;
+  console.log(
+    [
+      describeData(settings, data),
+      ...network.notes.map((note) => `Note: ${note}`),
+      `${network.kind}: ${grouped(network.learnt)} of ${
+        grouped(network.all)
+      } weights are learnt, on ${adapter.description}${
+        adapter.isFallback ? " (a software adapter)" : ""
+      }; writing to ${folder.path}`,
+    ].join("\n"),
+  );
+  folder.writeConfig({ task, ...settingsInUse(settings), classes: data.classes, adapter });
+  const signal = interruptSignal();
+  const trained: SeedResult[] = [];
+  for (let i = 0; i < seeds && !signal.aborted; i++) {
+    if (seeds > 1) console.log(`Seed ${seed + i} (${i + 1} of ${seeds})`);
+    trained.push(await trainSeed({ gpu, settings, data, seed: seed + i, folder, signal }));
+  }
+  const results = { seeds: trained, gpu: adapter.description, notes: network.notes };
+  const best = bestSeed(results);
+  if (seeds > 1) {
+    Deno.renameSync(join(folder.path, best.file), join(folder.path, "model.safetensors"));
+    console.log(`model.safetensors is that of seed ${best.seed}, the best on validation`);
+  }
+  await report(settings, data, results, folder);
+}
+
+async function report(
+  settings: TransferSettings,
+  data: TransferData,
+  results: TransferResults,
+  folder: ReturnType<typeof createRunFolder>,
+): Promise<void> {
+  for (const { seed, keptEpoch, val } of results.seeds) {
+    folder.metric({ seed, keptEpoch, valLoss: val.loss, valAccuracy: val.accuracy });
+  }
+  folder.writeText("loss.svg", lossChart(settings, data, results));
+  folder.writeText("accuracy.svg", accuracyChart(settings, data, results));
+  await writeTransferPage(folder, settings, data, results);
+  for (const note of skippedNotes(results)) console.log(`Note: ${note}`);
+  console.log(accuracyTable(accuracyRows(settings, data, results)));
+  const seconds = results.seeds.reduce((sum, result) => sum + result.seconds, 0).toFixed(1);
+  const index = join(folder.path, "index.html");
+  console.log(
+    interruptSignal().aborted
+      ? `Interrupted; what was learnt so far is in ${index}\nGo on with deno task ${
+        taskName(settings.learnt)
+      } --resume=${folder.path}`
+      : `Done; see ${index} (${seconds} s of training)`,
+  );
+}
+
+/** The whole task. */
+export async function transferTask(learnt: Learnt): Promise<void> {
+  const settings = transferSettings(learnt, Deno.args);
+  const data = await transferData(settings);
+  using gpu = await openGpu();
+  await run(gpu, settings, data);
+  // All is saved, but a script that goes on after success must not go on after Ctrl-C.
+  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
+}

@@ -1,0 +1,188 @@
+/** The flags of the two transfer tasks, and the settings of an earlier run that goes on. */
+import { join } from "@std/path";
+import type { Learnt } from "../../models/vision_model.ts";
+import { BACKBONE_FLAGS } from "../lib/backbone.ts";
+import {
+  boolean,
+  choice,
+  commandName,
+  defineFlags,
+  integer,
+  number,
+  type Parsed,
+  parseFlags,
+  text,
+  UsageError,
+} from "../lib/flags.ts";
+import { TaskError } from "../lib/main.ts";
+import type { Cell } from "../lib/page.ts";
+
+/** What the settings of a run with `--resume` come from: all flags but these. */
+const RUN_FLAGS = defineFlags({
+  data: text({
+    optional: true,
+    placeholder: "DIR",
+    help:
+      "A folder with train and val, and in each a folder of pictures for each class; without it, pictures drawn by neckar itself",
+  }),
+  ...BACKBONE_FLAGS,
+  epochs: integer({ default: 25, min: 1, max: 100_000, help: "Passes over the pictures" }),
+  batch: integer({ default: 4, min: 1, max: 4096, help: "Pictures in a step" }),
+  optimizer: choice(["sgd", "adam"], { default: "sgd", help: "The optimizer" }),
+  lr: number({ default: 1e-3, moreThan: 0, help: "Learning rate" }),
+  momentum: number({
+    optional: true,
+    min: 0,
+    lessThan: 1,
+    help: "Momentum of sgd; 0.9 unless given",
+  }),
+  decay: number({
+    default: 0.1,
+    moreThan: 0,
+    max: 1,
+    help: "The learning rate times this after every --decay-every epochs",
+  }),
+  decayEvery: integer({ default: 7, min: 1, max: 100_000, help: "See --decay" }),
+  weightDecay: number({ default: 0, min: 0, help: "L2 penalty" }),
+  batchNorm: choice(["train", "eval"], {
+    optional: true,
+    help:
+      "What batch norms do while training, frozen or not: take a batch's own statistics and move the running ones (train, unless given), or take the running ones and leave them (eval)",
+  }),
+  size: integer({
+    default: 224,
+    min: 32,
+    max: 1024,
+    help: "Height and width, in pixels, of what the network sees of a picture",
+  }),
+  strict: boolean({ default: false, help: "Refuse broken pictures instead of leaving them out" }),
+  seed: integer({ default: 231, min: 0, max: 2 ** 32, help: "Seed of everything random" }),
+  seeds: integer({
+    default: 1,
+    min: 1,
+    max: 100,
+    help: "Train so often, with --seed, the seed after it and so on, and give mean and deviation",
+  }),
+  readEvery: integer({
+    default: 5,
+    min: 1,
+    max: 10_000,
+    help: "Read the loss back every so many steps",
+  }),
+});
+
+const FLAGS = defineFlags({
+  ...RUN_FLAGS,
+  out: text({ optional: true, placeholder: "DIR", help: "Folder of the runs; runs unless given" }),
+  resume: text({
+    optional: true,
+    placeholder: "RUN",
+    help:
+      "Go on with an interrupted run in its folder, after its last whole epoch; its settings need not be given again",
+  }),
+});
+
+type Given = Parsed<typeof RUN_FLAGS>;
+
+/** The settings of a transfer run, all decided. */
+export interface TransferSettings extends Given {
+  /** What is learnt: everything, or the last layer. */
+  learnt: Learnt;
+  /** The folder of the runs. */
+  out: string;
+  /** The run folder to go on in. */
+  resume: string | undefined;
+}
+
+/** The name of the task that learns so much. */
+export function taskName(learnt: Learnt): "transfer-finetune" | "transfer-freeze" {
+  return learnt === "all" ? "transfer-finetune" : "transfer-freeze";
+}
+
+/** Check flags against each other, and decide those that depend on others. */
+function decide(given: Given): Given {
+  const { optimizer, backbone } = given;
+  if (optimizer !== "sgd" && given.momentum !== undefined) {
+    throw new UsageError(`Flag --momentum is for sgd: ${optimizer} has its own`);
+  }
+  if (backbone === "squeezenet1_1" && given.batchNorm !== undefined) {
+    throw new UsageError(`Flag --batch-norm is not for ${backbone}: it has no batch norms`);
+  }
+  if (given.partial && given.weights === undefined) {
+    throw new UsageError("Flag --partial is about the weights of --weights, and there are none");
+  }
+  const { momentum = 0.9, batchNorm = "train" } = given;
+  return {
+    ...given,
+    momentum: optimizer === "sgd" ? momentum : undefined,
+    batchNorm: backbone === "squeezenet1_1" ? undefined : batchNorm,
+  };
+}
+
+/** The command line of the run in a folder. */
+function argumentsOf(run: string, task: string): string[] {
+  let config: Record<string, unknown>;
+  try {
+    config = JSON.parse(Deno.readTextFileSync(join(run, "config.json")));
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      throw new TaskError(`${join(run, "config.json")} is no JSON: ${error.message}`);
+    }
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new TaskError(`There is no config.json in ${run}: --resume takes the folder of a run`);
+  }
+  if (config?.task !== task) {
+    throw new TaskError(`The run in ${run} is one of ${config?.task}, and not of ${task}`);
+  }
+  return Object.keys(RUN_FLAGS).filter((key) => config[key] !== undefined).map((key) => {
+    const value = config[key];
+    const name = commandName(key);
+    if (typeof value !== "boolean") return `${name}=${value}`;
+    return value ? name : name.replace("--", "--no-");
+  });
+}
+
+/** Whether a flag is on a command line. */
+function isGiven(args: readonly string[], key: string): boolean {
+  const name = commandName(key);
+  const names = [name, name.replace("--", "--no-")];
+  return args.some((arg) => names.includes(arg) || arg.startsWith(`${name}=`));
+}
+
+/** Read the command line; with `--resume` the earlier run's settings, with which it must agree. */
+export function transferSettings(learnt: Learnt, args: readonly string[]): TransferSettings {
+  const task = taskName(learnt);
+  const what = learnt === "all"
+    ? "Train a whole pretrained network on other classes"
+    : "Train a new last layer on a pretrained network that is frozen";
+  const about = {
+    task,
+    summary: `${what} on WebGPU, measure it, and write a page about it.`,
+    examples: [
+      `deno task ${task}`,
+      `deno task ${task} --data=hymenoptera_data --weights=resnet18-f37072fd.pth`,
+      `deno task ${task} --resume=runs/${task}/2026-01-31T09-05-00`,
+    ],
+  };
+  const { out, resume, ...given } = parseFlags(FLAGS, args, about);
+  if (resume === undefined) return { ...decide(given), learnt, out: out ?? "runs", resume };
+  if (out !== undefined) {
+    throw new UsageError("Flag --out is for new runs: --resume goes on in the run's own folder");
+  }
+  const earlier = parseFlags(RUN_FLAGS, argumentsOf(resume, task), about);
+  const differences = (Object.keys(RUN_FLAGS) as (keyof Given)[])
+    .filter((key) => isGiven(args, key) && given[key] !== earlier[key])
+    .map((key) => `${commandName(key)} is ${given[key]} here and ${earlier[key]} there`);
+  if (differences.length > 0) {
+    throw new UsageError(
+      `The run in ${resume} was made with other settings: ${differences.join("; ")}`,
+    );
+  }
+  return { ...decide(earlier), learnt, out: "runs", resume };
+}
+
+/** The settings that have a say in a run, by name. */
+export function settingsInUse(settings: TransferSettings): Record<string, Cell> {
+  const entries = Object.keys(RUN_FLAGS).map((key) => [key, settings[key as keyof Given]] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+}
