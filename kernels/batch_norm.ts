@@ -22,6 +22,7 @@ import { unaryGradient } from "./elementwise.ts";
 import { checkTargets, type GradientTargets } from "./gradients.ts";
 import { flatGroups } from "./kernel.ts";
 import { columnSum } from "./reduce.ts";
+import { worthMirrors } from "./mirror.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
 /** Inputs of {@linkcode batchNormForward}. */
@@ -140,7 +141,7 @@ export function batchNormForward(
     );
   }
   const { gpu } = x;
-  const shape = rowShape(channels);
+  const shape = rowShape(x, training);
   let statistics: Tensor | undefined;
   if (training) {
     statistics = Tensor.empty(gpu, [2, channels], { name: "batch statistics" });
@@ -202,7 +203,11 @@ export function batchNormBackward(
   const dresidual = residual === undefined ? undefined : wanted("dresidual");
 
   using scratch = new DisposableStack();
-  const shape: BackwardShape = { ...rowShape(channels), training, mask: "none", keep: false };
+  const seen = rowShape(x, training);
+  const shape: BackwardShape = {
+    ...seen,
+    ...{ training, mask: "none", keep: false, mirrorDy: false },
+  };
   if (relu) shape.mask = residual === undefined ? "x" : "y";
   const tensors = { ...channelStatistics(inputs, statistics), x, weight, bias, y };
   let g = dy;
@@ -216,6 +221,7 @@ export function batchNormBackward(
     using alongs = Tensor.empty(gpu, [params.chunks, channels], { name: "sums of chunks" });
     // From y, what the ReLU let through is read once and written down.
     shape.keep = shape.mask === "y";
+    shape.mirrorDy = seen.mirror && dx !== undefined && !shape.keep && worthMirrors(dy);
     if (shape.keep) g = dresidual ?? scratch.use(make("dresidual"));
     const all = { ...tensors, dy, ...shape.keep && { masked: g }, sums, alongs };
     sumsKernel(gpu, shape).run(gpu, all, { ...params, eps }, groups);

@@ -5,7 +5,9 @@
  */
 import type { Gpu } from "./gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { worthMirrors } from "./mirror.ts";
 import { element, lines, perShape } from "./product.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** How a kernel sees the rows of x. */
 export interface RowShape {
@@ -13,11 +15,24 @@ export interface RowShape {
   vec4: boolean;
   /** An invocation owns two quads. */
   pair: boolean;
+  /** x is read from a mirror: a training step reads it four times. */
+  mirror: boolean;
 }
 
-/** How to see the rows of `x [M, C]`. */
-export function rowShape(channels: number): RowShape {
-  return { vec4: channels % 4 === 0, pair: channels % 64 === 0 };
+/** How to see the rows of `x [..., C]`, which are read `again` after this or not. */
+export function rowShape(x: Tensor, again: boolean): RowShape {
+  const channels = x.shape.at(-1)!;
+  const vec4 = channels % 4 === 0;
+  return { vec4, pair: channels % 64 === 0, mirror: again && vec4 && worthMirrors(x) };
+}
+
+/** The binding of what a kernel reads row by row, and WGSL that reads it at `at#`. */
+function rowsOf(vec4: boolean, mirror: boolean): Binding {
+  return mirror ? "mirror vec4f" : `read ${element(vec4)}`;
+}
+
+function at(name: string, { vec4 }: RowShape): string {
+  return vec4 ? `${name}_quad(at#)` : `${name}[at#]`;
 }
 
 const PARAMS = {
@@ -54,7 +69,7 @@ function eachRow({ pair }: RowShape, before: string, body: string, after = ""): 
 
 /** Parameters and workgroups for rows of which an invocation takes `each`. */
 function shareRows(gpu: Gpu, rows: number, channels: number, each: number) {
-  const { vec4, pair } = rowShape(channels);
+  const [vec4, pair] = [channels % 4 === 0, channels % 64 === 0];
   const columns = vec4 ? channels / 4 : channels;
   const chunks = Math.ceil(rows / each);
   // A lane of a CPU takes rows that follow each other; on a GPU neighbours read neighbouring rows.
@@ -106,12 +121,12 @@ export const statisticsKernel = perShape((_gpu: Gpu, shape: RowShape) => {
   const t = element(shape.vec4);
   return defineKernel({
     name: "batch norm statistics",
-    bindings: { x: `read ${t}`, means: `write ${t}`, squares: `write ${t}` },
+    bindings: { x: rowsOf(shape.vec4, shape.mirror), means: `write ${t}`, squares: `write ${t}` },
     params: PARAMS,
     code: eachRow(
       shape,
       `var count# = 0.0; var mean# = ${t}(); var sum# = ${t}();`,
-      `let v# = x[at#];
+      `let v# = ${at("x", shape)};
     let d# = v# - mean#;
     count# += 1.0;
     mean# += d# * (1.0 / count#);
@@ -174,7 +189,7 @@ export const forwardKernel = perShape((_gpu: Gpu, shape: ForwardShape) => {
     name: "batch norm",
     bindings: {
       ...bindings,
-      x: `read ${t}`,
+      x: rowsOf(shape.vec4, shape.mirror),
       weight: `read ${t}`,
       bias: `read ${t}`,
       residual: `read ${t}`,
@@ -185,7 +200,9 @@ export const forwardKernel = perShape((_gpu: Gpu, shape: ForwardShape) => {
       shape,
       `${read}
   let scale# = weight[column#] * inv_std#; let shift# = bias[column#];`,
-      `let v# = (x[at#] - mean#) * scale# + shift#${shape.residual ? " + residual[at#]" : ""};
+      `let v# = (${at("x", shape)} - mean#) * scale# + shift#${
+        shape.residual ? " + residual[at#]" : ""
+      };
     y[at#] = ${shape.relu ? `max(v#, ${t}())` : "v#"};`,
     ),
   });
@@ -198,10 +215,13 @@ export interface BackwardShape extends RowShape {
   mask: "none" | "x" | "y";
   /** Write the gradient behind the ReLU to `masked`. */
   keep: boolean;
+  /** dy is read from a mirror: where both kernels read it. */
+  mirrorDy: boolean;
 }
 
 /** Bindings and WGSL for `g`, the gradient behind the ReLU; `d` is x's distance from the mean. */
-function behindRelu({ vec4, mask, keep }: BackwardShape) {
+function behindRelu(shape: BackwardShape) {
+  const { vec4, mask, keep } = shape;
   const t = element(vec4);
   const open = mask === "x" ? "d# * scale# + shift#" : "y[at#]";
   const bindings: Record<string, Binding> = {
@@ -210,7 +230,9 @@ function behindRelu({ vec4, mask, keep }: BackwardShape) {
     ...keep && { masked: `write ${t}` },
   };
   const shift = mask === "x" ? "let shift# = bias[column#];" : "";
-  const passed = mask === "none" ? "dy[at#]" : `select(${t}(), dy[at#], ${open} > ${t}())`;
+  const passed = mask === "none"
+    ? at("dy", shape)
+    : `select(${t}(), ${at("dy", shape)}, ${open} > ${t}())`;
   return { bindings, shift, gradient: `let g# = ${passed};${keep ? " masked[at#] = g#;" : ""}` };
 }
 
@@ -226,8 +248,8 @@ export const sumsKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
       ...bindings,
       ...relu.bindings,
       ...shape.mask === "x" && { weight: `read ${t}` as Binding },
-      dy: `read ${t}`,
-      x: `read ${t}`,
+      dy: rowsOf(shape.vec4, shape.mirrorDy),
+      x: rowsOf(shape.vec4, shape.mirror),
       sums: `write ${t}`,
       alongs: `write ${t}`,
     },
@@ -236,7 +258,7 @@ export const sumsKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
       shape,
       `${read} ${scale} ${relu.shift}
   var sum# = ${t}(); var along# = ${t}();`,
-      `let d# = x[at#] - mean#;
+      `let d# = ${at("x", shape)} - mean#;
     ${relu.gradient}
     sum# += g#;
     along# += g# * d#;`,
@@ -262,8 +284,8 @@ export const backwardKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
       ...bindings,
       ...relu.bindings,
       ...training && { dbias: `read ${t}` as Binding, dweight: `read ${t}` as Binding },
-      dy: `read ${t}`,
-      x: `read ${t}`,
+      dy: rowsOf(shape.vec4, shape.mirrorDy),
+      x: rowsOf(shape.vec4, shape.mirror),
       weight: `read ${t}`,
       dx: `write ${t}`,
     },
@@ -273,7 +295,7 @@ export const backwardKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
       `${read}
   let scale# = weight[column#] * inv_std#; ${relu.shift}
   ${training ? means : ""}`,
-      `${training || mask === "x" ? "let d# = x[at#] - mean#;" : ""}
+      `${training || mask === "x" ? `let d# = ${at("x", shape)} - mean#;` : ""}
     ${relu.gradient}
     dx[at#] = scale# * ${training ? "(g# - level# - d# * slope#)" : "g#"};`,
     ),

@@ -11,7 +11,6 @@ import { gatherKernel } from "./conv2d_gather.ts";
 import { inputGradient } from "./conv2d_input.ts";
 import {
   checkSlice,
-  mirrors,
   prepare,
   prepareWeights,
   sizesOf,
@@ -22,6 +21,7 @@ import {
 import { weightGradient } from "./conv2d_weight.ts";
 import { fit } from "./fit.ts";
 import { checkTargets, collectGradients, type GradientTargets } from "./gradients.ts";
+import { worthMirrors } from "./mirror.ts";
 import { columnSum } from "./reduce.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
@@ -68,7 +68,7 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
   using padded = bias === undefined || direct
     ? bias?.view(bias.shape)
     : fitBias(bias, prepared.columns);
-  const mirror = mirrors(source, weights);
+  const mirror = worthMirrors(source, weights);
   const shape = { transB: false, mirror, rows, quads, bias: bias !== undefined, relu };
   gatherKernel(gpu, shape).run(
     gpu,
@@ -82,7 +82,7 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
       source_h: prepared.shape[0],
       source_w: prepared.shape[1],
       pitch: prepared.shape[2],
-      source_at: mirror ? source.offset : 0,
+      source_at: 0,
       mul: stride,
       off_y: -prepared.padding,
       off_x: -prepared.padding,
@@ -93,7 +93,6 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
       tap_x: 0,
       step: 1,
       kernel_w: prepared.kernelWidth,
-      w_at: mirror ? weights.offset : 0,
       out_h: prepared.outHeight,
       out_w: prepared.outWidth,
       out_pitch: direct ? total : prepared.columns,

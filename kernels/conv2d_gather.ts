@@ -10,7 +10,6 @@
  */
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
-import { bufferLoad } from "./mirror.ts";
 import { perShape } from "./product.ts";
 import { COMPONENT, lines } from "./product_shape.ts";
 
@@ -52,8 +51,6 @@ const GATHER_PARAMS = {
   tap_y: "u32",
   tap_x: "u32",
   step: "u32",
-  /** The first of the weights. */
-  w_at: "u32",
   /** Taps in a row of the weights. */
   kernel_w: "u32",
   /** The result's place of (gy, gx) is `(gy·spread + at_y, gx·spread + at_x)` of `[out_h, out_w, out_pitch]`. */
@@ -81,15 +78,14 @@ fn out_quad(p: Place) -> u32 {
 // The first quad of the weights of a tap.
 fn tap_quad(jy: u32, jx: u32) -> u32 {
   let tap = (params.tap_y + params.step * jy) * params.kernel_w + params.tap_x + params.step * jx;
-  return (tap * params.depth * params.n + params.w_at) >> 2u;
+  return (tap * params.depth * params.n) >> 2u;
 }
 `;
 
-/** WGSL `source_quad(i)`, `w_quad(i)`, and `ending(v, column)`: what is done to a quad of sums. */
-function access({ mirror, bias, relu }: GatherShape): string {
-  const load = mirror ? "" : bufferLoad("source") + bufferLoad("w");
+/** WGSL `ending(v, column)`: what is done to a quad of sums. */
+function ending({ bias, relu }: GatherShape): string {
   const sum = bias ? "v + bias[column >> 2u]" : "v";
-  return `${load}fn ending(v: vec4f, column: u32) -> vec4f { return ${
+  return `fn ending(v: vec4f, column: u32) -> vec4f { return ${
     relu ? `max(${sum}, vec4f())` : sum
   }; }\n`;
 }
@@ -136,7 +132,7 @@ function gatherSubgroupCode(lanes: number, shape: GatherShape): string {
           }u); ${lines(quads, (j) => `s${r}_${j} += v * b${kk}_${j};`)} }`,
       ),
   );
-  return `${PLACES}${access(shape)}
+  return `${PLACES}${ending(shape)}
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let lane = local.x;
@@ -223,7 +219,7 @@ function gatherWorkgroupCode(shape: GatherShape): string {
     if (4u * k + kk < params.depth && c < n4) { v = w_quad(tap + (4u * k + kk) * n4 + c); }
     tile_b[q] = v;
   }`;
-  return `${PLACES}${access(shape)}
+  return `${PLACES}${ending(shape)}
 var<workgroup> tile_a: array<f32, ${rows * depth}>;
 var<workgroup> tile_b: array<vec4f, ${tileQuads * depth}>;
 @compute @workgroup_size(${width}, ${height})

@@ -1,10 +1,11 @@
 /** The gradient of a convolution on its input. */
 import { takeColumns } from "./concat.ts";
 import { gatherKernel } from "./conv2d_gather.ts";
-import { isPicture, mirrors, prepareWeights, type Sizes, tile, whole } from "./conv2d_sizes.ts";
+import { isPicture, prepareWeights, type Sizes, tile, whole } from "./conv2d_sizes.ts";
 import { fit } from "./fit.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { matmul } from "./matmul.ts";
+import { worthMirrors } from "./mirror.ts";
 import { Tensor } from "./tensor.ts";
 
 export function inputGradient(
@@ -27,7 +28,7 @@ export function inputGradient(
   const target = columns === channels
     ? result.view(shape)
     : Tensor.empty(gpu, [batch, height, width, columns], { name: "dx" });
-  const mirror = mirrors(dy, weights);
+  const mirror = worthMirrors(dy, weights);
   for (let py = 0; py < stride; py++) {
     for (let px = 0; px < stride; px++) {
       const grid = [Math.ceil((height - py) / stride), Math.ceil((width - px) / stride)];
@@ -51,7 +52,7 @@ export function inputGradient(
           source_h: outHeight,
           source_w: outWidth,
           pitch: dy.shape[3],
-          source_at: mirror ? at + dy.offset : at,
+          source_at: at,
           mul: 1,
           off_y: off(py),
           off_x: off(px),
@@ -62,7 +63,6 @@ export function inputGradient(
           tap_x: tap(px),
           step: stride,
           kernel_w: kernelWidth,
-          w_at: mirror ? weights.offset : 0,
           out_h: height,
           out_w: width,
           out_pitch: columns,

@@ -1,7 +1,6 @@
 /** The sizes of a convolution, and its tensors padded to what the kernels can read. */
 import { fit } from "./fit.ts";
 import type { Gpu } from "./gpu.ts";
-import { mirrorLimit } from "./mirror.ts";
 import { expectShape, type Tensor } from "./tensor.ts";
 
 /** How a window moves. */
@@ -109,13 +108,6 @@ export function prepareWeights(w: Tensor, sizes: Sizes): Tensor {
   using flat = w.view([kh * kw, c, 1, k]);
   using padded = fit(flat, [kh * kw, depth, 1, whole(k)]);
   return padded.view([kh, kw, depth, whole(k)]);
-}
-
-/** Whether loads from a mirror are worth its copy: on CPU adapters, for what fits into a texture. */
-export function mirrors(...tensors: Tensor[]): boolean {
-  return tensors.every(({ gpu, buffer }) =>
-    gpu.path === "subgroup" && buffer.bytes <= mirrorLimit(gpu.device)
-  );
 }
 
 /** Sums that the lanes of a tile hold, in quads: more of them no longer stay in a core's first cache. */

@@ -5,11 +5,11 @@
  * A row is a number of a tap: row `tap·depth + d`. `group.z` counts parts of the places: with several
  * parts, each leaves a sum of its own, `[parts, taps·depth, n]`. All numbers are read as quads.
  */
-import { mirrors, prepare, type Sizes, TILE_QUADS } from "./conv2d_sizes.ts";
+import { prepare, type Sizes, TILE_QUADS } from "./conv2d_sizes.ts";
 import { fit } from "./fit.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
-import { bufferLoad } from "./mirror.ts";
+import { worthMirrors } from "./mirror.ts";
 import { perShape } from "./product.ts";
 import { COMPONENT, lines } from "./product_shape.ts";
 import { columnSum } from "./reduce.ts";
@@ -38,9 +38,8 @@ const WEIGHT_PARAMS = {
   out_w: "u32",
   source_h: "u32",
   source_w: "u32",
-  /** Numbers from one place to the next, and the first, of the source and of the result's gradient. */
+  /** Numbers from one place to the next, of the source and of the result's gradient; and the first of these. */
   pitch: "u32",
-  source_at: "u32",
   dy_pitch: "u32",
   dy_at: "u32",
   stride: "u32",
@@ -68,7 +67,7 @@ fn seen_quad(r: Row, place: u32, first_line: u32) -> vec4f {
   let y = (first_line + line - image * params.out_h) * params.stride + r.ky - params.padding;
   let x = (place - line * params.out_w) * params.stride + r.kx - params.padding;
   let within = y < params.source_h && x < params.source_w;
-  let at = ((((image * params.source_h + y) * params.source_w + x) * params.pitch + params.source_at) >> 2u) + r.quad;
+  let at = ((((image * params.source_h + y) * params.source_w + x) * params.pitch) >> 2u) + r.quad;
   return select(0.0, 1.0, within) * source_quad(select(0u, at, within));
 }
 `;
@@ -79,11 +78,6 @@ let first = group.z * params.part;
 let first_line = first / params.out_w;
 let count = min(params.part, params.places - first);
 `;
-
-/** WGSL `source_quad(i)` and `dy_quad(i)`. */
-function access({ mirror }: WeightShape): string {
-  return mirror ? WALK : bufferLoad("source") + bufferLoad("dy") + WALK;
-}
 
 /** The kernel for CPU adapters of `lanes` lanes: a subgroup to a tile. */
 function weightSubgroupCode(lanes: number, shape: WeightShape): string {
@@ -102,7 +96,7 @@ function weightSubgroupCode(lanes: number, shape: WeightShape): string {
       : [Math.floor(kk / span), (kk % span) * lanesPerPlace + quad];
     return `subgroupBroadcast(a${load}.${COMPONENT[r & 3]}, ${lane}u)`;
   };
-  return `${access(shape)}
+  return `${WALK}
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let lane = local.x;
@@ -165,7 +159,7 @@ function weightWorkgroupCode(shape: WeightShape): string {
   const threads = width * height;
   const each = rows / height;
   const tileQuads = width * quads;
-  return `${access(shape)}
+  return `${WALK}
 var<workgroup> tile_a: array<f32, ${rows * depth}>;
 var<workgroup> tile_b: array<vec4f, ${tileQuads * depth}>;
 @compute @workgroup_size(${width}, ${height})
@@ -265,7 +259,7 @@ export function weightGradient(
   const target = used === 1 && !padded
     ? result.view([used, size])
     : Tensor.empty(gpu, [used, size], { name: "dw" });
-  const mirror = mirrors(source, dy);
+  const mirror = worthMirrors(source, dy);
   weightKernel(gpu, { rows, quads, mirror }).run(gpu, { source, dy, out: target }, {
     m,
     depth,
@@ -277,9 +271,8 @@ export function weightGradient(
     source_h: prepared.shape[0],
     source_w: prepared.shape[1],
     pitch: prepared.shape[2],
-    source_at: mirror ? source.offset : 0,
     dy_pitch: dy.shape[3],
-    dy_at: mirror ? at + dy.offset : at,
+    dy_at: at,
     stride,
     padding: prepared.padding,
     kernel_w: prepared.kernelWidth,

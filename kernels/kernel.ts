@@ -3,14 +3,13 @@
  * declarations of its bindings and parameters are made from the same record, so they cannot differ.
  */
 import type { Gpu } from "./gpu.ts";
-import { mirrored, mirrorLoad } from "./mirror.ts";
+import { mirrorDeclaration, mirrored, mirrorStart } from "./mirror.ts";
 import type { DType, Tensor } from "./tensor.ts";
 import { Tensor as TensorClass } from "./tensor.ts";
 
 /**
  * How a kernel sees a tensor: read only or read and write, as an array of this element. A `mirror` is a
- * read-only copy in a texture, whose quad i is `NAME_quad(i)`, counted from the start of the tensor's
- * buffer: `Tensor.offset` is the caller's to add.
+ * read-only copy in a texture. Quad i of one that is read as `vec4f`, copy or not, is `NAME_quad(i)`.
  */
 export type Binding = `${"read" | "write"} ${"f32" | "u32" | "vec4f" | "vec4u"}` | "mirror vec4f";
 /** How a kernel reaches a tensor. */
@@ -81,21 +80,28 @@ export interface Kernel<
   ): void;
 }
 
+/** The bindings that are mirrors. */
+function mirrorNames({ bindings }: KernelSpec): string[] {
+  return Object.keys(bindings).filter((name) => bindings[name].startsWith("mirror"));
+}
+
 function declarations(spec: KernelSpec): string {
-  const fields = Object.entries(spec.params).map(([name, type]) => `  ${name}: ${type},\n`).join(
-    "",
-  );
+  const params = [
+    ...Object.entries(spec.params),
+    ...mirrorNames(spec).map((name) => [mirrorStart(name), "u32"]),
+  ];
+  const fields = params.map(([name, type]) => `  ${name}: ${type},\n`).join("");
   // A struct needs a member.
   const struct = `struct Params {\n${fields || "  unused: u32,\n"}}\n`;
   const buffers = Object.entries(spec.bindings).map(([name, binding], i) => {
     const [access, element] = binding.split(" ");
-    if (access === "mirror") {
-      return `@group(0) @binding(${i + 1}) var ${name}: texture_storage_2d<rgba32float, read>;\n${
-        mirrorLoad(name)
-      }`;
-    }
+    const place = `@group(0) @binding(${i + 1})`;
+    if (access === "mirror") return `${place} ${mirrorDeclaration(name)}`;
     const mode = access === "read" ? "read" : "read_write";
-    return `@group(0) @binding(${i + 1}) var<storage, ${mode}> ${name}: array<${element}>;\n`;
+    const load = binding === "read vec4f"
+      ? `fn ${name}_quad(i: u32) -> vec4f { return ${name}[i]; }\n`
+      : "";
+    return `${place} var<storage, ${mode}> ${name}: array<${element}>;\n${load}`;
   }).join("");
   return `${struct}@group(0) @binding(0) var<uniform> params: Params;\n${buffers}`;
 }
@@ -114,6 +120,7 @@ export function defineKernel<
     spec.bindings[n].endsWith("u32") || spec.bindings[n].endsWith("vec4u") ? "u32" : "f32"
   );
   const paramEntries = Object.entries(spec.params);
+  const mirrorPlaces = mirrorNames(spec).map((name) => names.indexOf(name));
   const source = declarations(spec) + spec.code;
 
   return {
@@ -152,7 +159,7 @@ export function defineKernel<
       const pipeline = gpu.pipeline(spec.name, source, layout);
       const bindGroup = gpu.bindGroup(
         layout,
-        paramsSize(paramEntries.length),
+        paramsSize(paramEntries.length + mirrorPlaces.length),
         bound.map((tensor, i) =>
           accesses[i] === "mirror"
             ? { buffer: tensor.buffer, mirror: mirrored(gpu.device, gpu.recorder, tensor.buffer) }
@@ -164,6 +171,10 @@ export function defineKernel<
           const value = params[name];
           if (type === "f32") view.setFloat32(at, value, true);
           else view.setUint32(at, value, true);
+          at += 4;
+        }
+        for (const place of mirrorPlaces) {
+          view.setUint32(at, bound[place].offset / 4, true);
           at += 4;
         }
       });

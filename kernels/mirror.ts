@@ -5,26 +5,35 @@
  */
 import type { PooledBuffer } from "./pool.ts";
 import type { Recorder } from "./recorder.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** Quads in a row of a texture, as a power of two: then a place needs no division. */
 const WIDTH_BITS = 12;
 const WIDTH = 1 << WIDTH_BITS;
 
-/** WGSL `NAME_quad(i)`: quad i of a buffer that is bound as the texture NAME. */
-export function mirrorLoad(name: string): string {
-  return `fn ${name}_quad(i: u32) -> vec4f {
-  return textureLoad(${name}, vec2u(i & ${WIDTH - 1}u, i >> ${WIDTH_BITS}u));
+/** The parameter that holds the first quad of a mirrored tensor within its buffer. */
+export function mirrorStart(name: string): string {
+  return `${name}_start`;
+}
+
+/** WGSL that declares the texture NAME of a mirror, and `NAME_quad(i)`. */
+export function mirrorDeclaration(name: string): string {
+  return `var ${name}: texture_storage_2d<rgba32float, read>;
+fn ${name}_quad(i: u32) -> vec4f {
+  let at = params.${mirrorStart(name)} + i;
+  return textureLoad(${name}, vec2u(at & ${WIDTH - 1}u, at >> ${WIDTH_BITS}u));
 }\n`;
 }
 
-/** The same for a buffer that is bound as an array of quads. */
-export function bufferLoad(name: string): string {
-  return `fn ${name}_quad(i: u32) -> vec4f { return ${name}[i]; }\n`;
-}
-
-/** The most bytes that a mirror can hold. */
-export function mirrorLimit(device: GPUDevice): number {
-  return 16 * WIDTH * device.limits.maxTextureDimension2D;
+/**
+ * Whether tensors that a kernel reads several times are worth their copies: on CPU adapters, where they
+ * fit into textures and start at whole quads.
+ */
+export function worthMirrors(...tensors: Tensor[]): boolean {
+  return tensors.every(({ gpu, buffer, offset }) => {
+    const most = 16 * WIDTH * gpu.device.limits.maxTextureDimension2D;
+    return gpu.path === "subgroup" && buffer.bytes <= most && offset % 4 === 0;
+  });
 }
 
 /** The texture with the contents that a buffer has at this place of the recording. */

@@ -1,6 +1,7 @@
 /** The largest value of each window of feature maps, channels last, and its gradient. */
 import type { Gpu } from "./gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { worthMirrors } from "./mirror.ts";
 import { element, lines, perShape } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
@@ -41,13 +42,13 @@ const PARAMS = {
 const LOWEST = "-3.0e38";
 
 // An invocation owns one number of y, or a quad of channels.
-const maxKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
+const maxKernel = perShape((_gpu: Gpu, { vec4, mirror }: { vec4: boolean; mirror: boolean }) => {
   const t = element(vec4);
   const u = vec4 ? "vec4u" : "u32";
   const packed = vec4 ? "place.x | place.y << 8u | place.z << 16u | place.w << 24u" : "place";
   return defineKernel({
     name: "max pool",
-    bindings: { x: `read ${t}`, y: `write ${t}`, places: "write u32" },
+    bindings: { x: mirror ? "mirror vec4f" : `read ${t}`, y: `write ${t}`, places: "write u32" },
     params: { ...PARAMS, kernel: "u32", stride: "u32", padding: "u32" },
     code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
@@ -67,7 +68,8 @@ const maxKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
   for (var ky = first_y; ky < end_y; ky++) {
     let line = (map + start_y + ky - params.padding) * params.width;
     for (var kx = first_x; kx < end_x; kx++) {
-      let v = x[(line + start_x + kx - params.padding) * params.quads + channel];
+      let at = (line + start_x + kx - params.padding) * params.quads + channel;
+      let v = ${vec4 ? "x_quad(at)" : "x[at]"};
       let more = v > best;
       best = select(best, v, more);
       place = select(place, ${u}(ky * params.kernel + kx), more);
@@ -204,7 +206,7 @@ export function maxPool2dForward(x: Tensor, given: MaxPool2dOptions): MaxPool2dF
   });
   const { kernel, stride, padding } = options;
   const n = places.size;
-  maxKernel(gpu, { vec4 }).run(
+  maxKernel(gpu, { vec4, mirror: vec4 && worthMirrors(x) }).run(
     gpu,
     { x, y, places },
     { ...params, n, kernel, stride, padding },
