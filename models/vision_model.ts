@@ -18,8 +18,8 @@ export interface VisionCall {
   stream?: RandomStream;
 }
 
-/** Which parameters are learnt: all of them, or the last layer's. */
-export type Learnt = "all" | "head";
+/** Which parameters are learnt: all of them, the last layer's, or none. */
+export type Learnt = "all" | "head" | "none";
 
 /** A network that turns pictures `[N, H, W, 3]` into scores of classes. */
 export abstract class VisionModel {
@@ -49,7 +49,7 @@ export abstract class VisionModel {
     }
     const head = new Set(this.head);
     for (const parameter of this.parameters) {
-      parameter.frozen = learnt === "head" && !head.has(parameter);
+      parameter.frozen = learnt === "none" || (learnt === "head" && !head.has(parameter));
     }
     this.#store = new ParameterStore(gpu, [...this.parameters, ...this.buffers]);
     return this;
