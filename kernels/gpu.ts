@@ -118,7 +118,7 @@ function setDriverOption(name: string, value: () => string | undefined): void {
   if (chosen !== undefined) Deno.env.set(name, chosen);
 }
 
-/** Whether the CPU says that it has AVX-512; false where the script may not look. */
+/** Whether the CPU says that it has AVX-512; false where the script may not look: Deno asks for all permissions. */
 function hasAvx512(): boolean {
   const path = "/proc/cpuinfo";
   if (Deno.build.os !== "linux") return false;
