@@ -2,7 +2,7 @@
 import type { RandomStream } from "../data/rng.ts";
 import type { TensorData } from "../data/tensor_data.ts";
 import { ResNet18 } from "./resnet.ts";
-import { SqueezeNet11 } from "./squeezenet.ts";
+import { SqueezeNet11, type SqueezeNetOptions } from "./squeezenet.ts";
 import type { VisionModel } from "./vision_model.ts";
 
 /** The networks that there are, by torchvision's names. */
@@ -11,13 +11,22 @@ export const BACKBONES = ["resnet18", "squeezenet1_1"] as const;
 /** A network's name. */
 export type BackboneName = (typeof BACKBONES)[number];
 
-/** A network with random weights. Put it on a GPU with `toGpu`, then load weights. */
+/**
+ * A network with random weights. Put it on a GPU with `toGpu`, then load weights.
+ *
+ * Errors: TypeError for a ResNet with a width.
+ */
 export function makeBackbone(
   name: BackboneName,
   stream: RandomStream,
   classes = 1000,
+  options: SqueezeNetOptions = {},
 ): VisionModel {
-  return name === "resnet18" ? new ResNet18(stream, classes) : new SqueezeNet11(stream, classes);
+  if (name === "squeezenet1_1") return new SqueezeNet11(stream, classes, options);
+  if (options.width !== undefined) {
+    throw new TypeError(`Only squeezenet1_1 can have a width, and ${name} was given one`);
+  }
+  return new ResNet18(stream, classes);
 }
 
 /** Options of {@linkcode loadPretrained}. */

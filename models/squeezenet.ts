@@ -4,6 +4,7 @@
  * @module
  */
 import type { RandomStream } from "../data/rng.ts";
+import type { TensorData } from "../data/tensor_data.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { adaptiveAveragePool2d, maxPool2d } from "./image_operations.ts";
 import { normal } from "./init.ts";
@@ -50,6 +51,28 @@ function fire(
   };
 }
 
+/** Options of {@linkcode SqueezeNet11}. */
+export interface SqueezeNetOptions {
+  /**
+   * All channels times this, rounded to a multiple of 4: for a small network. A multiple of 1/16, at most
+   * 4; 1 by default.
+   */
+  width?: number;
+}
+
+/** Channels of the first convolution at width 1. */
+const FIRST = 64;
+
+function isWidth(width: number): boolean {
+  return width > 0 && width <= 4 && Number.isInteger(16 * width);
+}
+
+/** The width of the network that weights are of; 1 where their first convolution does not tell. */
+export function squeezeNetWidth(weights: ReadonlyMap<string, TensorData>): number {
+  const width = (weights.get("features.0.weight")?.shape[0] ?? FIRST) / FIRST;
+  return isWidth(width) ? width : 1;
+}
+
 /** Entries of `features`, counted as torchvision does: module 1 is the ReLU of the convolution 0. */
 export const SQUEEZENET_MODULES = 13;
 
@@ -65,8 +88,8 @@ export const SQUEEZENET_MODULES = 13;
  * ```
  */
 export class SqueezeNet11 extends VisionModel {
-  readonly kind = "squeezenet1_1";
-  readonly featureDim = 512;
+  readonly kind: string;
+  readonly featureDim: number;
   readonly parameters: readonly Parameter[];
   readonly buffers: readonly Parameter[] = [];
   /** By torchvision's numbers; the ReLU has none of its own. */
@@ -74,24 +97,38 @@ export class SqueezeNet11 extends VisionModel {
   readonly #classifier: Conv2d;
   readonly #stream: RandomStream;
 
-  constructor(stream: RandomStream, readonly classes = 1000) {
+  /** RangeError for a width that is not allowed. */
+  constructor(
+    stream: RandomStream,
+    readonly classes = 1000,
+    { width = 1 }: SqueezeNetOptions = {},
+  ) {
     super();
-    const first = new Conv2d("features.0", 3, 64, stream, { kernel: 3, stride: 2 });
-    const burn = (at: number, ...sizes: [input: number, squeezed: number, expanded: number]) =>
-      fire(`features.${at}`, ...sizes, stream);
+    if (!isWidth(width)) {
+      throw new RangeError(
+        `SqueezeNet's width must be a multiple of 1/16 above 0, at most 4: it is ${width}`,
+      );
+    }
+    this.kind = width === 1 ? "squeezenet1_1" : `squeezenet1_1 of width ${width}`;
+    const channels = (at1: number) => 4 * Math.max(Math.round(at1 * width / 4), 1);
+    this.featureDim = 2 * channels(256);
+    const burn = (at: number, input: number, squeezed: number, expanded: number) =>
+      fire(`features.${at}`, input, channels(squeezed), channels(expanded), stream);
+    const first = channels(FIRST);
+    const [a, b, c] = [64, 128, 192].map((expanded) => 2 * channels(expanded));
     this.#modules = new Map<number, Module>([
-      [0, convolution(first)],
+      [0, convolution(new Conv2d("features.0", 3, first, stream, { kernel: 3, stride: 2 }))],
       [2, pooling],
-      [3, burn(3, 64, 16, 64)],
-      [4, burn(4, 128, 16, 64)],
+      [3, burn(3, first, 16, 64)],
+      [4, burn(4, a, 16, 64)],
       [5, pooling],
-      [6, burn(6, 128, 32, 128)],
-      [7, burn(7, 256, 32, 128)],
+      [6, burn(6, a, 32, 128)],
+      [7, burn(7, b, 32, 128)],
       [8, pooling],
-      [9, burn(9, 256, 48, 192)],
-      [10, burn(10, 384, 48, 192)],
-      [11, burn(11, 384, 64, 256)],
-      [12, burn(12, 512, 64, 256)],
+      [9, burn(9, b, 48, 192)],
+      [10, burn(10, c, 48, 192)],
+      [11, burn(11, c, 64, 256)],
+      [12, burn(12, this.featureDim, 64, 256)],
     ]);
     this.#classifier = new Conv2d("classifier.1", this.featureDim, classes, stream, {
       kernel: 1,

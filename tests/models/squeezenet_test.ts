@@ -1,0 +1,76 @@
+/** SqueezeNet's channels at every width. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { RandomStream } from "../../data/rng.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { Tape } from "../../models/autograd.ts";
+import { makeBackbone } from "../../models/pretrained.ts";
+import { SqueezeNet11, squeezeNetWidth } from "../../models/squeezenet.ts";
+import { stateDict } from "../../models/state_dict.ts";
+import { gpuTest } from "../gpu_support.ts";
+
+const stream = new RandomStream(0);
+
+/** The shape of each tensor of a state dict. */
+function shapes(model: SqueezeNet11): Record<string, readonly number[]> {
+  const slots = model.parameters.flatMap(({ layout }) => layout.slots);
+  return Object.fromEntries(slots.map(({ key, shape }) => [key, shape]));
+}
+
+Deno.test("SqueezeNet has torchvision's channels at width 1, and multiples of four at others", () => {
+  const whole = new SqueezeNet11(stream, 10);
+  assertEquals([whole.kind, whole.featureDim], ["squeezenet1_1", 512]);
+  const at1 = shapes(whole);
+  assertEquals(at1["features.0.weight"], [64, 3, 3, 3]);
+  assertEquals(at1["features.9.squeeze.weight"], [48, 256, 1, 1]);
+  assertEquals(at1["features.12.expand3x3.weight"], [256, 64, 3, 3]);
+  assertEquals(at1["classifier.1.weight"], [10, 512, 1, 1]);
+
+  const small = new SqueezeNet11(stream, 10, { width: 0.375 });
+  assertEquals([small.kind, small.featureDim], ["squeezenet1_1 of width 0.375", 192]);
+  const less = shapes(small);
+  assertEquals(Object.keys(less), Object.keys(at1));
+  assertEquals(less["features.0.weight"], [24, 3, 3, 3]);
+  assertEquals(less["features.9.squeeze.weight"], [20, 96, 1, 1]);
+  assertEquals(less["features.10.squeeze.weight"], [20, 144, 1, 1]);
+  assertEquals(less["classifier.1.weight"], [10, 192, 1, 1]);
+  const least = shapes(new SqueezeNet11(stream, 10, { width: 1 / 16 }));
+  assertEquals(least["features.3.squeeze.weight"], [4, 4, 1, 1]);
+});
+
+Deno.test("SqueezeNet refuses widths that weights would not tell, and ResNets any", () => {
+  for (const width of [0, -1, 0.3, 4.5, NaN]) {
+    const message = `a multiple of 1/16 above 0, at most 4: it is ${width}`;
+    assertThrows(() => new SqueezeNet11(stream, 10, { width }), RangeError, message);
+  }
+  assertThrows(
+    () => makeBackbone("resnet18", stream, 10, { width: 0.5 }),
+    TypeError,
+    "Only squeezenet1_1 can have a width, and resnet18 was given one",
+  );
+});
+
+gpuTest(
+  "SqueezeNet's width is found in its weights, and its maps have its channels",
+  async (gpu) => {
+    for (const width of [1 / 16, 0.375]) {
+      using model = new SqueezeNet11(stream, 3, { width }).toGpu(gpu);
+      assertEquals(squeezeNetWidth(await stateDict(model.store.parameters)), width);
+      using pictures = Tensor.zeros(gpu, [2, 40, 33, 3]);
+      using tape = new Tape(gpu, { training: false });
+      const x = tape.constant(pictures);
+      assertEquals(model.forward(tape, x).shape, [2, 3]);
+      assertEquals(model.features(tape, x).shape, [2, model.featureDim]);
+      const maps = model.featureMaps(tape, x, [1, 12]);
+      assertEquals(maps.get(1)!.shape, [2, 19, 16, 64 * width]);
+      assertEquals(maps.get(12)!.shape[3], model.featureDim);
+    }
+    assertEquals(squeezeNetWidth(new Map()), 1);
+    const odd = new Float32Array(5 * 27);
+    const strange = new Map([["features.0.weight", {
+      dtype: "F32",
+      shape: [5, 3, 3, 3],
+      data: odd,
+    }]]);
+    assertEquals(squeezeNetWidth(strange as Parameters<typeof squeezeNetWidth>[0]), 1);
+  },
+);
