@@ -63,6 +63,23 @@ export {
 } from "./kernels/kernel.ts";
 
 // Kernels
+export { adaptiveAveragePool2d as averagePoolForward } from "./kernels/average_pool2d.ts";
+export {
+  batchNormBackward,
+  type BatchNormForward,
+  batchNormForward,
+  type BatchNormGradients,
+  type BatchNormInputs,
+  type BatchNormOptions,
+} from "./kernels/batch_norm.ts";
+export {
+  conv2d as convolve,
+  conv2dBackward,
+  type Conv2dGradients,
+  type Conv2dOptions,
+  windowCount,
+  type WindowOptions,
+} from "./kernels/conv2d.ts";
 export { type BagMode, type Bags, uploadBags } from "./kernels/embedding_bag.ts";
 export { type Indices, lookUp, uploadIndices } from "./kernels/embedding.ts";
 export type { GradientTargets } from "./kernels/gradients.ts";
@@ -78,8 +95,14 @@ export {
   type LstmStepInputs,
 } from "./kernels/lstm.ts";
 export { matmul, type MatmulOptions } from "./kernels/matmul.ts";
+export {
+  maxPool2dBackward,
+  type MaxPool2dForward,
+  maxPool2dForward,
+  type MaxPool2dOptions,
+} from "./kernels/pool2d.ts";
 export type { AdamSizes, StepSizes } from "./kernels/optimizer_steps.ts";
-export { columnSum, sum, type SumOptions } from "./kernels/reduce.ts";
+export { columnSum, type ColumnSumOptions, sum, type SumOptions } from "./kernels/reduce.ts";
 export {
   rnnBackward,
   type RnnForward,
@@ -126,8 +149,11 @@ export { LossHistory } from "./models/loss_history.ts";
 export {
   add,
   binaryCrossEntropy,
+  type Branch,
   type CellWeights,
   concat,
+  conv2d,
+  convolutions,
   dropout,
   embedding,
   embeddingBag,
@@ -161,6 +187,37 @@ export {
   type StateSlot,
 } from "./models/parameters.ts";
 export { type LoadReport, loadStateDict, stateDict } from "./models/state_dict.ts";
+
+// Networks for pictures
+export {
+  adaptiveAveragePool2d,
+  batchNorm,
+  type BatchNormChannels,
+  concatChannels,
+  crossEntropy,
+  gram,
+  maxPool2d,
+  squaredDifference,
+  totalVariation,
+} from "./models/image_operations.ts";
+export {
+  type BackboneName,
+  BACKBONES,
+  loadPretrained,
+  makeBackbone,
+  type PretrainedOptions,
+  type PretrainedReport,
+} from "./models/pretrained.ts";
+export { ResNet18 } from "./models/resnet.ts";
+export { SqueezeNet11 } from "./models/squeezenet.ts";
+export {
+  BatchNorm2d,
+  type BatchNormCall,
+  Conv2d,
+  type Conv2dLayerOptions,
+  kaimingUniformKernel,
+} from "./models/vision_layers.ts";
+export { type Learnt, type VisionCall, VisionModel } from "./models/vision_model.ts";
 
 // Captioning
 export { type BleuScore, corpusBleu, unigramPrecision } from "./models/bleu.ts";
@@ -217,6 +274,25 @@ export {
 export { WeightAverage } from "./models/weight_average.ts";
 
 // Data
+export {
+  centerCrop,
+  denormalise,
+  IMAGENET_MEAN,
+  IMAGENET_STD,
+  normalise,
+  prepareForEvaluation,
+  randomHorizontalFlip,
+  randomResizedCrop,
+  resizeShorter,
+} from "./data/augment.ts";
+export { decodeImage, encodeJpeg, encodePng } from "./data/image.ts";
+export { type ImageFolder, listImages, readImageFolder } from "./data/image_folder.ts";
+export { ImageLoader } from "./data/image_loader.ts";
+export { readNpz } from "./data/npz.ts";
+export { readPth } from "./data/pth.ts";
+export { crop, resize } from "./data/resize.ts";
+export type { Box, RgbImage } from "./data/rgb_image.ts";
+export { readWeights } from "./data/weights.ts";
 export {
   type CaptionData,
   type CaptionSplit,

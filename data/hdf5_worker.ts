@@ -4,8 +4,13 @@
  *
  * @module
  */
-import { parentPort, type Transferable } from "node:worker_threads";
-import * as h5wasm from "npm:h5wasm@0.10.3";
+
+// Not static, since `mod.ts` must be loadable where there is no npm registry.
+const { parentPort } = await import("node:worker_threads");
+const h5wasm = await import("npm:h5wasm@0.10.3");
+
+type File = InstanceType<typeof h5wasm.File>;
+type Dataset = InstanceType<typeof h5wasm.Dataset>;
 
 /** The arrays that a numeric dataset can come in. */
 export type Hdf5Array =
@@ -57,9 +62,7 @@ let failures = 0;
 
 parentPort!.on("message", async (question: Hdf5Question) => {
   const answer = await reply(question);
-  const transfer: Transferable[] = "datasets" in answer
-    ? answer.datasets.map(({ data }) => data.buffer)
-    : [];
+  const transfer = "datasets" in answer ? answer.datasets.map(({ data }) => data.buffer) : [];
   parentPort!.postMessage(answer, transfer);
 });
 
@@ -97,7 +100,7 @@ function read(module: Module, question: Hdf5Question): Hdf5Dataset[] {
   }
 }
 
-function readDatasets(file: h5wasm.File, { names, most }: Hdf5Question): Hdf5Dataset[] {
+function readDatasets(file: File, { names, most }: Hdf5Question): Hdf5Dataset[] {
   const present = file.paths()
     .map((path) => path.replace(/^\//, ""))
     .filter((path) => file.get(path) instanceof h5wasm.Dataset);
@@ -115,7 +118,7 @@ function readDatasets(file: h5wasm.File, { names, most }: Hdf5Question): Hdf5Dat
   });
 }
 
-function readDataset(name: string, dataset: h5wasm.Dataset, most: number): Hdf5Dataset {
+function readDataset(name: string, dataset: Dataset, most: number): Hdf5Dataset {
   const shape = dataset.shape ?? [];
   const size = shape.reduce((product, extent) => product * extent, 1);
   // The file may claim any shape: what was never written reads as zeros.
@@ -146,7 +149,7 @@ function readDataset(name: string, dataset: h5wasm.Dataset, most: number): Hdf5D
 }
 
 /** An array for the values of a dataset, or undefined for a type that is not supported. */
-function allocate(dataset: h5wasm.Dataset, size: number): Hdf5Array | undefined {
+function allocate(dataset: Dataset, size: number): Hdf5Array | undefined {
   const { type, signed, size: bytes } = dataset.metadata;
   const INTEGER = 0;
   const FLOAT = 1;

@@ -17,6 +17,7 @@ import { runTask } from "../../tasks/lib/main.ts";
 import { type Peer, startPeer } from "./peer.ts";
 import { sentenceSubjects } from "./sentences.ts";
 import type { Subject } from "./subject.ts";
+import { visionSubjects } from "./vision.ts";
 
 const flags = defineFlags({
   rounds: integer({ default: 9, min: 1, max: 100, help: "How often each subject takes its turn" }),
@@ -162,6 +163,7 @@ function allSubjects(gpu: Gpu, steps: number): Subject[] {
     captionerStep(gpu, "lstm", steps),
     captionerStep(gpu, "rnn", steps),
     ...sentenceSubjects(gpu),
+    ...visionSubjects(gpu),
     product(gpu, 256, 256, 256, "NN"),
     product(gpu, 512, 512, 512, "NN"),
     product(gpu, 1024, 1024, 1024, "NN"),
@@ -177,7 +179,7 @@ async function main(): Promise<void> {
   const { rounds, steps, only = "" } = parseFlags(flags, Deno.args, {
     task: "bench",
     summary:
-      "Time the training steps of the captioner and the sentence classifiers, and matrix products, in turn with PyTorch.",
+      "Time the training steps of the captioner, the sentence classifiers and the networks for pictures, and matrix products, in turn with PyTorch.",
     examples: ["deno task bench", "deno task bench --rounds=21", "deno task bench --only=sentence"],
   });
   using gpu = await openGpu();

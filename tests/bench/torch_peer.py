@@ -1,4 +1,4 @@
-"""Time PyTorch: training steps of the captioner and the sentence classifiers, and matrix products.
+"""Time PyTorch: training steps of the captioner, the sentence classifiers and torchvision's networks, and products.
 
 The same shapes, order of work and optimizer as tests/bench/bench.ts:
 batch 25, 17 input tokens, hidden 512, word vectors 256, vocabulary 1,004,
@@ -134,6 +134,32 @@ def make_sentences(name, data):
     return step
 
 
+def make_vision(name):
+    """`vision-BACKBONE-LEARNT`: a training step at batch 4, 224 x 224, two classes."""
+    import torchvision
+
+    _, backbone, learnt = name.split("-")
+    torch.manual_seed(0)
+    model = getattr(torchvision.models, backbone)(num_classes=2)
+    if learnt == "head":
+        head = (model.fc if backbone == "resnet18" else model.classifier[1]).parameters()
+        model.requires_grad_(False)
+        for parameter in head:
+            parameter.requires_grad_(True)
+    learnable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(learnable, lr=1e-3, momentum=0.9)
+    pixels, targets = torch.randn(4, 3, 224, 224), torch.tensor([0, 1, 1, 0])
+
+    def step():
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(pixels), targets)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
 def make_product(name):
     """`matmulNT:MxKxN`: T marks a factor that is stored transposed."""
     kind, sizes = name.removeprefix("matmul").split(":")
@@ -158,6 +184,8 @@ def main():
         if cell not in made:
             if cell.startswith("matmul"):
                 made[cell] = make_product(cell)
+            elif cell.startswith("vision"):
+                made[cell] = make_vision(cell)
             elif cell.startswith("sentences"):
                 made[cell] = make_sentences(cell, data["sentences"])
             else:
