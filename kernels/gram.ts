@@ -28,6 +28,19 @@ function checkMap(f: Tensor, what: string): number {
 }
 
 /**
+ * The Gram matrix of a map `f [1, H, W, C]` before it is divided, `Fᵀ F` with F the map as `[H W, C]`:
+ * `[1, 1, C, C]`. The gradient on the map is then `F (dP + dPᵀ)`: for a symmetric dP, `conv2d(f, dP)` twice.
+ *
+ * Errors: TypeError when f has other axes, or more than one map.
+ */
+export function gramProduct(f: Tensor): Tensor {
+  const channels = checkMap(f, "A Gram matrix' map f [1, H, W, C]");
+  const product = Tensor.empty(f.gpu, [1, 1, channels, channels], { name: "product" });
+  conv2dBackward(f, f, product, {}, { dx: false, dw: product, db: false });
+  return product;
+}
+
+/**
  * The Gram matrix of a map `f [1, H, W, C]` of features, `Fᵀ F / (C H W)` with F the map as `[H W, C]`:
  * `[C, C]`. The product is that of a 1 x 1 convolution's gradient on its weights.
  *
@@ -43,10 +56,8 @@ function checkMap(f: Tensor, what: string): number {
  * ```
  */
 export function gramMatrix(f: Tensor): Tensor {
-  const channels = checkMap(f, "A Gram matrix' map f [1, H, W, C]");
-  using product = Tensor.empty(f.gpu, [1, 1, channels, channels], { name: "product" });
-  conv2dBackward(f, f, product, {}, { dx: false, dw: product, db: false });
-  const out = Tensor.empty(f.gpu, [channels, channels], { name: "Gram matrix" });
+  using product = gramProduct(f);
+  const out = Tensor.empty(f.gpu, product.shape.slice(2), { name: "Gram matrix" });
   // The product is its own transpose.
   mirrorSum(product, 0.5 / f.size, out);
   return out;

@@ -1,0 +1,242 @@
+/**
+ * Style transfer (Gatys, Ecker and Bethge 2016, "Image style transfer using convolutional neural networks"),
+ * as the third assignment of CS231n has it: the pixels of a picture are moved until a network sees the
+ * content of one picture and the style of another in them.
+ *
+ * @module
+ */
+import { conv2d } from "../kernels/conv2d.ts";
+import { clampInPlace, scaleBy } from "../kernels/elementwise.ts";
+import { gramProduct } from "../kernels/gram.ts";
+import { squaredDifference, totalVariation } from "../kernels/image_losses.ts";
+import { expectShape, Tensor } from "../kernels/tensor.ts";
+import { Tape, type Variable } from "./autograd.ts";
+import { LossHistory } from "./loss_history.ts";
+import { Adam } from "./optimizers.ts";
+import { Parameter, ParameterStore } from "./parameters.ts";
+import type { SqueezeNet11 } from "./squeezenet.ts";
+
+/** What is wanted of the picture, and how it is sought. */
+export interface StyleSettings {
+  /** The layer whose maps are to be those of the content picture; torchvision's `features`, from 0. */
+  contentLayer: number;
+  contentWeight: number;
+  /** The layers whose Gram matrices are to be those of the style picture, each with its weight. */
+  styleLayers: readonly number[];
+  styleWeights: readonly number[];
+  /** Of the squared differences between neighbouring pixels. */
+  tvWeight: number;
+  /** Learning rate of Adam, and the one from iteration `lateAt` on, where Adam starts anew. */
+  lr: number;
+  lrLate: number;
+  lateAt: number;
+  /** Before this iteration the pixels are kept within ±{@linkcode PIXEL_BOUND}. */
+  clampUntil: number;
+}
+
+/** How far normalised pixels may be from 0 while they are kept within bounds. */
+export const PIXEL_BOUND = 1.5;
+
+/** The weighted losses of an iteration. */
+export interface StyleLosses {
+  content: number;
+  style: number;
+  /** Total variation. */
+  variation: number;
+  /** Their sum. */
+  total: number;
+}
+
+/** The pictures, normalised as the network wants them, channels last. */
+export interface StylePictures {
+  /** `[1, H, W, 3]` */
+  content: Tensor;
+  /** `[1, h, w, 3]` */
+  style: Tensor;
+  /** The first values of the pixels, `[H, W, 3]`; those of the content picture by default. */
+  start?: Float32Array<ArrayBuffer> | undefined;
+}
+
+function checkSettings({ styleLayers, styleWeights, ...rest }: StyleSettings): void {
+  if (styleLayers.length !== styleWeights.length) {
+    throw new TypeError(
+      `Every style layer has a weight: there are ${styleLayers.length} layers and ` +
+        `${styleWeights.length} weights`,
+    );
+  }
+  if (new Set(styleLayers).size < styleLayers.length) {
+    throw new TypeError(`The style layers must differ: they are ${styleLayers.join(", ")}`);
+  }
+  const { contentWeight, tvWeight, lateAt, clampUntil, lr, lrLate } = rest;
+  for (const weight of [...styleWeights, contentWeight, tvWeight]) {
+    if (weight >= 0 && weight < Infinity) continue;
+    throw new RangeError(`The weight of a loss must be a number from 0: it is ${weight}`);
+  }
+  for (const rate of [lr, lrLate]) {
+    if (rate > 0 && rate < Infinity) continue;
+    throw new RangeError(`A learning rate must be a number above 0: it is ${rate}`);
+  }
+  for (const iteration of [lateAt, clampUntil]) {
+    if (Number.isInteger(iteration) && iteration >= 0) continue;
+    throw new RangeError(`An iteration must be a whole number from 0: it is ${iteration}`);
+  }
+}
+
+/**
+ * The search for a picture. Of the content and style pictures only what the network sees in them is kept.
+ *
+ * ```ts ignore
+ * using transfer = new StyleTransfer(network, { content, style }, settings);
+ * for (let i = 0; i < 200; i++) await transfer.step();
+ * console.log((await transfer.finish()).at(-1));
+ * const pixels = await transfer.pixels.read(); // denormalise(pixels, width, height) makes a picture of them
+ * ```
+ */
+export class StyleTransfer {
+  /** Iterations done. */
+  iterations = 0;
+  readonly #pixels: Parameter;
+  readonly #store: ParameterStore;
+  readonly #history: LossHistory;
+  readonly #contentTarget: Tensor;
+  /** Products of the style picture's maps, times what makes them comparable: C H W here over that there. */
+  readonly #styleTargets: readonly Tensor[];
+  /** Losses of an iteration: content, total variation, and twice that of each style layer. */
+  readonly #parts: number;
+  readonly #owned: DisposableStack;
+  #adam: Adam;
+
+  /**
+   * `network` must learn nothing (`toGpu(gpu, "none")`). The losses of `readEvery` iterations are read
+   * together.
+   *
+   * Errors: TypeError for pictures of another shape, and for settings that do not fit each other; RangeError
+   * for a layer that there is not, or a weight or iteration below 0.
+   */
+  constructor(
+    readonly network: SqueezeNet11,
+    { content, style, start }: StylePictures,
+    readonly settings: StyleSettings,
+    { readEvery = 10 }: { readEvery?: number } = {},
+  ) {
+    checkSettings(settings);
+    expectShape(content, [1, null, null, 3], "A content picture [1, H, W, 3]");
+    expectShape(style, [1, null, null, 3], "A style picture [1, h, w, 3]");
+    if (network.store.trainable.length > 0) {
+      throw new TypeError('Style transfer needs a network that learns nothing: toGpu(gpu, "none")');
+    }
+    const { gpu } = content;
+    const { contentLayer, styleLayers, lr } = settings;
+    using owned = new DisposableStack(); // until all went well
+    this.#pixels = new Parameter("pixels", content.shape, start ?? new Float32Array(content.size));
+    this.#parts = 2 + styleLayers.length;
+    this.#history = owned.use(new LossHistory(gpu, this.#parts * readEvery));
+    {
+      using tape = new Tape(gpu, { training: false });
+      const maps = this.#maps(tape, tape.constant(content));
+      const { tensor } = maps.get(contentLayer)!;
+      this.#contentTarget = owned.use(Tensor.empty(gpu, tensor.shape, { name: "content" }));
+      this.#contentTarget.copyFrom(tensor);
+      const styleMaps = this.#maps(tape, tape.constant(style));
+      this.#styleTargets = styleLayers.map((at) => {
+        const { tensor } = styleMaps.get(at)!;
+        using product = gramProduct(tensor);
+        using factor = Tensor.from(gpu, [maps.get(at)!.tensor.size / tensor.size]);
+        return owned.use(scaleBy(product, factor));
+      });
+      gpu.flush();
+    }
+    this.#store = owned.use(new ParameterStore(gpu, [this.#pixels]));
+    if (start === undefined) this.pixels.copyFrom(content);
+    this.#adam = owned.use(new Adam(this.#store, { lr }));
+    this.#owned = owned.move();
+  }
+
+  /** The pixels as they are now: `[1, H, W, 3]`, normalised. They stay this object's. */
+  get pixels(): Tensor {
+    return this.#pixels.tensor;
+  }
+
+  /** The gradient of the total loss on the pixels in the last iteration, `[1, H, W, 3]`. */
+  get gradient(): Tensor {
+    return this.#pixels.variable.slot!;
+  }
+
+  /** The losses read so far, an entry for each iteration. */
+  get losses(): StyleLosses[] {
+    const parts = this.#parts;
+    const { losses } = this.#history;
+    return Array.from({ length: Math.floor(losses.length / parts) }, (_, i) => {
+      const [content, variation, ...styles] = losses.slice(parts * i, parts * (i + 1));
+      const style = styles.reduce((a, b) => a + b, 0) / 2;
+      return { content, style, variation, total: content + style + variation };
+    });
+  }
+
+  /** What the network sees in a picture, in the layers that count. */
+  #maps(tape: Tape, x: Variable): Map<number, Variable> {
+    const { contentLayer, styleLayers } = this.settings;
+    return this.network.featureMaps(tape, x, [...new Set([contentLayer, ...styleLayers])]);
+  }
+
+  /** Record an iteration's losses, in the order of `#parts`, and their gradient on the pixels. */
+  #record(tape: Tape): Tensor[] {
+    const { contentLayer, contentWeight, styleLayers, styleWeights, tvWeight } = this.settings;
+    const pixels = this.#pixels.variable;
+    const maps = this.#maps(tape, pixels);
+    const contentMap = maps.get(contentLayer)!;
+    const content = squaredDifference(contentMap.tensor, this.#contentTarget, {
+      weight: contentWeight,
+    });
+    const styles = styleLayers.map((at, i) => {
+      const map = maps.get(at)!;
+      const product = tape.keep(gramProduct(map.tensor));
+      // Twice the loss: its gradient D is then the factor of that on the map, F (D/2 + Dᵀ/2) · 2.
+      const weight = 2 * styleWeights[i] / map.tensor.size ** 2;
+      return { map, ...squaredDifference(product, this.#styleTargets[i], { weight }) };
+    });
+    const variation = totalVariation(pixels.tensor, { weight: tvWeight });
+    const losses = [content, variation, ...styles];
+    for (const { gradient } of losses) tape.keep(gradient!);
+    const [first, ...rest] = losses.map(({ loss }) => loss);
+    for (const loss of rest) tape.keep(loss);
+    // All losses as one: what lies behind the maps has its gradients passed on by the tape.
+    const all = tape.record(first, [pixels, ...maps.values()], () => {
+      tape.pass(contentMap, content.gradient!);
+      for (const { map, gradient } of styles) {
+        tape.gradient(map, (out) => conv2d(map.tensor, gradient!, { out }));
+      }
+      tape.pass(pixels, variation.gradient!);
+    });
+    tape.backward(all);
+    return [first, ...rest];
+  }
+
+  /** One iteration: it is recorded and submitted at once. Waits for a read of older losses at most. */
+  async step(): Promise<void> {
+    const { lateAt, lrLate, clampUntil } = this.settings;
+    if (this.iterations < clampUntil) clampInPlace(this.pixels, -PIXEL_BOUND, PIXEL_BOUND);
+    if (this.iterations === lateAt) {
+      this.#adam = this.#owned.use(new Adam(this.#store, { lr: lrLate }));
+    }
+    using tape = new Tape(this.pixels.gpu);
+    const losses = this.#record(tape);
+    this.#adam.step();
+    this.iterations++;
+    for (const loss of losses) await this.#history.add(loss);
+  }
+
+  /** Wait for the losses of all iterations. */
+  async finish(): Promise<StyleLosses[]> {
+    await this.#history.finish();
+    return this.losses;
+  }
+
+  dispose(): void {
+    this.#owned.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

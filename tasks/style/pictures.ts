@@ -1,0 +1,91 @@
+/** The two pictures of a style run: files, or drawings. */
+import { join } from "@std/path";
+import { basename } from "@std/path";
+import { resizeShorter } from "../../data/augment.ts";
+import { contentDrawing, styleDrawing } from "../../data/drawings.ts";
+import { decodeImage, type RgbImage } from "../../data/image.ts";
+import { TaskError } from "../lib/main.ts";
+import { CONTENT_FILE, type StylePreset, type StyleSettings } from "./settings.ts";
+
+/** A picture with its name. */
+export interface StylePicture {
+  name: string;
+  /** The file; a drawing has none. */
+  path?: string;
+  /** At the size that the network sees. */
+  image: RgbImage;
+}
+
+/** Both pictures. */
+export interface StylePictures {
+  content: StylePicture;
+  style: StylePicture;
+}
+
+/** The least pixels of a picture's side. */
+const LEAST_SIDE = 16;
+
+/** The most pixels of a picture that the network sees: its first maps then take the 128 MiB that every adapter can bind. */
+const MOST_PIXELS = 2 ** 21;
+
+/** Resize a picture. TaskError where it is too small, or so long that it would be too large. */
+function fit(image: RgbImage, size: number, what: string): RgbImage {
+  const { width, height } = image;
+  if (Math.min(width, height) < LEAST_SIDE) {
+    throw new TaskError(
+      `${what} has ${width} x ${height} pixels, and at least ${LEAST_SIDE} x ${LEAST_SIDE} are needed`,
+    );
+  }
+  const pixels = size ** 2 * Math.max(width, height) / Math.min(width, height);
+  if (pixels > MOST_PIXELS) {
+    throw new TaskError(
+      `${what} has ${width} x ${height} pixels, which are ${
+        Math.round(pixels)
+      } when the shorter side ` +
+        `is ${size}: at most ${MOST_PIXELS} can be worked on, so a smaller size is needed`,
+    );
+  }
+  return resizeShorter(image, size);
+}
+
+async function readPicture(path: string, size: number, role: string): Promise<StylePicture> {
+  const what = `The ${role} picture ${path}`;
+  let image: RgbImage;
+  try {
+    image = await decodeImage(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new TaskError(`${what} is not there`);
+  }
+  return { name: basename(path), path, image: fit(image, size, what) };
+}
+
+function drawPicture(
+  role: "content" | "style",
+  { drawing }: StylePreset,
+  size: number,
+): StylePicture {
+  // Drawn at its size, four to three, so that nothing is lost.
+  const shape = [Math.round(4 / 3 * size), size] as const;
+  return role === "content"
+    ? { name: "a town, drawn", image: contentDrawing(...shape) }
+    : { name: `${drawing}, drawn`, image: styleDrawing(drawing, ...shape) };
+}
+
+/** Read or draw both pictures. Everything wrong with them is found here. */
+export async function stylePictures(settings: StyleSettings): Promise<StylePictures> {
+  const { data, preset, size, styleSize } = settings;
+  const one = (role: "content" | "style", given: string | undefined, size: number) => {
+    if (given !== undefined) return readPicture(given, size, role);
+    // Without a painting both files must be given.
+    const painting = preset!;
+    const inFolder = role === "content" ? CONTENT_FILE : painting.file;
+    return data === undefined
+      ? drawPicture(role, painting, size)
+      : readPicture(join(data, inFolder), size, role);
+  };
+  return {
+    content: await one("content", settings.content, size),
+    style: await one("style", settings.style, styleSize),
+  };
+}

@@ -1,0 +1,191 @@
+/** A style run from the command line to the page. All style tasks are this with their settings. */
+import { denormalise, normalise } from "../../data/augment.ts";
+import { encodePng, type RgbImage } from "../../data/image.ts";
+import { RandomStream } from "../../data/rng.ts";
+import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { SqueezeNet11 } from "../../models/squeezenet.ts";
+import { StyleTransfer } from "../../models/style_transfer.ts";
+import { openBackbone } from "../lib/backbone.ts";
+import { figure } from "../lib/format.ts";
+import { INTERRUPTED, interruptSignal, TaskError, turn } from "../lib/main.ts";
+import { progress } from "../lib/progress.ts";
+import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
+import { type StylePictures, stylePictures } from "./pictures.ts";
+import { type Frame, lossChart, type StyleResults, writeStylePage } from "./report.ts";
+import {
+  objectiveOf,
+  presetSettings,
+  settingsInUse,
+  type StylePresetName,
+  type StyleSettings,
+  transferSettings,
+} from "./settings.ts";
+
+/** The network, with sentences about it. It is the caller's to dispose of. */
+async function openNetwork(gpu: Gpu, { weights }: StyleSettings) {
+  const flags = { backbone: "squeezenet1_1", weights, partial: false } as const;
+  const { model, notes } = await openBackbone(gpu, flags, { learnt: "none" });
+  if (model instanceof SqueezeNet11) return { network: model, notes };
+  model.dispose();
+  throw new TaskError(`Style transfer needs a SqueezeNet, and the weights are of ${model.kind}`);
+}
+
+/** A picture as the network wants it: `[1, H, W, 3]`. */
+function upload(gpu: Gpu, image: RgbImage, name: string): Tensor {
+  return Tensor.from(gpu, normalise(image), [1, image.height, image.width, 3], { name });
+}
+
+/** Random pixels, as CS231n's: from 0 to 1 where the network's numbers are normalised ones. */
+function randomStart({ width, height }: RgbImage, seed: number): Float32Array<ArrayBuffer> {
+  const stream = new RandomStream(seed).split("pixels");
+  return Float32Array.from({ length: 3 * width * height }, () => stream.uniform());
+}
+
+/** Everything on the GPU. It is the caller's to dispose of. */
+function makeTransfer(
+  gpu: Gpu,
+  network: SqueezeNet11,
+  pictures: StylePictures,
+  settings: StyleSettings,
+): StyleTransfer {
+  using content = upload(gpu, pictures.content.image, "content picture");
+  using style = upload(gpu, pictures.style.image, "style picture");
+  const start = settings.init === "random"
+    ? randomStart(pictures.content.image, settings.seed)
+    : undefined;
+  const { readEvery } = settings;
+  return new StyleTransfer(network, { content, style, start }, objectiveOf(settings), {
+    readEvery,
+  });
+}
+
+/** Move the pixels, and keep pictures on the way. The GPU goes on while they are written. */
+async function search(
+  transfer: StyleTransfer,
+  { width, height }: RgbImage,
+  settings: StyleSettings,
+  folder: RunFolder,
+): Promise<Pick<StyleResults, "losses" | "frames" | "result" | "seconds" | "interrupted">> {
+  const { iterations, framesEvery, readEvery } = settings;
+  const signal = interruptSignal();
+  const frames: Frame[] = [];
+  const writing: Promise<void>[] = [];
+  const digits = String(iterations).length;
+  const keepFrame = (iterations: number) => {
+    const pixels = transfer.pixels.startRead();
+    const kept = (async () => {
+      const image = denormalise(await pixels, width, height);
+      frames.push({ iterations, image });
+      const name = `frame-${String(iterations).padStart(digits, "0")}.png`;
+      folder.writeBytes(name, await encodePng(image));
+    })();
+    kept.catch(() => {}); // thrown below
+    writing.push(kept);
+  };
+  using bar = progress({ total: iterations, unit: "iteration" });
+  let written = 0;
+  const report = () => {
+    const { losses } = transfer;
+    for (; written < losses.length; written++) {
+      folder.metric({ iteration: written, ...losses[written] });
+    }
+    const { total, content, style, variation } = losses.at(-1) ?? {};
+    bar.update(
+      transfer.iterations,
+      losses.length > 0
+        ? { loss: total!, content: content!, style: style!, variation: variation! }
+        : {},
+    );
+  };
+  const start = performance.now();
+  if (framesEvery > 0) keepFrame(0);
+  while (transfer.iterations < iterations && !signal.aborted) {
+    await transfer.step();
+    const { iterations: done } = transfer;
+    if (framesEvery > 0 && done % framesEvery === 0 && done < iterations) keepFrame(done);
+    if (done % readEvery === 0) {
+      await turn();
+      report();
+    }
+  }
+  const losses = await transfer.finish();
+  report();
+  bar.stop();
+  const result = denormalise(await transfer.pixels.read(), width, height);
+  await Promise.all(writing);
+  const seconds = (performance.now() - start) / 1000;
+  frames.sort((a, b) => a.iterations - b.iterations);
+  return { losses, frames, result, seconds, interrupted: signal.aborted };
+}
+
+function describePictures({ content, style }: StylePictures): string[] {
+  const drawn = content.path === undefined || style.path === undefined;
+  return [
+    ...Object.entries({ Content: content, Style: style }).map(([role, { name, path, image }]) =>
+      `${role}: ${path ?? name}, seen at ${image.width} x ${image.height}`
+    ),
+    ...(drawn ? ["Note: neckar draws what no file is given for; these are no paintings"] : []),
+  ];
+}
+
+async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): Promise<void> {
+  const { out, task } = settings;
+  const opened = await openNetwork(gpu, settings);
+  using network = opened.network;
+  using transfer = makeTransfer(gpu, network, pictures, settings);
+  await gpu.check();
+  // Last of all: what is refused above leaves no folder behind.
+  using folder = createRunFolder({ out, task, now: new Date() });
+  const { adapter } = gpu;
+  console.log(
+    [
+      ...describePictures(pictures),
+      ...opened.notes.map((note) => `Note: ${note}`),
+      `${network.kind} on ${adapter.description}${
+        adapter.isFallback ? " (a software adapter)" : ""
+      }; writing to ${folder.path}`,
+    ].join("\n"),
+  );
+  folder.writeConfig({ task, ...settingsInUse(settings), network: network.kind, adapter });
+  folder.writeBytes("content.png", await encodePng(pictures.content.image));
+  folder.writeBytes("style.png", await encodePng(pictures.style.image));
+  const found = await search(transfer, pictures.content.image, settings, folder);
+  const results = { ...found, notes: opened.notes, gpu: adapter.description };
+  folder.writeBytes("result.png", await encodePng(found.result));
+  folder.writeText("loss.svg", lossChart(settings, pictures, results));
+  await writeStylePage(folder, settings, pictures, results);
+  const last = found.losses.at(-1);
+  if (last !== undefined) {
+    const { total, content, style, variation } = last;
+    console.log(
+      `Loss ${figure(found.losses[0].total)} at first, ${figure(total)} at last: content ${
+        figure(content)
+      }, style ${figure(style)}, total variation ${figure(variation)}`,
+    );
+  }
+  const state = found.interrupted ? "Interrupted; the picture until then is in" : "Done; see";
+  console.log(
+    `${state} ${folder.path}/index.html and ${folder.path}/result.png (${
+      found.seconds.toFixed(1)
+    } s for ${found.losses.length} iterations)`,
+  );
+}
+
+async function styleTask(settings: StyleSettings): Promise<void> {
+  const pictures = await stylePictures(settings);
+  using gpu = await openGpu();
+  await run(gpu, settings, pictures);
+  // All is saved, but a script that goes on after success must not go on after Ctrl-C.
+  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
+}
+
+/** The whole task of a painting. */
+export async function stylePresetTask(name: StylePresetName): Promise<void> {
+  await styleTask(presetSettings(name, Deno.args));
+}
+
+/** The whole task for anyone's pictures. */
+export async function styleTransferTask(): Promise<void> {
+  await styleTask(transferSettings(Deno.args));
+}
