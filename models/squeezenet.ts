@@ -11,45 +11,32 @@ import { normal } from "./init.ts";
 import { convolutions, dropout, reshape } from "./operations.ts";
 import type { Parameter } from "./parameters.ts";
 import { type VisionCall, VisionModel } from "./vision_model.ts";
-import { Conv2d } from "./vision_layers.ts";
+import { BatchNorm2d, Conv2d } from "./vision_layers.ts";
+import { stateDict } from "./state_dict.ts";
+
+/** Convolutions of the same maps side by side, a batch norm where the network has them, a ReLU. */
+class Unit {
+  readonly norm: BatchNorm2d | undefined;
+
+  constructor(readonly layers: readonly Conv2d[], name: string, batchNorm: boolean) {
+    const channels = layers.reduce((sum, layer) => sum + layer.outChannels, 0);
+    if (batchNorm) this.norm = new BatchNorm2d(`${name}.norm`, channels);
+  }
+
+  get parameters(): Parameter[] {
+    return [...this.layers, ...this.norm ? [this.norm] : []].flatMap((layer) => layer.parameters);
+  }
+
+  forward(tape: Tape, x: Variable, batchStatistics: boolean): Variable {
+    const branches = this.layers.map((layer) => layer.branch);
+    if (this.norm === undefined) return convolutions(tape, x, branches, { relu: true });
+    const y = convolutions(tape, x, branches);
+    return this.norm.forward(tape, y, { batchStatistics, relu: true });
+  }
+}
 
 /** One entry of torchvision's `features`, or two: a convolution has its ReLU in it. */
-interface Module {
-  layers: readonly Conv2d[];
-  forward(tape: Tape, x: Variable): Variable;
-}
-
-/** A convolution with its ReLU. */
-function convolution(layer: Conv2d): Module {
-  return { layers: [layer], forward: (tape, x) => layer.forward(tape, x, { relu: true }) };
-}
-
-const pooling: Module = {
-  layers: [],
-  forward: (tape, x) => maxPool2d(tape, x, { kernel: 3, stride: 2, ceilMode: true }),
-};
-
-/** Few channels, then many: by windows of 1 x 1 and of 3 x 3, side by side. */
-function fire(
-  name: string,
-  input: number,
-  squeezed: number,
-  expanded: number,
-  stream: RandomStream,
-): Module {
-  const layer = (part: string, from: number, to: number, kernel: number, padding = 0) =>
-    new Conv2d(`${name}.${part}`, from, to, stream, { kernel, padding });
-  const squeeze = layer("squeeze", input, squeezed, 1);
-  const expand1 = layer("expand1x1", squeezed, expanded, 1);
-  const expand3 = layer("expand3x3", squeezed, expanded, 3, 1);
-  return {
-    layers: [squeeze, expand1, expand3],
-    forward(tape, x) {
-      const few = squeeze.forward(tape, x, { relu: true });
-      return convolutions(tape, few, [expand1.branch, expand3.branch], { relu: true });
-    },
-  };
-}
+type Module = readonly Unit[] | "pooling";
 
 /** Options of {@linkcode SqueezeNet11}. */
 export interface SqueezeNetOptions {
@@ -58,7 +45,15 @@ export interface SqueezeNetOptions {
    * 4; 1 by default.
    */
   width?: number;
+  /**
+   * With a batch norm between each convolution and its ReLU, which SqueezeNet has not: to train it from
+   * scratch. {@linkcode SqueezeNet11.withoutBatchNorms} gives the weights of the same network without them.
+   */
+  batchNorm?: boolean;
 }
+
+/** What a batch norm adds to variances. */
+const BATCH_NORM_EPS = 1e-5;
 
 /** Channels of the first convolution at width 1. */
 const FIRST = 64;
@@ -91,7 +86,7 @@ export class SqueezeNet11 extends VisionModel {
   readonly kind: string;
   readonly featureDim: number;
   readonly parameters: readonly Parameter[];
-  readonly buffers: readonly Parameter[] = [];
+  readonly buffers: readonly Parameter[];
   /** By torchvision's numbers; the ReLU has none of its own. */
   readonly #modules: ReadonlyMap<number, Module>;
   readonly #classifier: Conv2d;
@@ -101,7 +96,7 @@ export class SqueezeNet11 extends VisionModel {
   constructor(
     stream: RandomStream,
     readonly classes = 1000,
-    { width = 1 }: SqueezeNetOptions = {},
+    { width = 1, batchNorm = false }: SqueezeNetOptions = {},
   ) {
     super();
     if (!isWidth(width)) {
@@ -112,31 +107,49 @@ export class SqueezeNet11 extends VisionModel {
     this.kind = width === 1 ? "squeezenet1_1" : `squeezenet1_1 of width ${width}`;
     const channels = (at1: number) => 4 * Math.max(Math.round(at1 * width / 4), 1);
     this.featureDim = 2 * channels(256);
-    const burn = (at: number, input: number, squeezed: number, expanded: number) =>
-      fire(`features.${at}`, input, channels(squeezed), channels(expanded), stream);
-    const first = channels(FIRST);
+    // Few channels, then many: by windows of 1 x 1 and of 3 x 3, side by side.
+    const fire = (at: number, input: number, squeezed: number, expanded: number): Unit[] => {
+      const name = `features.${at}`;
+      const [few, many] = [channels(squeezed), channels(expanded)];
+      const layer = (part: string, from: number, to: number, kernel: number, padding = 0) =>
+        new Conv2d(`${name}.${part}`, from, to, stream, { kernel, padding, bias: !batchNorm });
+      const squeeze = layer("squeeze", input, few, 1);
+      const expand = [layer("expand1x1", few, many, 1), layer("expand3x3", few, many, 3, 1)];
+      return [
+        new Unit([squeeze], `${name}.squeeze`, batchNorm),
+        new Unit(expand, `${name}.expand`, batchNorm),
+      ];
+    };
+    const first = new Conv2d("features.0", 3, channels(FIRST), stream, {
+      ...{ kernel: 3, stride: 2, bias: !batchNorm },
+    });
     const [a, b, c] = [64, 128, 192].map((expanded) => 2 * channels(expanded));
     this.#modules = new Map<number, Module>([
-      [0, convolution(new Conv2d("features.0", 3, first, stream, { kernel: 3, stride: 2 }))],
-      [2, pooling],
-      [3, burn(3, first, 16, 64)],
-      [4, burn(4, a, 16, 64)],
-      [5, pooling],
-      [6, burn(6, a, 32, 128)],
-      [7, burn(7, b, 32, 128)],
-      [8, pooling],
-      [9, burn(9, b, 48, 192)],
-      [10, burn(10, c, 48, 192)],
-      [11, burn(11, c, 64, 256)],
-      [12, burn(12, this.featureDim, 64, 256)],
+      [0, [new Unit([first], "features.0", batchNorm)]],
+      [2, "pooling"],
+      [3, fire(3, first.outChannels, 16, 64)],
+      [4, fire(4, a, 16, 64)],
+      [5, "pooling"],
+      [6, fire(6, a, 32, 128)],
+      [7, fire(7, b, 32, 128)],
+      [8, "pooling"],
+      [9, fire(9, b, 48, 192)],
+      [10, fire(10, c, 48, 192)],
+      [11, fire(11, c, 64, 256)],
+      [12, fire(12, this.featureDim, 64, 256)],
     ]);
     this.#classifier = new Conv2d("classifier.1", this.featureDim, classes, stream, {
       kernel: 1,
       weight: normal(0.01),
     });
     this.#stream = stream.split("dropout");
-    const layers = [...this.#modules.values()].flatMap((module) => module.layers);
-    this.parameters = [...layers, this.#classifier].flatMap((layer) => layer.parameters);
+    const layers = [...this.#units, this.#classifier];
+    this.parameters = layers.flatMap((layer) => layer.parameters);
+    this.buffers = this.#units.flatMap(({ norm }) => norm?.buffers ?? []);
+  }
+
+  get #units(): Unit[] {
+    return [...this.#modules.values()].flatMap((module) => module === "pooling" ? [] : module);
   }
 
   get head(): readonly Parameter[] {
@@ -149,7 +162,12 @@ export class SqueezeNet11 extends VisionModel {
    *
    * Errors: RangeError for a module that there is not.
    */
-  featureMaps(tape: Tape, x: Variable, wanted: readonly number[]): Map<number, Variable> {
+  featureMaps(
+    tape: Tape,
+    x: Variable,
+    wanted: readonly number[],
+    { batchStatistics = tape.training }: VisionCall = {},
+  ): Map<number, Variable> {
     for (const at of wanted) {
       if (Number.isInteger(at) && at >= 0 && at < SQUEEZENET_MODULES) continue;
       throw new RangeError(
@@ -161,29 +179,61 @@ export class SqueezeNet11 extends VisionModel {
     let map = x;
     for (const [at, module] of this.#modules) {
       if (at > last) break;
-      map = module.forward(tape, map);
+      map = module === "pooling"
+        ? maxPool2d(tape, map, { kernel: 3, stride: 2, ceilMode: true })
+        : module.reduce((x, unit) => unit.forward(tape, x, batchStatistics), map);
       maps.set(at, map);
       if (at === 0) maps.set(1, map);
     }
     return new Map(wanted.map((at) => [at, maps.get(at)!]));
   }
 
-  #lastMap(tape: Tape, x: Variable): Variable {
+  #lastMap(tape: Tape, x: Variable, options: VisionCall): Variable {
     const last = SQUEEZENET_MODULES - 1;
-    return this.featureMaps(tape, x, [last]).get(last)!;
+    return this.featureMaps(tape, x, [last], options).get(last)!;
   }
 
-  features(tape: Tape, x: Variable): Variable {
-    const pooled = adaptiveAveragePool2d(tape, this.#lastMap(tape, x), [1, 1]);
+  features(tape: Tape, x: Variable, options: VisionCall = {}): Variable {
+    const pooled = adaptiveAveragePool2d(tape, this.#lastMap(tape, x, options), [1, 1]);
     return reshape(tape, pooled, [x.shape[0], this.featureDim]);
   }
 
   /** As torchvision's classifier, with dropout (p = 0.5) while the tape is training. */
-  forward(tape: Tape, x: Variable, { stream = this.#stream }: VisionCall = {}): Variable {
+  forward(tape: Tape, x: Variable, options: VisionCall = {}): Variable {
+    const { stream = this.#stream } = options;
     const key = [stream.uint32(), stream.uint32()] as const;
-    const dropped = dropout(tape, this.#lastMap(tape, x), 0.5, key);
+    const dropped = dropout(tape, this.#lastMap(tape, x, options), 0.5, key);
     const scores = this.#classifier.forward(tape, dropped, { relu: true });
     const pooled = adaptiveAveragePool2d(tape, scores, [1, 1]);
     return reshape(tape, pooled, [x.shape[0], this.classes]);
+  }
+
+  /**
+   * The weights of the same network without batch norms, read from the GPU: their running statistics
+   * become part of the convolutions, `w' = w γ / √(v + ε)` and `b' = β - m γ / √(v + ε)`.
+   */
+  async withoutBatchNorms(): Promise<Map<string, TensorData>> {
+    const dict = await stateDict(this.store.parameters);
+    const values = ({ name }: Parameter) => dict.get(name)!.data as Float32Array<ArrayBuffer>;
+    for (const { norm, layers } of this.#units) {
+      if (norm === undefined) continue;
+      const [weight, bias, mean, variance] = [...norm.parameters, ...norm.buffers].map(values);
+      const scale = weight.map((value, k) => value / Math.sqrt(variance[k] + BATCH_NORM_EPS));
+      const shift = bias.map((value, k) => value - mean[k] * scale[k]);
+      let at = 0;
+      for (const { weight: kernel, outChannels } of layers) {
+        const data = values(kernel); // [K, C, kh, kw]
+        const each = data.length / outChannels;
+        data.forEach((value, i) => data[i] = value * scale[at + Math.floor(i / each)]);
+        dict.set(kernel.name.replace(/weight$/, "bias"), {
+          dtype: "F32",
+          shape: [outChannels],
+          data: shift.slice(at, at + outChannels),
+        });
+        at += outChannels;
+      }
+      for (const { name } of [...norm.parameters, ...norm.buffers]) dict.delete(name);
+    }
+    return dict;
   }
 }

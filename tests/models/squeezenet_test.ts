@@ -1,12 +1,13 @@
 /** SqueezeNet's channels at every width. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { makeBackbone } from "../../models/pretrained.ts";
 import { SqueezeNet11, squeezeNetWidth } from "../../models/squeezenet.ts";
 import { stateDict } from "../../models/state_dict.ts";
-import { gpuTest } from "../gpu_support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
+import { relativeError } from "../support.ts";
 
 const stream = new RandomStream(0);
 
@@ -74,3 +75,35 @@ gpuTest(
     assertEquals(squeezeNetWidth(strange as Parameters<typeof squeezeNetWidth>[0]), 1);
   },
 );
+
+gpuTestBothPaths("SqueezeNet's batch norms become part of its convolutions", async (gpu) => {
+  const draw = new RandomStream(5);
+  using trained = new SqueezeNet11(stream, 3, { width: 0.125, batchNorm: true }).toGpu(gpu);
+  const norms = [...trained.parameters, ...trained.buffers].filter(({ name }) => /norm/.test(name));
+  assertEquals(norms.length, 4 * 17);
+  for (const { tensor } of norms) {
+    tensor.write(Float32Array.from({ length: tensor.size }, () => 0.5 + draw.uniform()));
+  }
+  const weights = await trained.withoutBatchNorms();
+  using plain = new SqueezeNet11(stream, 3, { width: 0.125 }).toGpu(gpu);
+  plain.load(weights);
+  using pictures = Tensor.from(
+    gpu,
+    Float32Array.from({ length: 2 * 35 * 35 * 3 }, () => draw.normal()),
+    [2, 35, 35, 3],
+  );
+  using tape = new Tape(gpu, { training: false });
+  const x = tape.constant(pictures);
+  const maps = await Promise.all([trained, plain].map((model) => {
+    return model.featureMaps(tape, x, [12]).get(12)!.tensor.read();
+  }));
+  assertLess(relativeError(maps[0], maps[1]), 1e-4);
+  assert(maps[0].some((value) => value > 0));
+  // The batch's own statistics are others.
+  const other = trained.featureMaps(tape, x, [12], { batchStatistics: true }).get(12)!;
+  assert(relativeError(await other.tensor.read(), maps[1]) > 0.01);
+  assertEquals(
+    await plain.withoutBatchNorms().then((dict) => [...dict.keys()]),
+    Object.keys(shapes(plain)),
+  );
+});
