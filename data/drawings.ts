@@ -69,7 +69,7 @@ export const TRANSFER_CLASSES: readonly string[] = Object.keys(INSECTS);
 function finish(canvas: Canvas, stream: RandomStream): RgbImage {
   const tint = hsl(stream.uniform(), 0.3, happens(stream, 0.5) ? 0.95 : 0.05);
   canvas.pen.cover(tint, between(stream, 0, 0.2));
-  canvas.grain(stream, between(stream, 0, 0.05));
+  canvas.grain(stream, between(stream, 0, 0.035));
   return canvas.toImage();
 }
 
@@ -87,8 +87,8 @@ function drawThing(thing: Thing, size: number, stream: RandomStream): RgbImage {
   const canvas = new Canvas(size, size);
   const { shader, colour } = ground(stream);
   canvas.pen.cover(shader);
-  clutter(canvas.pen, stream, stream.integer(12), { colour });
-  const half = between(stream, 0.2, 0.46);
+  clutter(canvas.pen, stream, stream.integer(9), { colour });
+  const half = between(stream, 0.26, 0.47);
   const place = () => between(stream, Math.min(half, 0.4), 1 - Math.min(half, 0.4));
   const pen = canvas.pen.at({
     x: place(),

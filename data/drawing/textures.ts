@@ -5,8 +5,7 @@
  * @module
  */
 import type { RandomStream } from "../rng.ts";
-import { between, type Colour, happens, hsl, mix, type Shader, unlike, vivid } from "./colour.ts";
-import { muted } from "./colour.ts";
+import { between, type Colour, happens, hsl, mix, muted, type Shader, unlike } from "./colour.ts";
 import type { Point } from "./outlines.ts";
 
 /** A number for each place. */
@@ -38,11 +37,19 @@ export function hills(stream: RandomStream, cells: number): Field {
   };
 }
 
-/** Two or three colours that can be told apart. */
+/** Colours that can be told apart, dark and light in turn. */
 function palette(stream: RandomStream, count: number): Colour[] {
-  const draw = () => happens(stream, 0.6) ? vivid(stream) : muted(stream);
-  const colours = [draw()];
-  while (colours.length < count) colours.push(unlike(colours[colours.length - 1], draw));
+  const phase = stream.integer(2);
+  const draw = (i: number) => {
+    const lightness = (i + phase) % 2 === 0
+      ? between(stream, 0.1, 0.42)
+      : between(stream, 0.55, 0.92);
+    return hsl(stream.uniform(), between(stream, 0.1, 1), lightness);
+  };
+  const colours = [draw(0)];
+  while (colours.length < count) {
+    colours.push(unlike(colours[colours.length - 1], () => draw(colours.length)));
+  }
   return colours;
 }
 
@@ -163,8 +170,9 @@ export function spiral(stream: RandomStream): Shader {
 
 /** Courses of bricks with mortar between, each brick a little different. */
 export function bricks(stream: RandomStream): Shader {
-  const brick = happens(stream, 0.5) ? hsl(between(stream, -0.02, 0.1), 0.6, 0.42) : vivid(stream);
-  const mortar = unlike(brick, () => muted(stream));
+  const [any, mortar] = palette(stream, 2);
+  const clay = hsl(between(stream, -0.02, 0.1), 0.6, 0.4);
+  const brick = happens(stream, 0.5) ? any : unlike(mortar, () => clay);
   const angle = happens(stream, 0.6) ? between(stream, -0.2, 0.2) : between(stream, 0, Math.PI);
   const [sin, cos] = [Math.sin(angle), Math.cos(angle)];
   const high = between(stream, 0.07, 0.15);
