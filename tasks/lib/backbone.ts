@@ -1,5 +1,7 @@
 /** The flags that name a pretrained network, and the network that they name. */
+import { EMBEDDED_NOTE, EMBEDDED_SIZE, readEmbeddedNetwork } from "../../data/embedded/network.ts";
 import { RandomStream } from "../../data/rng.ts";
+import type { TensorData } from "../../data/tensor_data.ts";
 import { readWeights } from "../../data/weights.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import {
@@ -8,19 +10,20 @@ import {
   loadPretrained,
   makeBackbone,
 } from "../../models/pretrained.ts";
+import { squeezeNetWidth } from "../../models/squeezenet.ts";
 import type { Learnt, VisionModel } from "../../models/vision_model.ts";
 import { boolean, choice, text } from "./flags.ts";
-import { TaskError } from "./main.ts";
 
 /** Flags of every task that uses a pretrained network. */
 export const BACKBONE_FLAGS = {
   backbone: choice(BACKBONES, {
-    help: "The network",
+    help: "The network that --weights are of",
     default: "resnet18",
   }),
   weights: text({
     placeholder: "FILE",
-    help: "Its weights: a .safetensors, .pth or .npz file with torchvision's names",
+    help:
+      "Weights of a network, a .safetensors, .pth or .npz file with torchvision's names; without it, a small network that neckar pretrained on its own drawings",
     optional: true,
   }),
   partial: boolean({
@@ -31,14 +34,16 @@ export const BACKBONE_FLAGS = {
 
 /** What the flags say. */
 export interface BackboneSettings {
+  /** The network of the weights; has no say without them. */
   backbone: BackboneName;
+  /** A file; without one, the embedded network. */
   weights: string | undefined;
   partial: boolean;
 }
 
 /** Options of {@linkcode openBackbone}. */
 export interface OpenBackboneOptions {
-  /** Classes of the last layer; with `newHead` it begins at random. */
+  /** Classes of the last layer; by default as many as the weights have. With `newHead` it begins at random. */
   classes?: number;
   newHead?: boolean;
   /** What is learnt; all by default. */
@@ -50,25 +55,46 @@ export interface OpenBackboneOptions {
 /** A network that is ready, and what to say about it. */
 export interface OpenBackbone {
   model: VisionModel;
+  /** Height and width of the pictures that it was pretrained on, in pixels. */
+  size: number;
+  /** The names of the classes that it was pretrained on, if it is the embedded one; else undefined. */
+  classNames: readonly string[] | undefined;
   /** Sentences for the console and the page, such as which blocks begin as identities. */
   notes: string[];
+}
+
+/** Weights, and what is known of them. */
+interface Source extends Omit<OpenBackbone, "model"> {
+  name: BackboneName;
+  dict: ReadonlyMap<string, TensorData>;
+}
+
+async function findWeights({ backbone, weights }: BackboneSettings): Promise<Source> {
+  if (weights === undefined) {
+    const { weights: dict, classes } = await readEmbeddedNetwork();
+    const known = { size: EMBEDDED_SIZE, classNames: classes, notes: [EMBEDDED_NOTE] };
+    return { name: "squeezenet1_1", dict, ...known };
+  }
+  const dict = await readWeights(weights);
+  return { name: backbone, dict, size: 224, classNames: undefined, notes: [] };
 }
 
 /** Make the network on the GPU and load its weights. The model is the caller's to dispose of. */
 export async function openBackbone(
   gpu: Gpu,
-  { backbone, weights, partial }: BackboneSettings,
-  { classes = 1000, newHead = false, learnt = "all", seed = 0 }: OpenBackboneOptions = {},
+  settings: BackboneSettings,
+  options: OpenBackboneOptions = {},
 ): Promise<OpenBackbone> {
-  if (weights === undefined) {
-    throw new TaskError("There are no weights: name a file with --weights");
-  }
-  const dict = await readWeights(weights);
-  const model = makeBackbone(backbone, new RandomStream(seed).split("weights"), classes);
+  const { newHead = false, learnt = "all", seed = 0 } = options;
+  const { name, dict, notes, ...known } = await findWeights(settings);
+  const last = dict.get("fc.weight") ?? dict.get("classifier.1.weight");
+  const classes = options.classes ?? last?.shape[0] || 1000;
+  const shape = name === "squeezenet1_1" ? { width: squeezeNetWidth(dict) } : {};
+  const model = makeBackbone(name, new RandomStream(seed).split("weights"), classes, shape);
   model.toGpu(gpu, learnt);
   try {
-    const { notes } = loadPretrained(model, dict, { newHead, partial });
-    return { model, notes };
+    const report = loadPretrained(model, dict, { newHead, partial: settings.partial });
+    return { model, ...known, notes: [...notes, ...report.notes] };
   } catch (error) {
     model.dispose();
     throw error;
