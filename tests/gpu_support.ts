@@ -3,7 +3,7 @@
  */
 import { assert } from "@std/assert";
 import { type Gpu, NoAdapterError, openGpu, type OpenGpuOptions } from "../kernels/gpu.ts";
-import { granted, type Permission, permissionTest } from "./support.ts";
+import { dataTest, granted, type Permission, permissionTest } from "./support.ts";
 
 async function probe(options: OpenGpuOptions): Promise<Gpu | string> {
   try {
@@ -48,16 +48,32 @@ export function gpuTest(
     name,
     sanitizeResources: false,
     sanitizeOps: false,
-    fn: async (t) => {
-      const gpu = await open(options);
-      if (typeof gpu === "string") throw new Error(gpu);
-      const before = gpu.pool.liveBuffers;
-      await fn(gpu, t);
-      gpu.flush();
-      const after = gpu.pool.liveBuffers;
-      assert(after === before, `the test leaves ${after - before} buffers alive`);
-    },
+    fn: (t) => onGpu(options, (gpu) => fn(gpu, t)),
   });
+}
+
+async function onGpu(
+  options: OpenGpuOptions,
+  fn: (gpu: Gpu) => void | Promise<void>,
+): Promise<void> {
+  const gpu = await open(options);
+  if (typeof gpu === "string") throw new Error(gpu);
+  const before = gpu.pool.liveBuffers;
+  await fn(gpu);
+  gpu.flush();
+  const after = gpu.pool.liveBuffers;
+  assert(after === before, `the test leaves ${after - before} buffers alive`);
+}
+
+/** Register a GPU test on real data, as {@linkcode dataTest} finds them. */
+export function gpuDataTest(
+  name: string,
+  path: string,
+  fn: (gpu: Gpu, path: string) => void | Promise<void>,
+  permissions: Permission[] = [],
+): void {
+  if (typeof first === "string") return gpuTest(name, () => {});
+  dataTest(name, path, (whole) => onGpu({}, (gpu) => fn(gpu, whole)), permissions);
 }
 
 /** Register a test whose child processes compute on the GPU. */
