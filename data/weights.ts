@@ -13,12 +13,22 @@ import { memorySource, readZipDirectory } from "./zip.ts";
 /** A format of weights: what it is called and how its bytes are read. */
 interface Format {
   name: string;
-  decode(bytes: Uint8Array<ArrayBuffer>): Promise<Map<string, TensorData>>;
+  decode(bytes: Uint8Array<ArrayBuffer>): Promise<Tensors | WeightFile>;
+}
+
+type Tensors = Map<string, TensorData>;
+
+/** What a weight file holds. */
+export interface WeightFile {
+  /** The tensors by name. */
+  tensors: Map<string, TensorData>;
+  /** Of a safetensors file its metadata; else empty. */
+  metadata: Record<string, string>;
 }
 
 const SAFETENSORS: Format = {
   name: "safetensors",
-  decode: (bytes) => Promise.resolve().then(() => decodeSafetensors(bytes).tensors),
+  decode: (bytes) => Promise.resolve().then(() => decodeSafetensors(bytes)),
 };
 const PTH_ZIP: Format = { name: "PyTorch's zip format", decode: decodePth };
 const PTH_LEGACY: Format = { name: "PyTorch's older format", decode: decodePth };
@@ -49,12 +59,18 @@ const OTHERS: readonly [begin: string, what: string][] = [
  * ```
  */
 export async function readWeights(path: string): Promise<Map<string, TensorData>> {
+  return (await readWeightFile(path)).tensors;
+}
+
+/** The same with the file's metadata. */
+export async function readWeightFile(path: string): Promise<WeightFile> {
   const bytes = await Deno.readFile(path);
   let name = "a weight file";
   try {
     const format = await findFormat(bytes);
     name = format.name;
-    return await format.decode(bytes);
+    const decoded = await format.decode(bytes);
+    return decoded instanceof Map ? { tensors: decoded, metadata: {} } : decoded;
   } catch (error) {
     const message = () => `${path} cannot be read as ${name}: ${(error as Error).message}`;
     if (error instanceof SyntaxError) throw new SyntaxError(message());

@@ -2,7 +2,7 @@
 import { EMBEDDED_NOTE, EMBEDDED_SIZE, readEmbeddedNetwork } from "../../data/embedded/network.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
-import { readWeights } from "../../data/weights.ts";
+import { readWeightFile } from "../../data/weights.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import {
   type BackboneName,
@@ -13,6 +13,7 @@ import {
 import { squeezeNetWidth } from "../../models/squeezenet.ts";
 import type { Learnt, VisionModel } from "../../models/vision_model.ts";
 import { boolean, choice, text } from "./flags.ts";
+import { TaskError } from "./main.ts";
 
 /** Flags of every task that uses a pretrained network. */
 export const BACKBONE_FLAGS = {
@@ -34,8 +35,8 @@ export const BACKBONE_FLAGS = {
 
 /** What the flags say. */
 export interface BackboneSettings {
-  /** The network of the weights; has no say without them. */
-  backbone: BackboneName;
+  /** The network of the weights, told from their names where it is not given; has no say without them. */
+  backbone?: BackboneName | undefined;
   /** A file; without one, the embedded network. */
   weights: string | undefined;
   partial: boolean;
@@ -57,7 +58,7 @@ export interface OpenBackbone {
   model: VisionModel;
   /** Height and width of the pictures that it was pretrained on, in pixels. */
   size: number;
-  /** The names of the classes that it was pretrained on, if it is the embedded one; else undefined. */
+  /** The names of the classes that it was trained on, where they come with the weights. */
   classNames: readonly string[] | undefined;
   /** Sentences for the console and the page, such as which blocks begin as identities. */
   notes: string[];
@@ -69,14 +70,64 @@ interface Source extends Omit<OpenBackbone, "model"> {
   dict: ReadonlyMap<string, TensorData>;
 }
 
+/** Tensors that only one of the networks has. */
+const MARKS: Record<BackboneName, string> = {
+  resnet18: "layer1.0.conv1.weight",
+  squeezenet1_1: "features.3.squeeze.weight",
+};
+
+/** The network that weights are of. TaskError where it is none that is known, or not the one that was named. */
+function recognise(dict: Source["dict"], path: string, named?: BackboneName): BackboneName {
+  const found = BACKBONES.find((name) => dict.has(MARKS[name]));
+  if (found === undefined) {
+    const names = [...dict.keys()].slice(0, 3).join(", ");
+    throw new TaskError(
+      `The weights in ${path} are of none of ${BACKBONES.join(", ")}: ${
+        dict.size === 0 ? "it holds no tensor" : `its tensors are ${names} …`
+      }`,
+    );
+  }
+  if (named !== undefined && named !== found) {
+    throw new TaskError(`The weights in ${path} are of ${found}, and not of ${named}`);
+  }
+  return found;
+}
+
+/** What a model that a transfer task saved tells of itself; nothing for other weights. */
+function readCard(
+  path: string,
+  { backbone, classes, normalisation }: Record<string, string>,
+): { size?: number; classNames?: string[] } {
+  if (backbone === undefined) return {};
+  try {
+    const classNames: unknown = JSON.parse(classes);
+    const { size } = JSON.parse(normalisation) as { size: unknown };
+    const named = Array.isArray(classNames) && classNames.every((name) => typeof name === "string");
+    if (!named) throw new SyntaxError("its classes are no list of names");
+    if (!(Number.isInteger(size) && Number(size) > 0)) throw new SyntaxError("it has no size");
+    return { classNames, size: Number(size) };
+  } catch (error) {
+    throw new SyntaxError(
+      `${path} is no model that a transfer task saved: ${(error as Error).message}`,
+    );
+  }
+}
+
 async function findWeights({ backbone, weights }: BackboneSettings): Promise<Source> {
   if (weights === undefined) {
     const { weights: dict, classes } = await readEmbeddedNetwork();
     const known = { size: EMBEDDED_SIZE, classNames: classes, notes: [EMBEDDED_NOTE] };
     return { name: "squeezenet1_1", dict, ...known };
   }
-  const dict = await readWeights(weights);
-  return { name: backbone, dict, size: 224, classNames: undefined, notes: [] };
+  const { tensors, metadata } = await readWeightFile(weights);
+  const { size = 224, classNames } = readCard(weights, metadata);
+  return {
+    name: recognise(tensors, weights, backbone),
+    dict: tensors,
+    size,
+    classNames,
+    notes: [],
+  };
 }
 
 /** Make the network on the GPU and load its weights. The model is the caller's to dispose of. */
@@ -88,7 +139,7 @@ export async function openBackbone(
   const { newHead = false, learnt = "all", seed = 0 } = options;
   const { name, dict, notes, ...known } = await findWeights(settings);
   const last = dict.get("fc.weight") ?? dict.get("classifier.1.weight");
-  const classes = options.classes ?? last?.shape[0] || 1000;
+  const classes = options.classes ?? (last?.shape[0] || 1000);
   const shape = name === "squeezenet1_1" ? { width: squeezeNetWidth(dict) } : {};
   const model = makeBackbone(name, new RandomStream(seed).split("weights"), classes, shape);
   model.toGpu(gpu, learnt);

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { dirname, fromFileUrl, join } from "@std/path";
-import { readSafetensors } from "../../data/safetensors.ts";
-import { readWeights } from "../../data/weights.ts";
+import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
+import { readWeightFile, readWeights } from "../../data/weights.ts";
 import { dataTest, permissionTest } from "../support.ts";
 import { writeZip } from "./zip_writer.ts";
 
@@ -17,6 +17,20 @@ Deno.test("readWeights() picks the format by the content", async () => {
   };
   for (const [name, count] of Object.entries(counts)) {
     assertEquals((await readWeights(fixture(name))).size, count, name);
+  }
+});
+
+permissionTest("readWeightFile() gives a file's metadata too", [{ name: "write" }], async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    const tensors = new Map(
+      [["a", { dtype: "F32", shape: [1], data: Float32Array.of(2) }]] as const,
+    );
+    await writeSafetensors(path, tensors, { classes: "[]" });
+    assertEquals(await readWeightFile(path), { tensors, metadata: { classes: "[]" } });
+    assertEquals((await readWeightFile(fixture("weights/zip.pth"))).metadata, {});
+  } finally {
+    await Deno.remove(path);
   }
 });
 
