@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { dirname, fromFileUrl, join } from "@std/path";
-import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
+import { readSafetensors, type TensorData, writeSafetensors } from "../../data/safetensors.ts";
 import { readWeightFile, readWeights } from "../../data/weights.ts";
 import { dataTest, permissionTest } from "../support.ts";
 import { writeZip } from "./zip_writer.ts";
@@ -23,9 +23,8 @@ Deno.test("readWeights() picks the format by the content", async () => {
 permissionTest("readWeightFile() gives a file's metadata too", [{ name: "write" }], async () => {
   const path = await Deno.makeTempFile();
   try {
-    const tensors = new Map(
-      [["a", { dtype: "F32", shape: [1], data: Float32Array.of(2) }]] as const,
-    );
+    const a: TensorData = { dtype: "F32", shape: [1], data: Float32Array.of(2) };
+    const tensors = new Map([["a", a]]);
     await writeSafetensors(path, tensors, { classes: "[]" });
     assertEquals(await readWeightFile(path), { tensors, metadata: { classes: "[]" } });
     assertEquals((await readWeightFile(fixture("weights/zip.pth"))).metadata, {});
