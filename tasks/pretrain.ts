@@ -1,0 +1,162 @@
+/**
+ * `deno task pretrain`: make the embedded network anew. It is trained on drawings, so that every task on
+ * pictures has a network where there are no other weights.
+ */
+import { dirname } from "@std/path";
+import { IMAGENET_MEAN, IMAGENET_STD, randomHorizontalFlip } from "../data/augment.ts";
+import { DRAWING_CLASSES, drawPictures } from "../data/drawings.ts";
+import { EMBEDDED_SIZE, EMBEDDED_WIDTH } from "../data/embedded/network.ts";
+import { ImageLoader } from "../data/image_loader.ts";
+import { RandomStream } from "../data/rng.ts";
+import { type TensorData, toFloat32, writeSafetensors } from "../data/safetensors.ts";
+import { type Gpu, openGpu } from "../kernels/gpu.ts";
+import { imageScores, measure, trainImageEpoch } from "../models/image_training.ts";
+import { LossHistory } from "../models/loss_history.ts";
+import { Adam } from "../models/optimizers.ts";
+import { SqueezeNet11 } from "../models/squeezenet.ts";
+import { defineFlags, integer, number, type Parsed, parseFlags, text } from "./lib/flags.ts";
+import { grouped, percent } from "./lib/format.ts";
+import { INTERRUPTED, interruptSignal, runTask, turn } from "./lib/main.ts";
+import { progress } from "./lib/progress.ts";
+
+const flags = defineFlags({
+  file: text({
+    default: "drawings.safetensors",
+    placeholder: "FILE",
+    help: "Where the weights go; the embedded ones are data/embedded/drawings.safetensors",
+  }),
+  each: integer({ default: 200, min: 1, max: 100_000, help: "Pictures drawn of each class" }),
+  val: integer({ default: 40, min: 1, max: 100_000, help: "Further ones of each to measure on" }),
+  epochs: integer({ default: 12, min: 1, max: 10_000, help: "Passes over the pictures" }),
+  batch: integer({ default: 16, min: 1, max: 1024, help: "Pictures in a step" }),
+  lr: number({ default: 4e-3, moreThan: 0, help: "Learning rate of Adam, falling along a cosine" }),
+  seed: integer({ default: 231, min: 0, max: 2 ** 32, help: "Seed of everything random" }),
+});
+
+type Settings = Parsed<typeof flags>;
+
+/** A tensor in 16 bits a number. */
+function half(tensor: TensorData): TensorData {
+  return { dtype: "F16", shape: tensor.shape, data: Float16Array.from(toFloat32(tensor)) };
+}
+
+/** Pictures to learn from, and others to measure on. */
+function drawLoaders({ each, val, batch }: Settings, stream: RandomStream) {
+  const draw = (split: string, count: number) =>
+    drawPictures(DRAWING_CLASSES, count, EMBEDDED_SIZE, stream.split(split));
+  const [train, held] = [draw("train", each), draw("val", val)];
+  return {
+    train: new ImageLoader(train.pictures, {
+      batchSize: batch,
+      labels: train.labels,
+      stream: stream.split("pictures"),
+      augment: randomHorizontalFlip,
+    }),
+    val: new ImageLoader(held.pictures, { batchSize: 32, labels: held.labels }),
+  };
+}
+
+type Loaders = ReturnType<typeof drawLoaders>;
+
+async function validate(model: SqueezeNet11, { val }: Loaders, { val: each }: Settings) {
+  return measure(await imageScores(model, val.epoch(0), each * DRAWING_CLASSES.length));
+}
+
+/** Train with batch norms. The weights of the network without them, or nothing when it was interrupted. */
+async function train(
+  gpu: Gpu,
+  loaders: Loaders,
+  settings: Settings,
+  stream: RandomStream,
+): Promise<Map<string, TensorData> | undefined> {
+  const { each, epochs, lr } = settings;
+  using model = new SqueezeNet11(stream.split("weights"), DRAWING_CLASSES.length, {
+    width: EMBEDDED_WIDTH,
+    batchNorm: true,
+  }).toGpu(gpu);
+  // The scores pass a ReLU: from torchvision's small weights they would take long to leave it.
+  const [last] = model.head;
+  last.tensor.write(last.initial.map((value) => 20 * value));
+  using optimizer = new Adam(model.store, { lr });
+  const signal = interruptSignal();
+  const total = epochs * loaders.train.batchCount;
+  using bar = progress({ total, unit: "step" });
+  let step = 0;
+  for (let epoch = 1; epoch <= epochs; epoch++) {
+    using history = new LossHistory(gpu, 10);
+    const scores = await trainImageEpoch({
+      model,
+      optimizer,
+      history,
+      batches: loaders.train.epoch(epoch),
+      pictures: each * DRAWING_CLASSES.length,
+      stream: stream.split("dropout").split(epoch),
+      onStep: async () => {
+        step++;
+        optimizer.lr = lr * (1 + Math.cos(Math.PI * step / (total + 1))) / 2;
+        if (step % 10 === 0) {
+          await turn();
+          bar.update(step);
+        }
+        return !signal.aborted;
+      },
+    });
+    await history.finish();
+    if (scores === undefined) return undefined;
+    const [seen, held] = [measure(scores), await validate(model, loaders, settings)];
+    bar.note(
+      `epoch ${epoch}: training loss ${seen.loss.toFixed(4)}, accuracy ${
+        percent(seen.accuracy)
+      }; validation loss ${held.loss.toFixed(4)}, accuracy ${percent(held.accuracy)}`,
+    );
+  }
+  return await model.withoutBatchNorms();
+}
+
+/** Draw, train, round the weights to 16 bits a number, measure these, and write them. */
+async function pretrain(gpu: Gpu, settings: Settings): Promise<void> {
+  const { file, each, val, seed } = settings;
+  const stream = new RandomStream(seed).split("pretrain");
+  const count = DRAWING_CLASSES.length;
+  console.log(`Drawing ${grouped((each + val) * count)} pictures of ${count} classes`);
+  const loaders = drawLoaders(settings, stream);
+  const trained = await train(gpu, loaders, settings, stream);
+  if (trained === undefined) {
+    console.log("Interrupted; nothing was written");
+    Deno.exitCode = INTERRUPTED;
+    return;
+  }
+  const weights = new Map([...trained].map(([key, tensor]) => [key, half(tensor)]));
+  using model = new SqueezeNet11(stream, count, { width: EMBEDDED_WIDTH }).toGpu(gpu, "none");
+  model.load(weights);
+  const { accuracy } = await validate(model, loaders, settings);
+  const { file: _, ...made } = settings;
+  // As the transfer tasks save their models.
+  await writeSafetensors(file, weights, {
+    backbone: "squeezenet1_1",
+    classes: JSON.stringify(DRAWING_CLASSES),
+    normalisation: JSON.stringify({ mean: IMAGENET_MEAN, std: IMAGENET_STD, size: EMBEDDED_SIZE }),
+    accuracy: accuracy.toFixed(4),
+    settings: JSON.stringify({ task: "pretrain", ...made }),
+  });
+  const numbers = model.parameters.reduce((sum, { initial }) => sum + initial.length, 0);
+  console.log(
+    `${model.kind} with ${grouped(numbers)} weights tells ${percent(accuracy)} of ${
+      grouped(val * count)
+    } drawings it never saw; see ${file}`,
+  );
+}
+
+await runTask(async () => {
+  const settings = parseFlags(flags, Deno.args, {
+    task: "pretrain",
+    summary: "Train the small embedded network anew on drawn pictures.",
+    examples: [
+      "deno task pretrain",
+      "deno task pretrain --file=data/embedded/drawings.safetensors",
+    ],
+  });
+  await Deno.stat(dirname(settings.file)); // before minutes of work, and not after them
+  using gpu = await openGpu();
+  await pretrain(gpu, settings);
+});
