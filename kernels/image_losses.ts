@@ -21,37 +21,48 @@ export interface ImageLoss {
 }
 
 const GROUP = 64;
-/** Numbers, or quads, of an invocation, and the most workgroups: their sums are added up by one more. */
+/** Numbers, or quads, of an invocation, and the most workgroups. */
 const EACH = 16;
 const MOST_GROUPS = 512;
 
 /**
- * WGSL of a kernel that runs `body` for each element i, where it adds to `loss`, an f32. Each workgroup leaves
- * one sum: those of its invocations, added up as a tree.
+ * WGSL of a kernel that runs `body` for each element i, where it adds to `loss`, an f32. An invocation has the
+ * elements `first`, `first + stride` and so on, and runs `start` before them. A single workgroup adds the sums of
+ * its invocations up as a tree; of several each invocation leaves its own: a barrier would cost a CPU more.
  */
-const sumOfEach = (body: string) => /* wgsl */ `
-var<workgroup> sums: array<f32, ${GROUP}>;
+const sumOfEach = (single: boolean, body: string, start = "") => /* wgsl */ `
+${single ? `var<workgroup> sums: array<f32, ${GROUP}>;` : ""}
 @compute @workgroup_size(${GROUP})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u,
         @builtin(num_workgroups) groups: vec3u) {
+  let first = group.x * ${GROUP}u + local.x;
+  let stride = groups.x * ${GROUP}u;
   var loss = 0.0;
-  for (var i = group.x * ${GROUP}u + local.x; i < params.n; i += groups.x * ${GROUP}u) {
+  ${start}
+  for (var i = first; i < params.n; i += stride) {
     ${body}
   }
-  sums[local.x] = loss;
+  ${
+  single
+    ? `sums[local.x] = loss;
   for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (local.x < half) { sums[local.x] += sums[local.x + half]; }
   }
-  if (local.x == 0u) { partial[group.x] = params.weight * sums[0]; }
+  if (local.x == 0u) { partial[0] = params.weight * sums[0]; }`
+    : "partial[first] = params.weight * loss;"
+}
 }`;
 
 interface Shape {
-  vec4: boolean;
+  /** There is a single workgroup. */
+  single: boolean;
   withGradient: boolean;
 }
 
-const differenceKernel = perShape((_gpu: Gpu, { vec4, withGradient }: Shape) => {
+type DifferenceShape = Shape & { vec4: boolean };
+
+const differenceKernel = perShape((_gpu: Gpu, { single, vec4, withGradient }: DifferenceShape) => {
   const t = element(vec4);
   return defineKernel({
     name: "squared difference",
@@ -62,15 +73,18 @@ const differenceKernel = perShape((_gpu: Gpu, { vec4, withGradient }: Shape) => 
       ...withGradient && { gradient: `write ${t}` as Binding },
     },
     params: { n: "u32", weight: "f32" },
-    code: sumOfEach(`let d = a[i] - b[i];
+    code: sumOfEach(
+      single,
+      `let d = a[i] - b[i];
     loss += ${vec4 ? "dot(d, d)" : "d * d"};
-    ${withGradient ? "gradient[i] = 2.0 * params.weight * d;" : ""}`),
+    ${withGradient ? "gradient[i] = 2.0 * params.weight * d;" : ""}`,
+    ),
   });
 });
 
 // Element i is a channel of a pixel: it counts the differences to the pixel below and to the one on the right,
-// and its gradient has those above and on the left too.
-const variationKernel = perShape((_gpu: Gpu, withGradient: boolean) =>
+// and its gradient has those above and on the left too. Its place is counted on: a CPU divides whole numbers one by one.
+const variationKernel = perShape((_gpu: Gpu, { single, withGradient }: Shape) =>
   defineKernel({
     name: "total variation",
     bindings: {
@@ -79,9 +93,9 @@ const variationKernel = perShape((_gpu: Gpu, withGradient: boolean) =>
       ...withGradient && { gradient: "write f32" as Binding },
     },
     params: { n: "u32", weight: "f32", height: "u32", line: "u32", channels: "u32" },
-    code: sumOfEach(`let v = x[i];
-    let column = i % params.line;
-    let row = i / params.line % params.height;
+    code: sumOfEach(
+      single,
+      `let v = x[i];
     var slope = 0.0;
     if (row + 1u < params.height) {
       let d = x[i + params.line] - v;
@@ -94,25 +108,38 @@ const variationKernel = perShape((_gpu: Gpu, withGradient: boolean) =>
       slope -= d;
     }
     ${
-      withGradient
-        ? `if (row > 0u) { slope += v - x[i - params.line]; }
+        withGradient
+          ? `if (row > 0u) { slope += v - x[i - params.line]; }
     if (column >= params.channels) { slope += v - x[i - params.channels]; }
     gradient[i] = 2.0 * params.weight * slope;`
-        : ""
-    }`),
+          : ""
+      }
+    column += columns;
+    row += select(rows, rows + 1u, column >= params.line);
+    column -= select(0u, params.line, column >= params.line);
+    row -= select(0u, params.height, row >= params.height);`,
+      `var column = first % params.line;
+  var row = first / params.line % params.height;
+  let columns = stride % params.line;
+  let rows = stride / params.line % params.height;`,
+    ),
   })
 );
 
-/** Run a kernel of {@linkcode sumOfEach} over n elements, and add up what its workgroups leave. */
-function summed(gpu: Gpu, n: number, run: (partial: Tensor, groups: [number]) => void): Tensor {
+/** Run a kernel of {@linkcode sumOfEach} over n elements, and add up what it leaves. */
+function summed(
+  gpu: Gpu,
+  n: number,
+  run: (single: boolean, partial: Tensor, groups: [number]) => void,
+): Tensor {
   const groups = Math.max(1, Math.min(MOST_GROUPS, Math.ceil(n / (GROUP * EACH))));
   if (groups === 1) {
     const loss = Tensor.empty(gpu, [], { name: "loss" });
-    run(loss, [1]);
+    run(true, loss, [1]);
     return loss;
   }
-  using partial = Tensor.empty(gpu, [groups], { name: "partial losses" });
-  run(partial, [groups]);
+  using partial = Tensor.empty(gpu, [groups * GROUP], { name: "partial losses" });
+  run(false, partial, [groups]);
   return sum(partial, { name: "loss" });
 }
 
@@ -141,8 +168,8 @@ export function squaredDifference(
   const gradient = withGradient
     ? { gradient: Tensor.empty(gpu, a.shape, { name: "gradient" }) }
     : {};
-  const loss = summed(gpu, n, (partial, groups) => {
-    const kernel = differenceKernel(gpu, { vec4, withGradient });
+  const loss = summed(gpu, n, (single, partial, groups) => {
+    const kernel = differenceKernel(gpu, { single, vec4, withGradient });
     kernel.run(gpu, { a, b, partial, ...gradient }, { n, weight }, groups);
   });
   return { loss, ...gradient };
@@ -166,8 +193,9 @@ export function totalVariation(
   const gradient = withGradient
     ? { gradient: Tensor.empty(gpu, x.shape, { name: "gradient" }) }
     : {};
-  const loss = summed(gpu, n, (partial, groups) => {
-    variationKernel(gpu, withGradient).run(gpu, { x, partial, ...gradient }, params, groups);
+  const loss = summed(gpu, n, (single, partial, groups) => {
+    const kernel = variationKernel(gpu, { single, withGradient });
+    kernel.run(gpu, { x, partial, ...gradient }, params, groups);
   });
   return { loss, ...gradient };
 }
