@@ -5,6 +5,7 @@ import {
   randomResizedCrop,
   resizeShorter,
 } from "../../data/augment.ts";
+import { transferDrawings } from "../../data/drawings.ts";
 import { checkFiles, folderName } from "../../data/folder.ts";
 import { readImageFolder } from "../../data/image_folder.ts";
 import { ImageLoader } from "../../data/image_loader.ts";
@@ -79,10 +80,9 @@ export async function folderData(folder: string, strict: boolean): Promise<Trans
   };
 }
 
-/** The pictures that the settings name. */
+/** The pictures that the settings name, or drawn ones. */
 export async function transferData({ data, strict }: TransferSettings): Promise<TransferData> {
-  if (data === undefined) throw new TaskError("There are no pictures: name a folder with --data");
-  return await folderData(data, strict);
+  return data === undefined ? { ...transferDrawings(), notes: [] } : await folderData(data, strict);
 }
 
 /** So many validation pictures are answered at once. */

@@ -15,6 +15,8 @@ export interface TransferResults {
   /** At least one; the last may have been interrupted. */
   seeds: SeedResult[];
   gpu: string;
+  /** The network's name. */
+  network: string;
   /** Sentences about the network and its weights. */
   notes: string[];
 }
@@ -37,9 +39,9 @@ const REPORT = { all: 92.16, head: 96.08 };
 
 /** Accuracies of the run, or the mean and deviation over seeds and each seed; the report's. */
 export function accuracyRows(
-  { learnt, backbone }: TransferSettings,
+  { learnt }: TransferSettings,
   { classes }: TransferData,
-  { seeds }: TransferResults,
+  { seeds, network }: TransferResults,
 ): AccuracyRow[] {
   const row = (result: SeedResult): AccuracyRow => {
     const { seed, before, epochs, val, interrupted } = result;
@@ -56,7 +58,7 @@ export function accuracyRows(
     const column = (i: number) => of(whole.map((cells) => cells[i] as number));
     return [column(1), column(2), column(3)];
   };
-  const same = backbone === "resnet18" && classes.join() === "ants,bees";
+  const same = network === "resnet18" && classes.join() === "ants,bees";
   return [
     ...(whole.length < 2 ? [] : [
       [`mean of ${whole.length} seeds`, ...over((values) => moments(values).mean)],
@@ -74,7 +76,7 @@ const MOST_SEEDS = 3;
 function epochChart(
   settings: TransferSettings,
   { name }: TransferData,
-  { seeds }: TransferResults,
+  { seeds, network }: TransferResults,
   yLabel: string,
   of: (epoch: EpochResult) => { train: number; val: number },
   before: (seed: SeedResult) => number,
@@ -90,7 +92,7 @@ function epochChart(
     ];
   });
   return lineChart({
-    title: `${taskName(settings.learnt)} of ${settings.backbone} on ${name}`,
+    title: `${taskName(settings.learnt)} of ${network} on ${name}`,
     xLabel: "epoch",
     yLabel,
     series: series.length > 0 ? series : [{ name: "no epoch came to its end", points: [[0, 0]] }],
@@ -195,7 +197,7 @@ export async function writeTransferPage(
   data: TransferData,
   results: TransferResults,
 ): Promise<void> {
-  const { seeds } = results;
+  const { seeds, network } = results;
   const best = bestSeed(results);
   const unreadable: string[] = [];
   const shown = await gallery(data, best.valScores, unreadable);
@@ -206,7 +208,7 @@ export async function writeTransferPage(
     title: settings.learnt === "all"
       ? "Transfer learning: the whole network"
       : "Transfer learning: the last layer",
-    subtitle: `${settings.backbone} on ${data.name}, ${grouped(steps)} steps in ${
+    subtitle: `${network} on ${data.name}, ${grouped(steps)} steps in ${
       seconds.toFixed(1)
     } s on ${results.gpu}`,
     sections: [

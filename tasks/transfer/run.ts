@@ -1,7 +1,6 @@
 /** A transfer run from the command line to the page. Both transfer tasks are this. */
 import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu.ts";
-import type { Learnt } from "../../models/vision_model.ts";
 import { grouped } from "../lib/format.ts";
 import { INTERRUPTED, interruptSignal } from "../lib/main.ts";
 import { createRunFolder, reopenRunFolder } from "../lib/run_folder.ts";
@@ -15,7 +14,13 @@ import {
   type TransferResults,
   writeTransferPage,
 } from "./report.ts";
-import { settingsInUse, taskName, type TransferSettings, transferSettings } from "./settings.ts";
+import {
+  settingsInUse,
+  taskName,
+  type TransferLearnt,
+  type TransferSettings,
+  transferSettings,
+} from "./settings.ts";
 import { openNetwork, type SeedResult, trainSeed } from "./train.ts";
 
 /** What is learnt from, in a few lines. */
@@ -82,7 +87,10 @@ async function run(gpu: Gpu, settings: TransferSettings, data: TransferData): Pr
     if (seeds > 1) console.log(`Seed ${seed + i} (${i + 1} of ${seeds})`);
     trained.push(await trainSeed({ gpu, settings, data, seed: seed + i, folder, signal }));
   }
-  const results = { seeds: trained, gpu: adapter.description, notes: network.notes };
+  const results = {
+    ...{ seeds: trained, gpu: adapter.description },
+    ...{ network: network.kind, notes: network.notes },
+  };
   const best = bestSeed(results);
   if (seeds > 1) {
     Deno.renameSync(join(folder.path, best.file), join(folder.path, "model.safetensors"));
@@ -117,7 +125,7 @@ async function report(
 }
 
 /** The whole task. */
-export async function transferTask(learnt: Learnt): Promise<void> {
+export async function transferTask(learnt: TransferLearnt): Promise<void> {
   const settings = transferSettings(learnt, Deno.args);
   const data = await transferData(settings);
   using gpu = await openGpu();

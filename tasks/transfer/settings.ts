@@ -1,5 +1,6 @@
 /** The flags of the two transfer tasks, and the settings of an earlier run that goes on. */
 import { join } from "@std/path";
+import { EMBEDDED_SIZE } from "../../data/embedded/network.ts";
 import type { Learnt } from "../../models/vision_model.ts";
 import { BACKBONE_FLAGS } from "../lib/backbone.ts";
 import {
@@ -17,7 +18,13 @@ import {
 import { TaskError } from "../lib/main.ts";
 import type { Cell } from "../lib/page.ts";
 
-/** What the settings of a run with `--resume` come from: all flags but these. */
+/** What is learnt: everything, or the last layer. */
+export type TransferLearnt = Exclude<Learnt, "none">;
+
+/** Without weights of its own a run gets the embedded network, which was trained on smaller pictures. */
+const SIZE = 224;
+
+/** What makes a run. One with `--resume` takes all of it from an earlier run. */
 const RUN_FLAGS = defineFlags({
   data: text({
     optional: true,
@@ -50,10 +57,11 @@ const RUN_FLAGS = defineFlags({
       "What batch norms do while training, frozen or not: take a batch's own statistics and move the running ones (train, unless given), or take the running ones and leave them (eval)",
   }),
   size: integer({
-    default: 224,
+    optional: true,
     min: 32,
     max: 1024,
-    help: "Height and width, in pixels, of what the network sees of a picture",
+    help:
+      `Height and width, in pixels, of what the network sees of a picture; ${SIZE} with --weights, else ${EMBEDDED_SIZE}`,
   }),
   strict: boolean({ default: false, help: "Refuse broken pictures instead of leaving them out" }),
   seed: integer({ default: 231, min: 0, max: 2 ** 32, help: "Seed of everything random" }),
@@ -86,8 +94,8 @@ type Given = Parsed<typeof RUN_FLAGS>;
 
 /** The settings of a transfer run, all decided. */
 export interface TransferSettings extends Given {
-  /** What is learnt: everything, or the last layer. */
-  learnt: Learnt;
+  learnt: TransferLearnt;
+  size: number;
   /** The folder of the runs. */
   out: string;
   /** The run folder to go on in. */
@@ -95,27 +103,33 @@ export interface TransferSettings extends Given {
 }
 
 /** The name of the task that learns so much. */
-export function taskName(learnt: Learnt): "transfer-finetune" | "transfer-freeze" {
+export function taskName(learnt: TransferLearnt): "transfer-finetune" | "transfer-freeze" {
   return learnt === "all" ? "transfer-finetune" : "transfer-freeze";
 }
 
 /** Check flags against each other, and decide those that depend on others. */
-function decide(given: Given): Given {
-  const { optimizer, backbone } = given;
+function decide(given: Given): Given & { size: number } {
+  const { optimizer, weights } = given;
   if (optimizer !== "sgd" && given.momentum !== undefined) {
     throw new UsageError(`Flag --momentum is for sgd: ${optimizer} has its own`);
   }
-  if (backbone === "squeezenet1_1" && given.batchNorm !== undefined) {
-    throw new UsageError(`Flag --batch-norm is not for ${backbone}: it has no batch norms`);
-  }
-  if (given.partial && given.weights === undefined) {
+  if (given.partial && weights === undefined) {
     throw new UsageError("Flag --partial is about the weights of --weights, and there are none");
+  }
+  if (given.strict && given.data === undefined) {
+    throw new UsageError("Flag --strict is about the files of --data, and there are none");
+  }
+  const network = weights === undefined ? "the embedded network" : given.backbone;
+  const normalised = network === "resnet18";
+  if (!normalised && given.batchNorm !== undefined) {
+    throw new UsageError(`Flag --batch-norm is not for ${network}: it has no batch norms`);
   }
   const { momentum = 0.9, batchNorm = "train" } = given;
   return {
     ...given,
     momentum: optimizer === "sgd" ? momentum : undefined,
-    batchNorm: backbone === "squeezenet1_1" ? undefined : batchNorm,
+    batchNorm: normalised ? batchNorm : undefined,
+    size: given.size ?? (weights === undefined ? EMBEDDED_SIZE : SIZE),
   };
 }
 
@@ -150,7 +164,10 @@ function isGiven(args: readonly string[], key: string): boolean {
 }
 
 /** Read the command line; with `--resume` the earlier run's settings, with which it must agree. */
-export function transferSettings(learnt: Learnt, args: readonly string[]): TransferSettings {
+export function transferSettings(
+  learnt: TransferLearnt,
+  args: readonly string[],
+): TransferSettings {
   const task = taskName(learnt);
   const what = learnt === "all"
     ? "Train a whole pretrained network on other classes"
@@ -165,6 +182,9 @@ export function transferSettings(learnt: Learnt, args: readonly string[]): Trans
     ],
   };
   const { out, resume, ...given } = parseFlags(FLAGS, args, about);
+  if (isGiven(args, "backbone") && given.weights === undefined && resume === undefined) {
+    throw new UsageError("Flag --backbone says what network --weights are of, and there are none");
+  }
   if (resume === undefined) return { ...decide(given), learnt, out: out ?? "runs", resume };
   if (out !== undefined) {
     throw new UsageError("Flag --out is for new runs: --resume goes on in the run's own folder");
@@ -183,6 +203,13 @@ export function transferSettings(learnt: Learnt, args: readonly string[]): Trans
 
 /** The settings that have a say in a run, by name. */
 export function settingsInUse(settings: TransferSettings): Record<string, Cell> {
-  const entries = Object.keys(RUN_FLAGS).map((key) => [key, settings[key as keyof Given]] as const);
-  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  const idle = [
+    ...(settings.weights === undefined ? ["backbone", "partial"] : []),
+    ...(settings.data === undefined ? ["strict"] : []),
+  ];
+  return Object.fromEntries(
+    Object.keys(RUN_FLAGS).filter((key) => !idle.includes(key))
+      .map((key) => [key, settings[key as keyof Given]] as const)
+      .filter(([, value]) => value !== undefined),
+  );
 }

@@ -15,6 +15,7 @@ import {
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam, type Optimizer, Sgd } from "../../models/optimizers.ts";
 import { stateDict } from "../../models/state_dict.ts";
+import { BACKBONES } from "../../models/pretrained.ts";
 import type { VisionModel } from "../../models/vision_model.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { percent } from "../lib/format.ts";
@@ -57,7 +58,9 @@ export interface SeedOptions {
   seed: number;
   folder: RunFolder;
   /** Set to stop after the step at hand. */
-  signal: AbortSignal;
+  signal: Pick<AbortSignal, "aborted">;
+  /** Writes a line; `console.log` when left out. */
+  print?: (line: string) => void;
 }
 
 /** The network that a seed starts from, with a new last layer. */
@@ -115,10 +118,10 @@ function validate(model: VisionModel, { val }: Loaders, data: TransferData, wait
  * Train on after `done`, and write a checkpoint after each epoch. Leaves the weights of the best epoch in the
  * network.
  */
-async function train(
+export async function trainNetwork(
   model: VisionModel,
   loaders: Loaders,
-  { gpu, settings, data, seed, folder, signal }: SeedOptions,
+  { gpu, settings, data, seed, folder, signal, print = console.log }: SeedOptions,
   checkpointPath: string,
 ): Promise<Progress> {
   const { epochs: wanted, lr, decay, decayEvery, readEvery, batchNorm } = settings;
@@ -134,13 +137,13 @@ async function train(
   }
   const before = start?.before ??
     measure(await validate(model, loaders, data, { milliseconds: 0 }));
-  console.log(
+  print(
     start === undefined
       ? `Before training: validation accuracy ${percent(before.accuracy)}`
       : `Going on after epoch ${epochs.length} of ${wanted}`,
   );
   const left = (wanted - epochs.length) * loaders.train.batchCount;
-  using bar = left > 0 ? progress({ total: left, unit: "step" }) : undefined;
+  using bar = left > 0 ? progress({ total: left, unit: "step", print }) : undefined;
   let steps = 0;
   while (epochs.length < wanted && !signal.aborted) {
     const epoch = epochs.length + 1;
@@ -211,13 +214,18 @@ export async function trainSeed(options: SeedOptions): Promise<SeedResult> {
   using model = opened;
   const loaders = makeLoaders(data, settings, seed);
   const checkpointPath = join(folder.path, `checkpoint${suffix}.safetensors`);
-  const progress = await train(model, loaders, options, checkpointPath);
+  const progress = await trainNetwork(model, loaders, options, checkpointPath);
   const file = `model${suffix}.safetensors`;
   await writeSafetensors(join(folder.path, file), await stateDict(model.store.parameters), {
-    backbone: model.kind,
+    // Of its widths the shapes of its weights tell.
+    backbone: BACKBONES.find((name) => model.kind.startsWith(name))!,
     classes: JSON.stringify(data.classes),
     normalisation: JSON.stringify({ mean: IMAGENET_MEAN, std: IMAGENET_STD, size: settings.size }),
-    settings: JSON.stringify({ ...settingsInUse(settings), seed }),
+    // Models are given away: they do not tell where things lay.
+    settings: JSON.stringify({
+      ...settingsInUse(settings),
+      ...{ seed, data: data.name, weights: undefined },
+    }),
   });
   const valScores = await validate(model, loaders, data, { milliseconds: 0 });
   return {
