@@ -1,0 +1,89 @@
+/** Pictures that a user names: files, and folders of them. */
+import { centerCrop, resizeShorter } from "../../data/augment.ts";
+import { listImages } from "../../data/image_folder.ts";
+import type { RgbImage } from "../../data/rgb_image.ts";
+import type { SkippedFile } from "../../data/image_loader.ts";
+import { boolean, text } from "./flags.ts";
+import { grouped } from "./format.ts";
+import { TaskError } from "./main.ts";
+
+/** Flags of every task that works on pictures that are named. */
+export const PICTURE_FLAGS = {
+  images: text({
+    optional: true,
+    placeholder: "PATH[,PATH…]",
+    help: "Pictures: files, and folders that are searched whole, with commas between them",
+  }),
+  strict: boolean({
+    default: false,
+    help: "Refuse broken pictures and files that are none, instead of leaving them out",
+  }),
+};
+
+/** Pictures that were found. */
+export interface OwnPictures {
+  /** In the order in which they were named, each once. */
+  paths: string[];
+  /** Sentences about what was passed over. */
+  notes: string[];
+}
+
+async function kindOf(path: string): Promise<"file" | "folder" | undefined> {
+  try {
+    return (await Deno.stat(path)).isDirectory ? "folder" : "file";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/**
+ * Find the pictures of `--images`. Errors: TaskError for a path that is not there, and with `strict` for files
+ * in folders whose names are not those of pictures; NotFound for a folder without a picture.
+ */
+export async function findPictures(images: string, strict: boolean): Promise<OwnPictures> {
+  // A path may itself hold a comma.
+  const whole = await kindOf(images) !== undefined;
+  const named = whole ? [images] : images.split(",").filter((path) => path !== "");
+  const paths = new Set<string>();
+  const passedOver: string[] = [];
+  for (const path of named) {
+    const kind = await kindOf(path);
+    if (kind === undefined) {
+      throw new TaskError(`There is no picture and no folder ${path}, which --images names`);
+    }
+    const found = kind === "file" ? { paths: [path], passedOver: [] } : await listImages(path);
+    for (const path of found.paths) paths.add(path);
+    passedOver.push(...found.passedOver);
+  }
+  if (paths.size === 0) throw new TaskError(`Flag --images names no picture: "${images}"`);
+  if (passedOver.length === 0) return { paths: [...paths], notes: [] };
+  const [first] = passedOver;
+  const note = passedOver.length === 1
+    ? `The name of ${first} is not that of a picture`
+    : `The names of ${
+      grouped(passedOver.length)
+    } files are not those of pictures (the first is ${first})`;
+  if (strict) throw new TaskError(`${note}, and --strict allows none`);
+  return { paths: [...paths], notes: [`${note}: passed over`] };
+}
+
+/** What is said of files that could not be read. */
+export function skippedNotes(skipped: readonly SkippedFile[]): string[] {
+  return skipped.map(({ reason }) => `Left out: ${reason}`);
+}
+
+/** A picture's name, with its folder's. */
+export function shortName(path: string): string {
+  return path.split(/[/\\]/).slice(-2).join("/");
+}
+
+/**
+ * torchvision's way to prepare a picture for a network that sees `size` x `size` pixels: the shorter side at
+ * 256 / 224 of that, and the middle of it.
+ */
+export function prepareAt(size: number): (image: RgbImage) => RgbImage {
+  return (image) => centerCrop(resizeShorter(image, Math.round(size * 256 / 224)), size);
+}
