@@ -11,7 +11,7 @@
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
 import { perShape } from "./product.ts";
-import { COMPONENT, lines } from "./product_shape.ts";
+import { COMPONENT, lines, multiplyStaged, STAGED } from "./product_shape.ts";
 
 /** What a gathering kernel is made for. */
 export interface GatherShape {
@@ -186,12 +186,10 @@ ${
 }`;
 }
 
-const THREADS = { width: 16, height: 8, depth: 8 };
-
 /** The kernel for GPUs: 16 x 8 invocations, `rows / 8` rows of a quad each, with staged tiles. */
 function gatherWorkgroupCode(shape: GatherShape): string {
   const { transB, rows, quads } = shape;
-  const { width, height, depth } = THREADS;
+  const { width, height, depth } = STAGED;
   const threads = width * height;
   const each = rows / height;
   const tileQuads = width * quads;
@@ -247,15 +245,7 @@ for (var k = 0u; k < depth4; k += ${depth / 4}u) {
     ${lines(4, (c) => `tile_a[(4u * kk + ${c}u) * ${rows}u + r] = v.${COMPONENT[c]};`)}
   }
   ${stageB}
-  workgroupBarrier();
-  for (var kk = 0u; kk < ${depth}u; kk++) {
-    ${lines(quads, (j) => `let b${j} = tile_b[kk * ${tileQuads}u + local.x * ${quads}u + ${j}u];`)}
-    for (var r = 0u; r < ${each}u; r++) {
-      let v = tile_a[kk * ${rows}u + local.y * ${each}u + r];
-      ${lines(quads, (j) => `s[r][${j}] += v * b${j};`)}
-    }
-  }
-  workgroupBarrier();
+  ${multiplyStaged(shape)}
 }
 }
 }

@@ -11,7 +11,7 @@ import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
 import { worthMirrors } from "./mirror.ts";
 import { perShape } from "./product.ts";
-import { COMPONENT, lines } from "./product_shape.ts";
+import { COMPONENT, lines, multiplyStaged, STAGED } from "./product_shape.ts";
 import { columnSum } from "./reduce.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -155,7 +155,7 @@ ${
 /** The kernel for GPUs: 16 x 8 invocations, `rows / 8` rows of `quads` quads each, with staged tiles. */
 function weightWorkgroupCode(shape: WeightShape): string {
   const { rows, quads } = shape;
-  const [width, height, depth] = [16, 8, 8];
+  const { width, height, depth } = STAGED;
   const threads = width * height;
   const each = rows / height;
   const tileQuads = width * quads;
@@ -188,15 +188,7 @@ for (var place = 0u; place < count; place += ${depth}u) {
     }
     tile_b[q] = v;
   }
-  workgroupBarrier();
-  for (var kk = 0u; kk < ${depth}u; kk++) {
-    ${lines(quads, (j) => `let b${j} = tile_b[kk * ${tileQuads}u + local.x * ${quads}u + ${j}u];`)}
-    for (var r = 0u; r < ${each}u; r++) {
-      let v = tile_a[kk * ${rows}u + local.y * ${each}u + r];
-      ${lines(quads, (j) => `s[r][${j}] += v * b${j};`)}
-    }
-  }
-  workgroupBarrier();
+  ${multiplyStaged(shape)}
 }
 if (column >= params.n) { return; }
 for (var r = 0u; r < ${each}u; r++) {

@@ -82,3 +82,26 @@ ${
   }
 }\n`;
 }
+
+/** Invocations of a kernel for GPUs, and the numbers along k of its staged tiles. */
+export const STAGED = { width: 16, height: 8, depth: 8 } as const;
+
+/**
+ * WGSL of the kernels for GPUs: wait for the staged `tile_a` (k by rows) and `tile_b` (k by quads), add their
+ * product to the invocation's sums `s`, and wait until everybody has.
+ */
+export function multiplyStaged({ rows, quads }: { rows: number; quads: number }): string {
+  const each = rows / STAGED.height;
+  return `workgroupBarrier();
+  for (var kk = 0u; kk < ${STAGED.depth}u; kk++) {
+    ${
+    lines(quads, (j) =>
+      `let b${j} = tile_b[kk * ${STAGED.width * quads}u + local.x * ${quads}u + ${j}u];`)
+  }
+    for (var r = 0u; r < ${each}u; r++) {
+      let v = tile_a[kk * ${rows}u + local.y * ${each}u + r];
+      ${lines(quads, (j) => `s[r][${j}] += v * b${j};`)}
+    }
+  }
+  workgroupBarrier();`;
+}

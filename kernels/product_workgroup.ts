@@ -2,12 +2,12 @@
  * The product kernel for GPUs: 16 x 8 invocations stage a tile of A and B in workgroup memory; each
  * computes `rows / 8` rows of `quads` quads.
  */
-import { COMPONENT, lines, type ProductShape } from "./product_shape.ts";
+import { COMPONENT, lines, multiplyStaged, type ProductShape, STAGED } from "./product_shape.ts";
 
 /** The entry point. */
 export function workgroupBody(shape: ProductShape): string {
   const { transA, transB, rows, quads, columns } = shape;
-  const [width, height, depth] = [16, 8, 8];
+  const { width, height, depth } = STAGED;
   const threads = width * height;
   const each = rows / height;
   const step = columns === "gates" ? 4 : 4 * quads;
@@ -71,15 +71,7 @@ var s: array<array<vec4f, ${quads}>, ${each}>;
 for (var k = 0u; k < params.k; k += ${depth}u) {
   ${stageA}
   ${stageB}
-  workgroupBarrier();
-  for (var kk = 0u; kk < ${depth}u; kk++) {
-    ${lines(quads, (j) => `let b${j} = tile_b[kk * ${tileQuads}u + local.x * ${quads}u + ${j}u];`)}
-    for (var r = 0u; r < ${each}u; r++) {
-      let v = tile_a[kk * ${rows}u + local.y * ${each}u + r];
-      ${lines(quads, (j) => `s[r][${j}] += v * b${j};`)}
-    }
-  }
-  workgroupBarrier();
+  ${multiplyStaged(shape)}
 }
 if (column >= params.n) { return; }
 for (var r = 0u; r < ${each}u; r++) {
