@@ -201,6 +201,16 @@ export {
   totalVariation,
 } from "./models/image_operations.ts";
 export {
+  answers,
+  type ImageEpoch,
+  imageScores,
+  type Measure,
+  measure,
+  type PictureScores,
+  probabilities,
+  trainImageEpoch,
+} from "./models/image_training.ts";
+export {
   type BackboneName,
   BACKBONES,
   loadPretrained,
@@ -210,6 +220,13 @@ export {
 } from "./models/pretrained.ts";
 export { ResNet18 } from "./models/resnet.ts";
 export { SqueezeNet11 } from "./models/squeezenet.ts";
+export {
+  PIXEL_BOUND,
+  type StyleLosses,
+  type StylePictures,
+  type StyleSettings,
+  StyleTransfer,
+} from "./models/style_transfer.ts";
 export {
   BatchNorm2d,
   type BatchNormCall,
@@ -305,13 +322,29 @@ export {
 } from "./data/captions.ts";
 export { type CocoCaptioningOptions, loadCocoCaptioning } from "./data/coco_captioning.ts";
 export {
+  download,
+  type Downloaded,
+  DownloadError,
+  type DownloadOptions,
+  type DownloadProgress,
+} from "./data/download.ts";
+export {
+  contentDrawing,
+  type DrawnSplits,
+  drawPicture,
+  type LabelledPictures,
+  styleDrawing,
+  type StyleName,
+  transferDrawings,
+} from "./data/drawings.ts";
+export {
   type GloveOptions,
   readGlove,
   type VectorTable,
   vectorTable,
   type WordVectors,
 } from "./data/glove.ts";
-export { type Hdf5Array, type Hdf5Dataset, readHdf5 } from "./data/hdf5.ts";
+export { type Hdf5Array, type Hdf5Dataset, type Hdf5Options, readHdf5 } from "./data/hdf5.ts";
 export { makeReviews, type ReviewOptions } from "./data/review_grammar.ts";
 export { type MutableArrayLike, type RandomState, RandomStream } from "./data/rng.ts";
 export {
@@ -337,4 +370,5 @@ export {
   type TensorDtype,
   toFloat32,
 } from "./data/tensor_data.ts";
+export { unpackZip } from "./data/unpack.ts";
 export { END, NULL, START, UNK, Vocabulary } from "./data/vocabulary.ts";
