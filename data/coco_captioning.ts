@@ -5,6 +5,7 @@
  * @module
  */
 import type { CaptionData, CaptionSplit, Picture } from "./captions.ts";
+import { readFeatures as readFeatureFile } from "./feature_files.ts";
 import { checkFiles, folderName } from "./folder.ts";
 import { type Hdf5Dataset, readHdf5 } from "./hdf5.ts";
 import { START, Vocabulary } from "./vocabulary.ts";
@@ -27,9 +28,33 @@ interface StoredCaptions {
   imageIndex: Hdf5Dataset;
 }
 
+/** The two splits. */
+export const CAPTION_SPLITS = ["train", "val"] as const;
+
+type Split = typeof CAPTION_SPLITS[number];
+
+/** The name of the file with a split's features where they are not VGG's but of one's own making. */
+export function ownFeatureFile(split: Split): string {
+  return `${split}2014_squeezenet.safetensors`;
+}
+
+/** The name of the file that says where a split's pictures are. */
+export function urlsFile(split: Split): string {
+  return `${split}2014_urls.txt`;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch {
+    return false; // what is wrong shows when it is read
+  }
+}
+
 /**
  * Load a `coco_captioning` folder: CS231n's own, or one in the same layout. Lines of the URL files that
- * start with `http` become pictures on the web, all others files in the folder.
+ * start with `http` become pictures on the web, all others files in the folder. Where there are no features
+ * reduced by PCA, those of {@linkcode ownFeatureFile} take their place.
  *
  * A missing folder or file is a `Deno.errors.NotFound` that lists what is expected and what was found.
  * Anything that does not fit together (word ids outside the vocabulary, image numbers out of range,
@@ -45,12 +70,14 @@ export async function loadCocoCaptioning(
   { pca = true }: CocoCaptioningOptions = {},
 ): Promise<CaptionData> {
   const { root, name } = folderName(folder);
-  const features = (split: string) => `${split}2014_vgg16_fc7${pca ? "_pca" : ""}.h5`;
-  const urls = (split: string) => `${split}2014_urls.txt`;
+  const vgg = (split: Split) => `${split}2014_vgg16_fc7${pca ? "_pca" : ""}.h5`;
+  const own = pca && !await isThere(`${root}/${vgg("train")}`) &&
+    await isThere(`${root}/${ownFeatureFile("train")}`);
+  const features = own ? ownFeatureFile : vgg;
   await checkFiles(root, [
     CAPTIONS,
     VOCABULARY,
-    ...["train", "val"].flatMap((split) => [features(split), urls(split)]),
+    ...CAPTION_SPLITS.flatMap((split) => [features(split), urlsFile(split)]),
   ]);
 
   const vocabulary = await readVocabulary(`${root}/${VOCABULARY}`);
@@ -61,8 +88,8 @@ export async function loadCocoCaptioning(
     "val_captions",
     "val_image_idxs",
   ]);
-  const load = (split: string, captions: StoredCaptions) =>
-    loadSplit(root, path, split, urls(split), features(split), captions, vocabulary);
+  const load = (split: Split, captions: StoredCaptions) =>
+    loadSplit(root, path, split, features(split), captions, vocabulary);
   const train = await load("train", {
     captions: stored.train_captions,
     imageIndex: stored.train_image_idxs,
@@ -109,14 +136,15 @@ async function readVocabulary(path: string): Promise<Vocabulary> {
 async function loadSplit(
   root: string,
   captionsPath: string,
-  split: string,
-  urlsFile: string,
+  split: Split,
   featuresFile: string,
   stored: StoredCaptions,
   vocabulary: Vocabulary,
 ): Promise<CaptionSplit> {
-  const pictures = await readPictures(root, urlsFile);
-  const features = await readFeatures(`${root}/${featuresFile}`, pictures.length, urlsFile);
+  const pictures = await readPictures(root, split);
+  const features = featuresFile.endsWith(".h5")
+    ? await readFeatures(`${root}/${featuresFile}`, pictures.length, urlsFile(split))
+    : await readOwnFeatures(`${root}/${featuresFile}`, pictures, urlsFile(split));
   const where = (part: string) => `${captionsPath}, ${split}_${part}`;
   const captions = readCaptions(stored.captions, where("captions"), vocabulary);
   const imageIndex = readIntegers(stored.imageIndex, 1, where("image_idxs"));
@@ -137,16 +165,19 @@ async function loadSplit(
   return { features, pictures, captions, imageIndex };
 }
 
-async function readPictures(root: string, urlsFile: string): Promise<Picture[]> {
-  const lines = (await Deno.readTextFile(`${root}/${urlsFile}`)).split("\n");
+/**
+ * The pictures of a split of a `coco_captioning` folder, one for each line of its URL file. An empty line is a
+ * SyntaxError.
+ */
+export async function readPictures(root: string, split: Split): Promise<Picture[]> {
+  const path = `${root}/${urlsFile(split)}`;
+  const lines = (await Deno.readTextFile(path)).split("\n");
   const trimmed = lines.map((line) => line.trim());
   while (trimmed.length > 0 && trimmed[trimmed.length - 1] === "") trimmed.pop();
   const blank = trimmed.indexOf("");
   if (trimmed.length === 0 || blank >= 0) {
     throw new SyntaxError(
-      `${root}/${urlsFile} must hold one URL or path a line: line ${
-        Math.max(blank, 0) + 1
-      } is empty`,
+      `${path} must hold one URL or path a line: line ${Math.max(blank, 0) + 1} is empty`,
     );
   }
   return trimmed.map((line) => ({
@@ -155,6 +186,26 @@ async function readPictures(root: string, urlsFile: string): Promise<Picture[]> 
       ? { kind: "url", url: line }
       : { kind: "file", path: `${root}/${line}` },
   }));
+}
+
+/** Features of one's own making, of the very pictures that the URL file names. */
+async function readOwnFeatures(
+  path: string,
+  pictures: readonly Picture[],
+  urlsFile: string,
+): Promise<Float32Array<ArrayBuffer>> {
+  const { features, pictures: names } = await readFeatureFile(path);
+  const fail = (difference: string) =>
+    new SyntaxError(`${path} has features of other pictures than ${urlsFile}: ${difference}`);
+  if (names.length !== pictures.length) {
+    throw fail(`of ${names.length} instead of ${pictures.length}`);
+  }
+  const wrong = pictures.findIndex(({ name }, i) => names[i] !== name);
+  if (wrong >= 0) {
+    throw fail(`picture ${wrong} is ${names[wrong]} instead of ${pictures[wrong].name}`);
+  }
+  checkFinite(path, features, features.length / names.length);
+  return features;
 }
 
 async function readFeatures(
@@ -173,16 +224,18 @@ async function readFeatures(
       `${path}: "features" has shape [${shape}], but ${urlsFile} names ${images} images`,
     );
   }
-  const features = data instanceof Float32Array ? data : Float32Array.from(data);
-  const wrong = features.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0) {
-    throw new SyntaxError(
-      `${path}: "features" must be finite: number ${wrong % shape[1]} of image ${
-        Math.floor(wrong / shape[1])
-      } is ${data[wrong]}`,
-    );
-  }
-  return features;
+  checkFinite(path, data, shape[1]);
+  return data instanceof Float32Array ? data : Float32Array.from(data);
+}
+
+function checkFinite(path: string, data: Float32Array | Float64Array, featureDim: number): void {
+  const wrong = data.findIndex((value: number) => !Number.isFinite(Math.fround(value)));
+  if (wrong < 0) return;
+  throw new SyntaxError(
+    `${path}: "features" must be finite: number ${wrong % featureDim} of image ${
+      Math.floor(wrong / featureDim)
+    } is ${data[wrong]}`,
+  );
 }
 
 /** Captions, each `<START>`, words, and so on to the row's end, with all ids in the vocabulary. */

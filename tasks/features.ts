@@ -1,0 +1,128 @@
+/** `deno task features`: pictures turned into the captioner's features. */
+import { join } from "@std/path";
+import { CAPTION_SPLITS, ownFeatureFile, readPictures, urlsFile } from "../data/coco_captioning.ts";
+import { writeFeatures } from "../data/feature_files.ts";
+import { checkFiles, folderName } from "../data/folder.ts";
+import { type Gpu, openGpu } from "../kernels/gpu.ts";
+import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/features.ts";
+import { defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
+import { grouped } from "./lib/format.ts";
+import { INTERRUPTED, interruptSignal, runTask, TaskError } from "./lib/main.ts";
+import { findPictures, PICTURE_FLAGS } from "./lib/own_pictures.ts";
+
+const FLAGS = defineFlags({
+  ...PICTURE_FLAGS,
+  data: text({
+    optional: true,
+    placeholder: "DIR",
+    help:
+      "Instead of --images: a folder in CS231n's coco_captioning layout whose pictures are files; caption-lstm --data=DIR then reads the features where there are no VGG ones",
+  }),
+  weights: text({
+    placeholder: "FILE",
+    help: "SqueezeNet 1.1's: a .safetensors, .pth or .npz file with torchvision's names",
+  }),
+  to: text({
+    optional: true,
+    placeholder: "DIR",
+    help: "The folder that the features go into; with --data that one unless given",
+  }),
+});
+
+/** A file to write. */
+interface Job {
+  file: string;
+  paths: readonly string[];
+  /** What the pictures are called in the file. */
+  nameOf: (path: string) => string;
+  /** Every picture must be readable: captions refer to them by number. */
+  strict: boolean;
+}
+
+/** What there is to do, and sentences about it. Everything wrong with the flags and folders is found here. */
+async function plan(args: readonly string[]) {
+  const given = parseFlags(FLAGS, args, {
+    task: "features",
+    summary:
+      `Turn pictures into the captioner's features with SqueezeNet 1.1: ${SQUEEZENET_FEATURES} numbers for each, the last ` +
+      "feature map averaged over its places, in a safetensors file.",
+    examples: [
+      "deno task features --weights=squeezenet1_1-b8a52dc0.pth --images=holiday --to=holiday",
+      "deno task features --weights=squeezenet1_1-b8a52dc0.pth --data=coco_captioning",
+    ],
+  });
+  const { images, data, weights, strict } = given;
+  if ((images === undefined) === (data === undefined)) {
+    throw new UsageError(
+      "Either --images, pictures, or --data, a folder of captions and pictures, must be given",
+    );
+  }
+  if (images !== undefined) {
+    if (given.to === undefined) {
+      throw new UsageError("Flag --to, the folder for the features, must be given with --images");
+    }
+    const { paths, notes } = await findPictures(images, strict);
+    const job = { file: "features.safetensors", paths, nameOf: (path: string) => path, strict };
+    return { jobs: [job], notes, weights, to: given.to };
+  }
+  if (strict) throw new UsageError("Flag --strict is for --images: with --data it is always so");
+  const { root } = folderName(data!);
+  await checkFiles(root, CAPTION_SPLITS.map(urlsFile));
+  const jobs: Job[] = [];
+  for (const split of CAPTION_SPLITS) {
+    const pictures = await readPictures(root, split);
+    const names = new Map<string, string>();
+    const paths = pictures.map(({ name, source }) => {
+      if (source.kind !== "file") {
+        throw new TaskError(
+          `${root}/${
+            urlsFile(split)
+          } names pictures on the web, such as ${name}, and only files can be read`,
+        );
+      }
+      names.set(source.path, name);
+      return source.path;
+    });
+    const nameOf = (path: string) => names.get(path)!;
+    jobs.push({ file: ownFeatureFile(split), paths, nameOf, strict: true });
+  }
+  return { jobs, notes: [], weights, to: given.to ?? root };
+}
+
+async function run(
+  gpu: Gpu,
+  { jobs, notes, weights, to }: Awaited<ReturnType<typeof plan>>,
+): Promise<void> {
+  const opened = await openSqueezeNet(gpu, weights);
+  using model = opened.model;
+  await Deno.mkdir(to, { recursive: true });
+  for (const note of notes) console.log(`Note: ${note}`);
+  console.log(
+    `${model.kind} on ${gpu.adapter.description}${
+      gpu.adapter.isFallback ? " (a software adapter)" : ""
+    }`,
+  );
+  for (const { file, paths, nameOf, strict } of jobs) {
+    const extracted = await extractFeatures(opened, paths, strict);
+    const path = join(to, file);
+    if (extracted === undefined) {
+      console.log(`Interrupted; ${path} is not written`);
+      return;
+    }
+    for (const note of extracted.notes) console.log(note);
+    const pictures = extracted.paths.map(nameOf);
+    await writeFeatures(path, { features: extracted.features, pictures }, { network: model.kind });
+    console.log(
+      `${SQUEEZENET_FEATURES} numbers for each of ${
+        grouped(pictures.length)
+      } pictures are in ${path}`,
+    );
+  }
+}
+
+await runTask(async () => {
+  const planned = await plan(Deno.args);
+  using gpu = await openGpu();
+  await run(gpu, planned);
+  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
+});

@@ -1,0 +1,59 @@
+/** What a network makes of pictures in batches. */
+import { assertEquals, assertLess } from "@std/assert";
+import { join } from "@std/path";
+import { normalise, prepareForEvaluation } from "../../data/augment.ts";
+import { readPictures } from "../../data/coco_captioning.ts";
+import { readHdf5 } from "../../data/hdf5.ts";
+import { ImageLoader } from "../../data/image_loader.ts";
+import { RandomStream } from "../../data/rng.ts";
+import { readWeights } from "../../data/weights.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { Tape } from "../../models/autograd.ts";
+import { imageOutputs } from "../../models/image_features.ts";
+import { SqueezeNet11 } from "../../models/squeezenet.ts";
+import { library, noise } from "../data/images.ts";
+import { gpuDataTest, gpuTest } from "../gpu_support.ts";
+import { relativeError } from "../support.ts";
+
+gpuTest("imageOutputs() gives what the network makes of each picture", async (gpu) => {
+  using model = new SqueezeNet11(new RandomStream(1), 5, { width: 1 / 16 }).toGpu(gpu, "none");
+  const pictures = [1, 2, 3].map((seed) => noise(40, 33, seed));
+  const loader = new ImageLoader(pictures, { batchSize: 2 });
+  for (const [output, width] of [["scores", 5], ["features", 32]] as const) {
+    const seen: number[] = [];
+    for await (const { values, indices } of imageOutputs(model, loader.epoch(0), output)) {
+      assertEquals(values.length, width * indices.length);
+      for (const [i, index] of indices.entries()) {
+        using x = Tensor.from(gpu, normalise(pictures[index]), [1, 33, 40, 3]);
+        using tape = new Tape(gpu, { training: false });
+        const constant = tape.constant(x);
+        const alone = output === "scores"
+          ? model.forward(tape, constant)
+          : model.features(tape, constant);
+        const row = values.subarray(width * i, width * (i + 1));
+        assertLess(relativeError(row, await alone.tensor.read()), 1e-5);
+        seen.push(index);
+      }
+    }
+    assertEquals(seen, [0, 1, 2]);
+  }
+});
+
+gpuDataTest(
+  "imageOutputs() gives the features of photographs that PIL and torchvision gave",
+  "captions/coco_mini/val2014_vgg16_fc7_pca.h5",
+  async (gpu, path) => {
+    const folder = join(path, "..");
+    const { features: { data } } = await readHdf5(path, ["features"]);
+    const pictures = (await readPictures(folder, "val")).slice(0, 6);
+    const paths = pictures.map(({ name }) => join(folder, "images", name));
+    using model = new SqueezeNet11(new RandomStream(0)).toGpu(gpu, "none");
+    model.load(await readWeights(join(folder, "../../weights/squeezenet1_1.safetensors")));
+    const loader = new ImageLoader(paths, { batchSize: 6, prepare: prepareForEvaluation });
+    for await (const { values } of imageOutputs(model, loader.epoch(0), "features")) {
+      const expected = (data as Float32Array).subarray(0, 6 * 512);
+      assertLess(relativeError(values, expected), 1e-4);
+    }
+  },
+  library,
+);
