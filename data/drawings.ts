@@ -7,6 +7,7 @@
 import { car, face, house, sailingBoat, umbrella } from "./drawing/buildings.ts";
 import { Canvas, type Pen } from "./drawing/canvas.ts";
 import { between, type Colour, happens, hsl, type Shader } from "./drawing/colour.ts";
+import { beetle, dragonfly, snail, spider } from "./drawing/creatures.ts";
 import { clutter, gardenColour, ground } from "./drawing/grounds.ts";
 import { ant, bee } from "./drawing/insects.ts";
 import { paintBands, paintPatches, paintSwirls } from "./drawing/paintings.ts";
@@ -54,13 +55,14 @@ const THINGS: Readonly<Record<string, Thing>> = {
   umbrella,
 };
 
+const CREATURES: Readonly<Record<string, Thing>> = { beetle, dragonfly, snail, spider };
+
 const INSECTS: Readonly<Record<string, Thing>> = { ants: ant, bees: bee };
 
-/** The classes that the embedded network was trained on: textures, then things. */
-export const DRAWING_CLASSES: readonly string[] = [
-  ...Object.keys(TEXTURES),
-  ...Object.keys(THINGS),
-];
+/** The classes that the embedded network was trained on: textures, things, and creatures. */
+export const DRAWING_CLASSES: readonly string[] = [TEXTURES, THINGS, CREATURES].flatMap(
+  Object.keys,
+);
 
 /** The classes that it never saw. */
 export const TRANSFER_CLASSES: readonly string[] = Object.keys(INSECTS);
@@ -102,22 +104,24 @@ function drawThing(thing: Thing, size: number, stream: RandomStream): RgbImage {
   return finish(canvas, stream);
 }
 
-function drawInsect(insect: Thing, size: number, stream: RandomStream): RgbImage {
+/** On grass, earth, stone or a petal, looking anywhere, among leaves and twigs. */
+function drawCreature(creature: Thing, size: number, stream: RandomStream): RgbImage {
   const canvas = new Canvas(size, size);
   const { shader, colour } = ground(stream, gardenColour(stream));
   canvas.pen.cover(shader);
-  clutter(canvas.pen, stream, 4 + stream.integer(24), { colour, apart: 0.7 });
-  const half = between(stream, 0.18, 0.42);
-  const place = () => between(stream, 0.3, 0.7);
+  clutter(canvas.pen, stream, 3 + stream.integer(18), { colour, apart: 0.6 });
+  const half = between(stream, 0.24, 0.44);
+  const place = () => between(stream, 0.34, 0.66);
   const pen = canvas.pen.at({
     x: place(),
     y: place(),
     size: half,
     angle: between(stream, 0, 2 * Math.PI),
-    stretch: between(stream, 0.85, 1.18),
+    flip: happens(stream, 0.5),
+    stretch: between(stream, 0.88, 1.14),
   });
-  insect(pen, stream, colour);
-  clutter(canvas.pen, stream, stream.integer(6), { colour, apart: 0.7 });
+  creature(pen, stream, colour);
+  clutter(canvas.pen, stream, stream.integer(5), { colour, apart: 0.6 });
   return finish(canvas, stream);
 }
 
@@ -137,7 +141,8 @@ function drawInsect(insect: Thing, size: number, stream: RandomStream): RgbImage
 export function drawPicture(name: string, size: number, stream: RandomStream): RgbImage {
   if (Object.hasOwn(TEXTURES, name)) return drawTexture(TEXTURES[name], size, stream);
   if (Object.hasOwn(THINGS, name)) return drawThing(THINGS[name], size, stream);
-  if (Object.hasOwn(INSECTS, name)) return drawInsect(INSECTS[name], size, stream);
+  if (Object.hasOwn(CREATURES, name)) return drawCreature(CREATURES[name], size, stream);
+  if (Object.hasOwn(INSECTS, name)) return drawCreature(INSECTS[name], size, stream);
   const names = [...DRAWING_CLASSES, ...TRANSFER_CLASSES];
   throw new RangeError(`There is no drawing of "${name}": allowed are ${names.join(", ")}`);
 }
