@@ -53,7 +53,7 @@ export interface SqueezeNetOptions {
 }
 
 /** What a batch norm adds to variances. */
-const BATCH_NORM_EPS = 1e-5;
+const EPS = 1e-5;
 
 /** Channels of the first convolution at width 1. */
 const FIRST = 64;
@@ -211,20 +211,30 @@ export class SqueezeNet11 extends VisionModel {
   /**
    * The weights of the same network without batch norms, read from the GPU: their running statistics
    * become part of the convolutions, `w' = w γ / √(v + ε)` and `b' = β - m γ / √(v + ε)`.
+   *
+   * The maps behind each of its 17 ReLUs become so much larger as `scales` says, one by default, and the
+   * weights that read them so much smaller. As `relu(s x) = s relu(x)`, the scores stay the same.
+   *
+   * Errors: TypeError when it has no batch norms, or for another count of scales; RangeError for a scale
+   * that is not above 0.
    */
-  async withoutBatchNorms(): Promise<Map<string, TensorData>> {
+  async withoutBatchNorms(scales?: readonly number[]): Promise<Map<string, TensorData>> {
+    const units = this.#units;
+    checkScales(units.length, scales);
     const dict = await stateDict(this.store.parameters);
     const values = ({ name }: Parameter) => dict.get(name)!.data as Float32Array<ArrayBuffer>;
-    for (const { norm, layers } of this.#units) {
-      if (norm === undefined) continue;
+    let before = 1;
+    units.forEach(({ norm, layers }, i) => {
+      if (norm === undefined) throw new TypeError("The network has no batch norms");
+      const larger = scales?.[i] ?? 1;
       const [weight, bias, mean, variance] = [...norm.parameters, ...norm.buffers].map(values);
-      const scale = weight.map((value, k) => value / Math.sqrt(variance[k] + BATCH_NORM_EPS));
-      const shift = bias.map((value, k) => value - mean[k] * scale[k]);
+      const scale = weight.map((value, k) => larger * value / Math.sqrt(variance[k] + EPS));
+      const shift = bias.map((value, k) => larger * value - mean[k] * scale[k]);
       let at = 0;
       for (const { weight: kernel, outChannels } of layers) {
         const data = values(kernel); // [K, C, kh, kw]
         const each = data.length / outChannels;
-        data.forEach((value, i) => data[i] = value * scale[at + Math.floor(i / each)]);
+        data.forEach((value, j) => data[j] = value * scale[at + Math.floor(j / each)] / before);
         dict.set(kernel.name.replace(/weight$/, "bias"), {
           dtype: "F32",
           shape: [outChannels],
@@ -233,7 +243,21 @@ export class SqueezeNet11 extends VisionModel {
         at += outChannels;
       }
       for (const { name } of [...norm.parameters, ...norm.buffers]) dict.delete(name);
-    }
+      before = larger;
+    });
+    const last = values(this.#classifier.weight);
+    last.forEach((value, j) => last[j] = value / before);
     return dict;
+  }
+}
+
+/** One scale above 0 for each of so many maps. */
+function checkScales(count: number, scales: readonly number[] = Array(count).fill(1)): void {
+  if (scales.length !== count) {
+    throw new TypeError(`There are ${count} maps to scale, and ${scales.length} scales`);
+  }
+  for (const scale of scales) {
+    if (scale > 0 && scale < Infinity) continue;
+    throw new RangeError(`A scale of maps must be a number above 0: it is ${scale}`);
   }
 }

@@ -1,5 +1,5 @@
 /** SqueezeNet's channels at every width. */
-import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
@@ -84,7 +84,8 @@ gpuTestBothPaths("SqueezeNet's batch norms become part of its convolutions", asy
   for (const { tensor } of norms) {
     tensor.write(Float32Array.from({ length: tensor.size }, () => 0.5 + draw.uniform()));
   }
-  const weights = await trained.withoutBatchNorms();
+  const scales = Array.from({ length: 17 }, (_, i) => 1 + i / 4);
+  const weights = await trained.withoutBatchNorms(scales);
   using plain = new SqueezeNet11(stream, 3, { width: 0.125 }).toGpu(gpu);
   plain.load(weights);
   using pictures = Tensor.from(
@@ -94,16 +95,22 @@ gpuTestBothPaths("SqueezeNet's batch norms become part of its convolutions", asy
   );
   using tape = new Tape(gpu, { training: false });
   const x = tape.constant(pictures);
-  const maps = await Promise.all([trained, plain].map((model) => {
-    return model.featureMaps(tape, x, [12]).get(12)!.tensor.read();
-  }));
-  assertLess(relativeError(maps[0], maps[1]), 1e-4);
-  assert(maps[0].some((value) => value > 0));
+  const map = async (model: SqueezeNet11, at: number, batchStatistics = false) =>
+    await model.featureMaps(tape, x, [at], { batchStatistics }).get(at)!.tensor.read();
+  for (const [at, unit] of [[0, 0], [3, 2], [12, 16]]) {
+    const larger = (await map(trained, at)).map((value) => value * scales[unit]);
+    assertLess(relativeError(larger, await map(plain, at)), 1e-4, `features.${at}`);
+    assert(larger.some((value) => value > 0));
+  }
+  const [scores, same] = [trained, plain].map((model) => model.forward(tape, x).tensor);
+  assertLess(relativeError(await scores.read(), await same.read()), 1e-4);
   // The batch's own statistics are others.
-  const other = trained.featureMaps(tape, x, [12], { batchStatistics: true }).get(12)!;
-  assert(relativeError(await other.tensor.read(), maps[1]) > 0.01);
-  assertEquals(
-    await plain.withoutBatchNorms().then((dict) => [...dict.keys()]),
-    Object.keys(shapes(plain)),
-  );
+  assert(relativeError(await map(trained, 0, true), await map(trained, 0)) > 0.01);
+  assertEquals([...weights.keys()].sort(), Object.keys(shapes(plain)).sort());
+
+  const refused = (model: SqueezeNet11, given?: number[]) => model.withoutBatchNorms(given);
+  await assertRejects(() => refused(plain), TypeError, "The network has no batch norms");
+  await assertRejects(() => refused(trained, [1]), TypeError, "17 maps to scale, and 1 scales");
+  const zero = scales.with(3, 0);
+  await assertRejects(() => refused(trained, zero), RangeError, "a number above 0: it is 0");
 });
