@@ -13,8 +13,8 @@ import { Vocabulary } from "./vocabulary.ts";
 
 /** Pixels along a side of the features. */
 const SIDE = 16;
-/** The background's three numbers, then three for each pixel. */
-const FEATURE_DIM = 3 + 3 * SIDE * SIDE;
+/** Numbers in a scene's features: the background's three, then three for each pixel. */
+export const SCENE_FEATURE_DIM = 3 + 3 * SIDE * SIDE;
 const CAPTION_LENGTH = 17;
 const CAPTIONS_PER_SCENE = 5;
 
@@ -241,17 +241,17 @@ function sceneVocabulary(): Vocabulary {
 function featuresOf({ background, shapes }: Scene): Float32Array<ArrayBuffer> {
   const colour = rasterize(background, [], 1);
   const pixels = rasterize(background, shapes, SIDE);
-  const features = new Float32Array(FEATURE_DIM);
+  const features = new Float32Array(SCENE_FEATURE_DIM);
   features.set(colour);
   features.set(pixels.map((value, i) => value - colour[Math.floor(i / (SIDE * SIDE))]), 3);
   return features;
 }
 
 function makeSplit(name: string, scenes: Scene[], vocabulary: Vocabulary): CaptionSplit {
-  const features = new Float32Array(scenes.length * FEATURE_DIM);
+  const features = new Float32Array(scenes.length * SCENE_FEATURE_DIM);
   const captions = new Int32Array(scenes.length * CAPTIONS_PER_SCENE * CAPTION_LENGTH);
   for (const [i, scene] of scenes.entries()) {
-    features.set(featuresOf(scene), i * FEATURE_DIM);
+    features.set(featuresOf(scene), i * SCENE_FEATURE_DIM);
     for (const [j, words] of scene.captions.entries()) {
       const row = i * CAPTIONS_PER_SCENE + j;
       captions.set(vocabulary.encode(words, CAPTION_LENGTH), row * CAPTION_LENGTH);
@@ -289,7 +289,7 @@ export function makeScenes(options: SceneOptions): CaptionData {
     name: "scenes",
     vocabulary,
     captionLength: CAPTION_LENGTH,
-    featureDim: FEATURE_DIM,
+    featureDim: SCENE_FEATURE_DIM,
     train: makeSplit("train", train, vocabulary),
     val: makeSplit("val", val, vocabulary),
   };

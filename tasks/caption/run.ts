@@ -21,6 +21,7 @@ import { saveCaptioner } from "../../models/saved_captioner.ts";
 import { INTERRUPTED, interruptSignal, turn } from "../lib/main.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
+import { captionOwnPictures } from "./own.ts";
 import {
   type CaptionResults,
   lossChart,
@@ -235,9 +236,13 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
 /** The whole task. */
 export async function captionTask(cell: CellType): Promise<void> {
   const settings = captionSettings(cell, Deno.args);
-  const data = await captionData(settings);
-  using gpu = await openGpu();
-  await run(gpu, settings, data);
+  if ("model" in settings) {
+    await captionOwnPictures(settings);
+  } else {
+    const data = await captionData(settings);
+    using gpu = await openGpu();
+    await run(gpu, settings, data);
+  }
   // All is saved, but a script that goes on after success must not go on after Ctrl-C.
   if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
 }

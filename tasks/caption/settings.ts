@@ -12,6 +12,7 @@ import type { CellType } from "../../models/layers.ts";
 import {
   boolean,
   choice,
+  commandName,
   defineFlags,
   integer,
   number,
@@ -20,8 +21,10 @@ import {
   text,
   UsageError,
 } from "../lib/flags.ts";
+import { PICTURE_FLAGS } from "../lib/own_pictures.ts";
 
-const FLAGS = defineFlags({
+/** What only training reads. */
+const TRAINING_FLAGS = defineFlags({
   data: text({
     optional: true,
     placeholder: "DIR",
@@ -106,13 +109,6 @@ const FLAGS = defineFlags({
     help:
       "The weights to keep: of the epoch with the best validation BLEU-4 (when all captions are learnt from), or the last",
   }),
-  beam: integer({ default: 5, min: 1, max: 50, help: "Width of the beam search at the end" }),
-  lengthPower: number({
-    default: 0.7,
-    min: 0,
-    max: 2,
-    help: "Beam: captions compete by log p / words^this",
-  }),
   pictures: integer({ default: 12, min: 1, max: 500, help: "Pictures of each split on the page" }),
   seed: integer({ default: 231, min: 0, help: "Seed of everything random" }),
   readEvery: integer({
@@ -121,10 +117,46 @@ const FLAGS = defineFlags({
     max: 10_000,
     help: "Read the loss back every so many steps",
   }),
+});
+
+const COMMON_FLAGS = defineFlags({
+  beam: integer({ default: 5, min: 1, max: 50, help: "Width of the beam search at the end" }),
+  lengthPower: number({
+    default: 0.7,
+    min: 0,
+    max: 2,
+    help: "Beam: captions compete by log p / words^this",
+  }),
   out: text({ default: "runs", placeholder: "DIR", help: "Folder of the runs" }),
 });
 
-type Given = Parsed<typeof FLAGS>;
+/** What captioning one's own pictures reads, which learns nothing. */
+const OWN_FLAGS = defineFlags({
+  model: text({
+    optional: true,
+    placeholder: "RUN",
+    help:
+      "Train nothing, and caption --images with the model of an earlier run: its folder or its model.safetensors",
+  }),
+  ...PICTURE_FLAGS,
+  weights: text({
+    optional: true,
+    placeholder: "FILE",
+    help:
+      "With --model: SqueezeNet 1.1's weights, a .safetensors, .pth or .npz file with torchvision's names",
+  }),
+});
+
+type Given = Parsed<typeof TRAINING_FLAGS & typeof COMMON_FLAGS>;
+
+/** The settings of a run that captions pictures with an earlier run's model. */
+export interface OwnSettings extends Parsed<typeof COMMON_FLAGS> {
+  cell: CellType;
+  model: string;
+  images: string;
+  strict: boolean;
+  weights: string | undefined;
+}
 
 /** The settings of a captioning run, all decided. */
 export type CaptionSettings =
@@ -132,20 +164,56 @@ export type CaptionSettings =
   & Pick<Given, "data" | "clip">
   & { cell: CellType };
 
-/** Read the command line; what was not given gets the homework's value, or one that suits the scenes. */
-export function captionSettings(cell: CellType, args: readonly string[]): CaptionSettings {
+/** Check the flags of a run that only captions. */
+function ownSettings(
+  cell: CellType,
+  args: readonly string[],
+  { model, images, strict, weights, beam, lengthPower, out }:
+    & Parsed<typeof OWN_FLAGS & typeof COMMON_FLAGS>
+    & { model: string },
+): OwnSettings {
+  const names = args.map((arg) => arg.split("=")[0].replace(/^--no-/, "--"));
+  const training = Object.keys(TRAINING_FLAGS).map(commandName);
+  const wrong = names.find((name) => training.includes(name));
+  if (wrong !== undefined) {
+    throw new UsageError(`Flag ${wrong} is for training, and with --model nothing is trained`);
+  }
+  if (images === undefined) {
+    throw new UsageError("Flag --images, the pictures to caption, must be given with --model");
+  }
+  return { cell, model, images, strict, weights, beam, lengthPower, out };
+}
+
+/**
+ * Read the command line. What was not given for training gets the homework's value, or one that suits the
+ * scenes.
+ */
+export function captionSettings(
+  cell: CellType,
+  args: readonly string[],
+): CaptionSettings | OwnSettings {
   const task = `caption-${cell}`;
-  const given = parseFlags(FLAGS, args, {
+  const all = parseFlags({ ...TRAINING_FLAGS, ...COMMON_FLAGS, ...OWN_FLAGS }, args, {
     task,
     summary:
       `Train an image captioner with ${cell === "lstm" ? "an LSTM" : "a vanilla RNN"} on WebGPU, ` +
-      `caption pictures of the training and validation set, and write a page about it.`,
+      `caption pictures of the training and validation set, and write a page about it; or caption one's own ` +
+      "pictures with a trained one.",
     examples: [
       `deno task ${task}`,
       `deno task ${task} --data=coco_captioning --max-train=50`,
       `deno task ${task} --data=coco_captioning --max-train=0 --epochs=3 --lr=1e-3 --dropout=0.3`,
+      `deno task ${task} --model=runs/${task}/2026-01-31T09-05-00 --images=holiday --weights=squeezenet1_1-b8a52dc0.pth`,
     ],
   });
+  const { model, images, strict, weights, ...given } = all;
+  if (model !== undefined) return ownSettings(cell, args, { ...all, model });
+  for (const [name, value] of Object.entries({ images, weights, strict: strict || undefined })) {
+    if (value === undefined) continue;
+    throw new UsageError(
+      `Flag --${name} is for captioning with an earlier run's model, and no --model is given`,
+    );
+  }
   const real = given.data !== undefined;
   if (!real && !given.pca) {
     throw new UsageError("Flag --no-pca needs --data: scenes have no such features");

@@ -1,5 +1,4 @@
 /** Answers of a trained classifier for a sentence typed in, or for a file of them. */
-import { join } from "@std/path";
 import { readUnlabelled, tokenize } from "../../data/sentences.ts";
 import { UNK, type Vocabulary } from "../../data/vocabulary.ts";
 import { openGpu } from "../../kernels/gpu.ts";
@@ -9,6 +8,7 @@ import { sentenceLogits } from "../../models/sentence_training.ts";
 import { defineFlags, parseFlags, text, UsageError } from "../lib/flags.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { TaskError } from "../lib/main.ts";
+import { modelFile } from "../lib/model_file.ts";
 import { describeUnlabelled, encode, type Unlabelled } from "./data.ts";
 import { meaning, probability } from "./report.ts";
 
@@ -29,23 +29,6 @@ const FLAGS = defineFlags({
     help: "Write the answers to --file here, a 0 or 1 a line; without it they are printed",
   }),
 });
-
-/** The model file of a run. Throws TaskError where there is none. */
-async function modelFile(run: string): Promise<string> {
-  try {
-    const { isDirectory } = await Deno.stat(run);
-    if (!isDirectory) return run;
-    const path = join(run, "model.safetensors");
-    await Deno.stat(path);
-    return path;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new TaskError(
-      `There is no model in ${run}: --model must be the folder of a text run, such as ` +
-        "runs/text-lstm/2026-01-31T09-05-00, or its model.safetensors",
-    );
-  }
-}
 
 /** What is to be answered, read and checked before the model is loaded. */
 async function readQuestion(
@@ -121,7 +104,7 @@ export async function predictTask(): Promise<void> {
     ],
   });
   const question = await readQuestion(given);
-  const path = await modelFile(given.model);
+  const path = await modelFile(given.model, "text-lstm");
   using gpu = await openGpu();
   const loaded = await loadClassifier(gpu, path);
   using classifier = loaded.classifier;
