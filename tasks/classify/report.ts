@@ -29,12 +29,16 @@ export async function writeClassifyPage(
   for (const i of spread(answers.length, settings.pictures)) {
     const { name, truth, likely } = answers[i];
     const texts = likely.map((row) => `${row.name} ${chance(row.probability)}`);
-    const right = truth === undefined ? "" : truth === likely[0].name ? "right: " : "wrong: ";
+    const label = truth === undefined
+      ? "likeliest"
+      : truth === likely[0].name
+      ? "right answer"
+      : "wrong answer";
     cards.push({
       picture: await shownPicture(answers[i], unreadable),
       name,
       entries: [
-        { label: `${right}likeliest`, texts, strong: true },
+        { label, texts, strong: true },
         ...(truth === undefined ? [] : [{ label: "true", texts: [truth] }]),
       ],
     });

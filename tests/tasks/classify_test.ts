@@ -77,6 +77,28 @@ gpuProcessTest("classify: what a run leaves", TASK_PERMISSIONS, async () => {
   });
 });
 
+gpuProcessTest("classify: without flags neckar draws the pictures", TASK_PERMISSIONS, async () => {
+  await withTempFolder(async (folder) => {
+    const all = ["--top=1", "--pictures=3", `--out=${folder}`];
+    const { code, stdout, stderr } = await runTaskProcess("classify", all);
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(
+      stdout,
+      /^Note: The network is not ImageNet's: .* since no --weights=FILE is given\n/,
+    );
+    assertStringIncludes(
+      stdout,
+      "The pictures are drawn by neckar, since no --images=PATH is given",
+    );
+    const [, right, count] = stdout.match(/right one for (\d+) of (\d+) drawings\n/)!;
+    assert(Number(right) > Number(count) / 2, `${right} of ${count}`);
+    const html = Deno.readTextFileSync(join(runFolder(folder, "classify"), "index.html"));
+    assertStringIncludes(html, `3 of ${count} pictures`);
+    assertEquals(html.match(/<img src="data:image\/png/g)?.length, 3);
+    assertStringIncludes(html, "right answer");
+  });
+});
+
 gpuProcessTest("classify: weights whose classes have no names", TASK_PERMISSIONS, async () => {
   await withModel(async (folder) => {
     const weights = join(folder, "plain.safetensors");
