@@ -6,9 +6,8 @@ import { checkFiles, folderName } from "../data/folder.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
 import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/features.ts";
 import { defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
-import { grouped } from "./lib/format.ts";
 import { INTERRUPTED, interruptSignal, runTask, TaskError } from "./lib/main.ts";
-import { findPictures, PICTURE_FLAGS } from "./lib/own_pictures.ts";
+import { findPictures, PICTURE_FLAGS, pictureCount } from "./lib/own_pictures.ts";
 
 const FLAGS = defineFlags({
   ...PICTURE_FLAGS,
@@ -113,9 +112,7 @@ async function run(
     const pictures = extracted.paths.map(nameOf);
     await writeFeatures(path, { features: extracted.features, pictures }, { network: model.kind });
     console.log(
-      `${SQUEEZENET_FEATURES} numbers for each of ${
-        grouped(pictures.length)
-      } pictures are in ${path}`,
+      `${SQUEEZENET_FEATURES} numbers for each of ${pictureCount(pictures.length)} are in ${path}`,
     );
   }
 }

@@ -15,7 +15,7 @@ import { UsageError } from "../lib/flags.ts";
 import { grouped } from "../lib/format.ts";
 import { TaskError } from "../lib/main.ts";
 import { modelFile } from "../lib/model_file.ts";
-import { findPictures, shortName } from "../lib/own_pictures.ts";
+import { findPictures, pictureCount, shortName } from "../lib/own_pictures.ts";
 import { type Card, page, pictureHtml } from "../lib/page.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import type { OwnSettings } from "./settings.ts";
@@ -125,7 +125,7 @@ async function writePage(
   }
   const html = page({
     title: `Pictures captioned by ${cell === "lstm" ? "an LSTM" : "an RNN"}`,
-    subtitle: `${grouped(captioned.length)} pictures, on ${gpu}`,
+    subtitle: `${pictureCount(captioned.length)}, on ${gpu}`,
     sections: [
       {
         kind: "gallery",
@@ -166,8 +166,8 @@ async function run(
   const { adapter } = gpu;
   console.log(
     `${
-      grouped(found.paths.length)
-    } pictures through ${network.kind} and the captioner in ${path}, on ${adapter.description}${
+      pictureCount(found.paths.length)
+    } through ${network.kind} and the captioner in ${path}, on ${adapter.description}${
       adapter.isFallback ? " (a software adapter)" : ""
     }`,
   );

@@ -4,6 +4,7 @@ import { encodePng } from "../../data/image.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { type Card, type Cell, type Html, page, pictureHtml } from "../lib/page.ts";
 import { dataImage } from "../lib/picture.ts";
+import { pictureCount } from "../lib/own_pictures.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
 import type { Answer, ClassifyResults } from "./run.ts";
 import type { ClassifySettings } from "./settings.ts";
@@ -51,7 +52,7 @@ export async function writeClassifyPage(
   const said = [...notes, ...unreadable];
   const html = page({
     title: "What pictures show",
-    subtitle: `${grouped(answers.length)} pictures, ${network} on ${gpu}`,
+    subtitle: `${pictureCount(answers.length)}, ${network} on ${gpu}`,
     sections: [
       {
         kind: "gallery",

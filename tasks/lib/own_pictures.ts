@@ -75,6 +75,11 @@ export function skippedNotes(skipped: readonly SkippedFile[]): string[] {
   return skipped.map(({ reason }) => `Left out: ${reason}`);
 }
 
+/** So many pictures, in words. */
+export function pictureCount(count: number): string {
+  return count === 1 ? "1 picture" : `${grouped(count)} pictures`;
+}
+
 /** A picture's name, with its folder's. */
 export function shortName(path: string): string {
   return path.split(/[/\\]/).slice(-2).join("/");
