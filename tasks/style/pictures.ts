@@ -1,6 +1,5 @@
 /** The two pictures of a style run: files, or drawings. */
-import { join } from "@std/path";
-import { basename } from "@std/path";
+import { basename, join } from "@std/path";
 import { resizeShorter } from "../../data/augment.ts";
 import { contentDrawing, styleDrawing } from "../../data/drawings.ts";
 import { decodeImage, type RgbImage } from "../../data/image.ts";
@@ -68,8 +67,8 @@ function drawPicture(
   // Drawn at its size, four to three, so that nothing is lost.
   const shape = [Math.round(4 / 3 * size), size] as const;
   return role === "content"
-    ? { name: "a town, drawn", image: contentDrawing(...shape) }
-    : { name: `${drawing}, drawn`, image: styleDrawing(drawing, ...shape) };
+    ? { name: "a drawn town", image: contentDrawing(...shape) }
+    : { name: `drawn ${drawing}`, image: styleDrawing(drawing, ...shape) };
 }
 
 /** Read or draw both pictures. Everything wrong with them is found here. */
@@ -88,4 +87,18 @@ export async function stylePictures(settings: StyleSettings): Promise<StylePictu
     content: await one("content", settings.content, size),
     style: await one("style", settings.style, styleSize),
   };
+}
+
+/** Sentences about pictures that were drawn. */
+export function drawnNotes({ content, style }: StylePictures): string[] {
+  const drawn = [
+    ...(content.path === undefined ? ["content"] : []),
+    ...(style.path === undefined ? ["style"] : []),
+  ];
+  if (drawn.length === 0) return [];
+  return [
+    drawn.length === 2
+      ? "Both pictures are drawn by neckar itself, since no --data=DIR is given: they are no photograph and no painting"
+      : `The ${drawn[0]} picture is drawn by neckar itself, since no file is given for it`,
+  ];
 }

@@ -11,7 +11,7 @@ import { figure } from "../lib/format.ts";
 import { INTERRUPTED, interruptSignal, TaskError, turn } from "../lib/main.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
-import { type StylePictures, stylePictures } from "./pictures.ts";
+import { drawnNotes, type StylePicture, type StylePictures, stylePictures } from "./pictures.ts";
 import { type Frame, lossChart, type StyleResults, writeStylePage } from "./report.ts";
 import {
   objectiveOf,
@@ -119,14 +119,8 @@ async function search(
   return { losses, frames, result, seconds, interrupted: signal.aborted };
 }
 
-function describePictures({ content, style }: StylePictures): string[] {
-  const drawn = content.path === undefined || style.path === undefined;
-  return [
-    ...Object.entries({ Content: content, Style: style }).map(([role, { name, path, image }]) =>
-      `${role}: ${path ?? name}, seen at ${image.width} x ${image.height}`
-    ),
-    ...(drawn ? ["Note: neckar draws what no file is given for; these are no paintings"] : []),
-  ];
+function describePicture(role: string, { name, path, image }: StylePicture): string {
+  return `${role}: ${path ?? name}, seen at ${image.width} x ${image.height}`;
 }
 
 async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): Promise<void> {
@@ -135,13 +129,15 @@ async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): 
   using network = opened.network;
   using transfer = makeTransfer(gpu, network, pictures, settings);
   await gpu.check();
+  const notes = [...drawnNotes(pictures), ...opened.notes];
   // Last of all: what is refused above leaves no folder behind.
   using folder = createRunFolder({ out, task, now: new Date() });
   const { adapter } = gpu;
   console.log(
     [
-      ...describePictures(pictures),
-      ...opened.notes.map((note) => `Note: ${note}`),
+      describePicture("Content", pictures.content),
+      describePicture("Style", pictures.style),
+      ...notes.map((note) => `Note: ${note}`),
       `${network.kind} on ${adapter.description}${
         adapter.isFallback ? " (a software adapter)" : ""
       }; writing to ${folder.path}`,
@@ -151,7 +147,7 @@ async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): 
   folder.writeBytes("content.png", await encodePng(pictures.content.image));
   folder.writeBytes("style.png", await encodePng(pictures.style.image));
   const found = await search(transfer, pictures.content.image, settings, folder);
-  const results = { ...found, notes: opened.notes, gpu: adapter.description };
+  const results = { ...found, notes, gpu: adapter.description };
   folder.writeBytes("result.png", await encodePng(found.result));
   folder.writeText("loss.svg", lossChart(settings, pictures, results));
   await writeStylePage(folder, settings, pictures, results);

@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { encodePng } from "../../data/image.ts";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
-import { stylePictures } from "../../tasks/style/pictures.ts";
+import { drawnNotes, stylePictures } from "../../tasks/style/pictures.ts";
 import {
   objectiveOf,
   presetSettings,
@@ -83,10 +83,16 @@ Deno.test("style settings: what does not fit is refused", () => {
 
 permissionTest("style pictures: drawn at their size where there are none", library, async () => {
   const { content, style } = await stylePictures(presetSettings("scream", ["--size=48"]));
-  assertEquals([content.name, style.name], ["a town, drawn", "bands, drawn"]);
+  assertEquals([content.name, style.name], ["a drawn town", "drawn bands"]);
   assertEquals([content.path, style.path], [undefined, undefined]);
   assertEquals([content.image.width, content.image.height], [64, 48]);
   assertEquals([style.image.width, style.image.height], [299, 224]);
+  const [note, ...more] = drawnNotes({ content, style });
+  assertEquals(more, []);
+  assertStringIncludes(note, "Both pictures are drawn by neckar itself");
+  const file = { ...style, path: "scream.jpg" };
+  assertStringIncludes(drawnNotes({ content, style: file })[0], "The content picture is drawn");
+  assertEquals(drawnNotes({ content: file, style: file }), []);
 });
 
 permissionTest(

@@ -107,6 +107,28 @@ gpuProcessTest("style-transfer: what a run leaves", TASK_PERMISSIONS, async () =
   });
 });
 
+gpuProcessTest(
+  "style-scream: draws and says so where nothing is given",
+  TASK_PERMISSIONS,
+  async () => {
+    await withTempFolder(async (out) => {
+      const few = ["--size=32", "--style-size=40", "--iterations=3", `--out=${out}`];
+      const { code, stdout, stderr } = await runTaskProcess("style-scream", few);
+      assertEquals([code, stderr], [0, ""]);
+      assertStringIncludes(stdout, "Content: a drawn town, seen at 43 x 32\n");
+      const html = Deno.readTextFileSync(join(runFolder(out, "style-scream"), "index.html"));
+      assertStringIncludes(
+        html,
+        "<h1>Style transfer: a drawn town in the style of drawn bands</h1>",
+      );
+      for (const note of ["Both pictures are drawn by neckar itself", "is not ImageNet"]) {
+        assertStringIncludes(stdout, note);
+        assertStringIncludes(html, note);
+      }
+    });
+  },
+);
+
 gpuProcessTest("style-starry: Ctrl-C keeps the picture", TASK_PERMISSIONS, async () => {
   if (Deno.build.os === "windows") return; // a child cannot be sent Ctrl-C there
   await withPictures(async (folder, flags) => {
