@@ -160,6 +160,21 @@ def make_vision(name):
     return step
 
 
+def make_style():
+    """`style`: an iteration of style transfer at the homework's size, with random pictures and weights."""
+    import pathlib
+
+    import torchvision
+
+    sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "fixtures"))
+    import style_torch
+
+    torch.manual_seed(0)
+    network = torchvision.models.squeezenet1_1().features.eval().requires_grad_(False)
+    content, style = torch.randn(1, 3, 192, 265), torch.randn(1, 3, 192, 265)
+    return style_torch.Transfer(network, content, style, style_torch.PRESETS["composition"]).step
+
+
 def make_product(name):
     """`matmulNT:MxKxN`: T marks a factor that is stored transposed."""
     kind, sizes = name.removeprefix("matmul").split(":")
@@ -184,6 +199,8 @@ def main():
         if cell not in made:
             if cell.startswith("matmul"):
                 made[cell] = make_product(cell)
+            elif cell == "style":
+                made[cell] = make_style()
             elif cell.startswith("vision"):
                 made[cell] = make_vision(cell)
             elif cell.startswith("sentences"):

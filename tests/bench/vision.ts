@@ -1,4 +1,7 @@
-/** Training steps of the networks for pictures as subjects of the benchmark: batch 4, 224 x 224, two classes. */
+/**
+ * The networks for pictures as subjects of the benchmark: training steps at batch 4, 224 x 224, two classes,
+ * and an iteration of style transfer at the homework's size.
+ */
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
@@ -8,6 +11,8 @@ import { LossHistory } from "../../models/loss_history.ts";
 import { Sgd } from "../../models/optimizers.ts";
 import { type BackboneName, makeBackbone } from "../../models/pretrained.ts";
 import type { Learnt } from "../../models/vision_model.ts";
+import { SqueezeNet11 } from "../../models/squeezenet.ts";
+import { StyleTransfer } from "../../models/style_transfer.ts";
 import type { Subject } from "./subject.ts";
 
 const [BATCH, SIZE, CLASSES] = [4, 224, 2];
@@ -45,11 +50,47 @@ function trainingStep(gpu: Gpu, backbone: BackboneName, learnt: Learnt): Subject
   };
 }
 
+/** The homework's settings for Composition VII. */
+const COMPOSITION = {
+  ...{ contentLayer: 3, contentWeight: 5e-2, tvWeight: 5e-2 },
+  ...{ styleLayers: [1, 4, 6, 7], styleWeights: [20000, 500, 12, 1] },
+  ...{ lr: 3, lrLate: 0.1, lateAt: 180, clampUntil: 190 },
+};
+
+/** An iteration of Composition VII, with random pictures and weights. */
+function styleIteration(gpu: Gpu): Subject {
+  const stream = new RandomStream(1);
+  const shape = [1, 192, 265, 3];
+  const size = shape.reduce((a, b) => a * b);
+  const picture = () => {
+    const pixels = Float32Array.from({ length: size }, () => stream.normal());
+    return Tensor.from(gpu, pixels, shape);
+  };
+  let run: StyleTransfer | undefined;
+  return {
+    name: "style transfer iteration, 192 x 265",
+    peerName: "style",
+    runs: 10,
+    async ours(runs) {
+      run ??= new StyleTransfer(
+        new SqueezeNet11(stream).toGpu(gpu, "none"),
+        { content: picture(), style: picture() },
+        COMPOSITION,
+      );
+      const start = performance.now();
+      for (let i = 0; i < runs; i++) await run.step();
+      await run.finish();
+      return (performance.now() - start) / runs;
+    },
+  };
+}
+
 /** All of them. */
 export function visionSubjects(gpu: Gpu): Subject[] {
   return [
     trainingStep(gpu, "resnet18", "all"),
     trainingStep(gpu, "resnet18", "head"),
     trainingStep(gpu, "squeezenet1_1", "all"),
+    styleIteration(gpu),
   ];
 }
