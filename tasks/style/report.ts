@@ -1,4 +1,5 @@
 /** What a style run leaves to look at: the loss chart and the page. */
+import { resizeShorter } from "../../data/augment.ts";
 import { encodeJpeg, type RgbImage } from "../../data/image.ts";
 import type { StyleLosses } from "../../models/style_transfer.ts";
 import { lineChart, type Point, type Series } from "../lib/chart.ts";
@@ -93,6 +94,9 @@ function figures({ losses }: StyleResults): Section {
   };
 }
 
+/** Pixels of the shorter side of a frame on the page, at most: there may be many. */
+const FRAME_SIDE = 240;
+
 /** Write `index.html`. */
 export async function writeStylePage(
   folder: RunFolder,
@@ -110,7 +114,9 @@ export async function writeStylePage(
   const strip: Card[] = [];
   for (const { iterations, image } of frames) {
     const name = iterations === 0 ? "The start" : `After ${iterations} iterations`;
-    strip.push({ picture: await picture(image, name), name, entries: [] });
+    const large = Math.min(image.width, image.height) > FRAME_SIDE;
+    const small = large ? resizeShorter(image, FRAME_SIDE) : image;
+    strip.push({ picture: await picture(small, name), name, entries: [] });
   }
   const html = page({
     title: title(settings, pictures),
