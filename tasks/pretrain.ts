@@ -3,7 +3,12 @@
  * pictures has a network where there are no other weights.
  */
 import { dirname } from "@std/path";
-import { IMAGENET_MEAN, IMAGENET_STD, randomHorizontalFlip } from "../data/augment.ts";
+import {
+  IMAGENET_MEAN,
+  IMAGENET_STD,
+  randomHorizontalFlip,
+  randomResizedCrop,
+} from "../data/augment.ts";
 import { DRAWING_CLASSES, drawPictures } from "../data/drawings.ts";
 import { EMBEDDED_SIZE, EMBEDDED_WIDTH } from "../data/embedded/network.ts";
 import { ImageLoader } from "../data/image_loader.ts";
@@ -29,11 +34,31 @@ const flags = defineFlags({
   val: integer({ default: 40, min: 1, max: 100_000, help: "Further ones of each to measure on" }),
   epochs: integer({ default: 12, min: 1, max: 10_000, help: "Passes over the pictures" }),
   batch: integer({ default: 16, min: 1, max: 1024, help: "Pictures in a step" }),
-  lr: number({ default: 4e-3, moreThan: 0, help: "Learning rate of Adam, falling along a cosine" }),
+  lr: number({
+    default: 4e-3,
+    moreThan: 0,
+    help: "Largest learning rate of Adam; it falls along a cosine",
+  }),
   seed: integer({ default: 231, min: 0, max: 2 ** 32, help: "Seed of everything random" }),
 });
 
 type Settings = Parsed<typeof flags>;
+
+/** The learning rate rises over so many steps before it falls. */
+const WARM_UP = 60;
+
+/** What is seen of a picture in training: enough of it to tell. */
+const CROP = { scale: [0.4, 1] } as const;
+
+/**
+ * Up to module 7, which style transfer reads, the maps get the size that those of torchvision's network
+ * have: then the same weights of losses suit both. What follows leads back, so that learning rates do.
+ */
+const MODULE_SCALES = [1, 2.7, 6, 13, 22, 13, 8, 5, 3];
+/** Between two modules, the few channels of a fire module get a scale between theirs. */
+const SCALES = MODULE_SCALES.flatMap((scale, i) =>
+  i === 0 ? [scale] : [Math.sqrt(MODULE_SCALES[i - 1] * scale), scale]
+);
 
 /** A tensor in 16 bits a number. */
 function half(tensor: TensorData): TensorData {
@@ -50,7 +75,8 @@ function drawLoaders({ each, val, batch }: Settings, stream: RandomStream) {
       batchSize: batch,
       labels: train.labels,
       stream: stream.split("pictures"),
-      augment: randomHorizontalFlip,
+      augment: (image, lots) =>
+        randomHorizontalFlip(randomResizedCrop(image, EMBEDDED_SIZE, lots, CROP), lots),
     }),
     val: new ImageLoader(held.pictures, { batchSize: 32, labels: held.labels }),
   };
@@ -77,7 +103,7 @@ async function train(
   // The scores pass a ReLU: from torchvision's small weights they would take long to leave it.
   const [last] = model.head;
   last.tensor.write(last.initial.map((value) => 20 * value));
-  using optimizer = new Adam(model.store, { lr });
+  using optimizer = new Adam(model.store, { lr: lr / WARM_UP });
   const signal = interruptSignal();
   const total = epochs * loaders.train.batchCount;
   using bar = progress({ total, unit: "step" });
@@ -93,7 +119,8 @@ async function train(
       stream: stream.split("dropout").split(epoch),
       onStep: async () => {
         step++;
-        optimizer.lr = lr * (1 + Math.cos(Math.PI * step / (total + 1))) / 2;
+        const warm = Math.min(step / WARM_UP, 1);
+        optimizer.lr = warm * lr * (1 + Math.cos(Math.PI * step / (total + 1))) / 2;
         if (step % 10 === 0) {
           await turn();
           bar.update(step);
@@ -110,7 +137,7 @@ async function train(
       }; validation loss ${held.loss.toFixed(4)}, accuracy ${percent(held.accuracy)}`,
     );
   }
-  return await model.withoutBatchNorms();
+  return await model.withoutBatchNorms(SCALES);
 }
 
 /** Draw, train, round the weights to 16 bits a number, measure these, and write them. */

@@ -22,8 +22,8 @@ gpuProcessTest(
         `--file=${file}`,
       ]);
       assertEquals([code, stderr], [0, ""]);
-      assertStringIncludes(stdout, "Drawing 40 pictures of 20 classes");
-      assertMatch(stdout, /with 111,028 weights tells \d+\.\d\d % of 20 drawings it never saw/);
+      assertStringIncludes(stdout, "Drawing 48 pictures of 24 classes");
+      assertMatch(stdout, /with 111,800 weights tells \d+\.\d\d % of 24 drawings it never saw/);
       const { tensors, metadata } = await readSafetensors(file);
       assertEquals(squeezeNetWidth(tensors), EMBEDDED_WIDTH);
       assert([...tensors.values()].every(({ dtype }) => dtype === "F16"));
