@@ -4,7 +4,8 @@ import { resizeShorter } from "../../data/augment.ts";
 import { contentDrawing, styleDrawing } from "../../data/drawings.ts";
 import { decodeImage, type RgbImage } from "../../data/image.ts";
 import { TaskError } from "../lib/main.ts";
-import { CONTENT_FILE, type StylePreset, type StyleSettings } from "./settings.ts";
+import { CONTENT_FILE, type StylePreset } from "./paintings.ts";
+import type { StyleSettings } from "./settings.ts";
 
 /** A picture with its name. */
 export interface StylePicture {

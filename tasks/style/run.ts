@@ -11,13 +11,13 @@ import { figure } from "../lib/format.ts";
 import { INTERRUPTED, interruptSignal, TaskError, turn } from "../lib/main.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
+import type { StylePresetName } from "./paintings.ts";
 import { drawnNotes, type StylePicture, type StylePictures, stylePictures } from "./pictures.ts";
 import { type Frame, lossChart, type StyleResults, writeStylePage } from "./report.ts";
 import {
   objectiveOf,
   presetSettings,
   settingsInUse,
-  type StylePresetName,
   type StyleSettings,
   transferSettings,
 } from "./settings.ts";

@@ -1,5 +1,4 @@
 /** The flags of the style tasks: three fill in the homework's numbers, one takes anyone's pictures. */
-import type { StyleName } from "../../data/drawings.ts";
 import { SQUEEZENET_MODULES } from "../../models/squeezenet.ts";
 import type { StyleSettings as Objective } from "../../models/style_transfer.ts";
 import {
@@ -15,102 +14,47 @@ import {
   UsageError,
 } from "../lib/flags.ts";
 import type { Cell } from "../lib/page.ts";
+import {
+  CONTENT_FILE,
+  EMBEDDED_DEFAULTS,
+  type SearchDefaults,
+  STYLE_PRESETS,
+  type StyleDefaults,
+  type StylePreset,
+  type StylePresetName,
+} from "./paintings.ts";
 
-/** What the homework lists for a painting. */
-export interface StyleDefaults {
-  /** Pixels of the shorter side of the content picture, and of the style picture. */
-  size: number;
-  styleSize: number;
-  contentLayer: number;
-  contentWeight: number;
-  styleLayers: readonly number[];
-  styleWeights: readonly number[];
-  tvWeight: number;
-}
-
-/** A painting that has a task of its own. */
-export interface StylePreset extends StyleDefaults {
-  /** The task is `style-<name>`. */
-  name: string;
-  title: string;
-  /** Its file in the data folder. */
-  file: string;
-  /** The drawing that stands in for it where there is no data folder. */
-  drawing: StyleName;
-}
-
-/** The content picture in the data folder. */
-export const CONTENT_FILE = "tubingen.jpg";
-
-/** The paintings by the names of their tasks. */
-export const STYLE_PRESETS = {
-  composition: {
-    name: "composition",
-    title: "Composition VII",
-    file: "composition_vii.jpg",
-    drawing: "patches",
-    size: 192,
-    styleSize: 512,
-    contentLayer: 3,
-    contentWeight: 5e-2,
-    styleLayers: [1, 4, 6, 7],
-    styleWeights: [20_000, 500, 12, 1],
-    tvWeight: 5e-2,
-  },
-  scream: {
-    name: "scream",
-    title: "The Scream",
-    file: "the_scream.jpg",
-    drawing: "bands",
-    size: 192,
-    styleSize: 224,
-    contentLayer: 3,
-    contentWeight: 3e-2,
-    styleLayers: [1, 4, 6, 7],
-    styleWeights: [200_000, 800, 12, 1],
-    tvWeight: 2e-2,
-  },
-  starry: {
-    name: "starry",
-    title: "The Starry Night",
-    file: "starry_night.jpg",
-    drawing: "swirls",
-    size: 192,
-    styleSize: 192,
-    contentLayer: 3,
-    contentWeight: 6e-2,
-    styleLayers: [1, 4, 6, 7],
-    styleWeights: [300_000, 1000, 15, 3],
-    tvWeight: 2e-2,
-  },
-} as const satisfies Record<string, StylePreset>;
-
-/** The name of a painting. */
-export type StylePresetName = keyof typeof STYLE_PRESETS;
-
-/** A flag of numbers between commas. Each must be as the declaration of one says. */
+/** A flag of numbers between commas, or undefined. Each must be as the declaration of one says. */
 function list(
   one: (declaration: NumericDeclaration) => Flag<number>,
-  { default: values, help, ...bounds }: Omit<NumericDeclaration, "default"> & {
-    default: readonly number[];
-  },
-): Flag<readonly number[]> {
+  { help, ...bounds }: Omit<NumericDeclaration, "default">,
+): Flag<readonly number[] | undefined> {
   const { placeholder, notes, read } = one({ ...bounds, help });
   return {
     help,
     placeholder: placeholder.replace(">", ",…>"),
-    notes: [`default ${values}`, ...notes.filter((note) => note !== "required")],
-    absent: { value: values },
+    notes: notes.filter((note) => note !== "required"),
+    absent: { value: undefined },
     read: (given, flag) => given.split(",").map((part) => read(part.trim(), flag)),
   };
 }
 
 function commonFlags(defaults: StyleDefaults) {
   const lastLayer = SQUEEZENET_MODULES - 1;
+  const by = (key: keyof SearchDefaults) => {
+    const [given, embedded] = [defaults[key], EMBEDDED_DEFAULTS[key]].map(String);
+    return given === embedded
+      ? `${given} unless given`
+      : `${given} with --weights, else ${embedded}`;
+  };
   const side = (what: string, value: number) =>
     integer({ default: value, min: 16, max: 2048, help: `Pixels of the shorter side of ${what}` });
-  const weight = (what: string, value: number) =>
-    number({ default: value, min: 0, help: `Weight of ${what}` });
+  const weight = (what: string, key: "contentWeight" | "tvWeight") =>
+    number({ optional: true, min: 0, help: `Weight of ${what}; ${by(key)}` });
+  const count = (key: "iterations" | "lateAt" | "clampUntil", min: number, help: string) =>
+    integer({ optional: true, min, max: 100_000, help: `${help}; ${by(key)}` });
+  const rate = (key: "lr" | "lrLate", help: string) =>
+    number({ optional: true, moreThan: 0, help: `${help}; ${by(key)}` });
   return {
     weights: text({
       optional: true,
@@ -126,38 +70,26 @@ function commonFlags(defaults: StyleDefaults) {
       max: lastLayer,
       help: "Layer of the content loss, counted as torchvision's squeezenet1_1().features",
     }),
-    contentWeight: weight("the content loss", defaults.contentWeight),
+    contentWeight: weight("the content loss", "contentWeight"),
     styleLayers: list(integer, {
-      default: defaults.styleLayers,
       min: 0,
       max: lastLayer,
-      help: "Layers of the style loss",
+      help: `Layers of the style loss; ${by("styleLayers")}`,
     }),
     styleWeights: list(number, {
-      default: defaults.styleWeights,
       min: 0,
-      help: "Weights of the style layers, one for each",
+      help: `Weights of the style layers, one for each; ${by("styleWeights")}`,
     }),
-    tvWeight: weight("the total variation", defaults.tvWeight),
-    iterations: integer({
-      default: 200,
-      min: 1,
-      max: 100_000,
-      help: "Steps of Adam on the pixels",
-    }),
-    lr: number({ default: 3, moreThan: 0, help: "Learning rate" }),
-    lrLate: number({
-      default: 0.1,
-      moreThan: 0,
-      help: "Learning rate from iteration --late-at on, where Adam starts anew",
-    }),
-    lateAt: integer({ default: 180, min: 0, max: 100_000, help: "See --lr-late" }),
-    clampUntil: integer({
-      default: 190,
-      min: 0,
-      max: 100_000,
-      help: "Keep the pixels within ±1.5 deviations before this iteration",
-    }),
+    tvWeight: weight("the total variation", "tvWeight"),
+    iterations: count("iterations", 1, "Steps of Adam on the pixels"),
+    lr: rate("lr", "Learning rate"),
+    lrLate: rate("lrLate", "Learning rate from iteration --late-at on, where Adam starts anew"),
+    lateAt: count("lateAt", 0, "See --lr-late"),
+    clampUntil: count(
+      "clampUntil",
+      0,
+      "Keep the pixels within ±1.5 deviations before this iteration",
+    ),
     init: choice(["content", "random"], {
       default: "content",
       help: "What the search starts from: the content picture or random pixels",
@@ -187,7 +119,7 @@ function commonFlags(defaults: StyleDefaults) {
 type Common = Parsed<ReturnType<typeof commonFlags>>;
 
 /** The settings of a style run, all decided. */
-export interface StyleSettings extends Omit<Common, "seed"> {
+export interface StyleSettings extends Omit<Common, "seed" | keyof SearchDefaults>, SearchDefaults {
   /** The name of the task. */
   task: string;
   /** The painting, where the task has one. */
@@ -200,9 +132,25 @@ export interface StyleSettings extends Omit<Common, "seed"> {
   seed: number;
 }
 
-/** Check flags against each other, and decide those that depend on others. */
-function decide(given: Common): Omit<Common, "seed"> & { seed: number } {
-  const { styleLayers, styleWeights, init, seed } = given;
+/** Fill in what was not given, and check flags against each other. */
+function decide(
+  given: Common,
+  defaults: StyleDefaults,
+): Omit<Common, "seed" | keyof SearchDefaults> & SearchDefaults & { seed: number } {
+  const { weights, init, seed, ...rest } = given;
+  const search = weights === undefined ? EMBEDDED_DEFAULTS : defaults;
+  const decided: SearchDefaults = {
+    contentWeight: rest.contentWeight ?? search.contentWeight,
+    styleLayers: rest.styleLayers ?? search.styleLayers,
+    styleWeights: rest.styleWeights ?? search.styleWeights,
+    tvWeight: rest.tvWeight ?? search.tvWeight,
+    iterations: rest.iterations ?? search.iterations,
+    lr: rest.lr ?? search.lr,
+    lrLate: rest.lrLate ?? search.lrLate,
+    lateAt: rest.lateAt ?? search.lateAt,
+    clampUntil: rest.clampUntil ?? search.clampUntil,
+  };
+  const { styleLayers, styleWeights } = decided;
   if (styleLayers.length !== styleWeights.length) {
     throw new UsageError(
       `Every style layer has a weight: --style-layers has ${styleLayers.length} layers ` +
@@ -215,7 +163,7 @@ function decide(given: Common): Omit<Common, "seed"> & { seed: number } {
   if (init === "content" && seed !== undefined) {
     throw new UsageError("Flag --seed is for --init=random: nothing else is random");
   }
-  return { ...given, seed: seed ?? 231 };
+  return { ...given, ...decided, seed: seed ?? 231 };
 }
 
 const file = (what: string) =>
@@ -250,7 +198,7 @@ export function presetSettings(name: StylePresetName, args: readonly string[]): 
       `deno task ${task} --data=styles --content=mine.jpg --weights=squeezenet1_1-b8a52dc0.pth`,
     ],
   });
-  return { ...given, ...decide(given), task, preset };
+  return { ...given, ...decide(given, preset), task, preset };
 }
 
 /** Read the command line of the task that takes anyone's pictures. */
@@ -271,7 +219,13 @@ export function transferSettings(args: readonly string[]): StyleSettings {
       `deno task ${task} --content=town.jpg --style=painting.jpg --style-layers=1,4 --style-weights=20000,500`,
     ],
   });
-  return { ...given, ...decide(given), task, preset: undefined, data: undefined };
+  return {
+    ...given,
+    ...decide(given, STYLE_PRESETS.composition),
+    task,
+    preset: undefined,
+    data: undefined,
+  };
 }
 
 /** What the model is told. */

@@ -4,13 +4,16 @@ import { join } from "@std/path";
 import { encodePng } from "../../data/image.ts";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
+import {
+  EMBEDDED_DEFAULTS,
+  STYLE_PRESETS,
+  type StylePresetName,
+} from "../../tasks/style/paintings.ts";
 import { drawnNotes, stylePictures } from "../../tasks/style/pictures.ts";
 import {
   objectiveOf,
   presetSettings,
   settingsInUse,
-  STYLE_PRESETS,
-  type StylePresetName,
   transferSettings,
 } from "../../tasks/style/settings.ts";
 import { library, noise } from "../data/images.ts";
@@ -28,7 +31,7 @@ const HOMEWORK: Record<StylePresetName, [number, number, number, number, string,
 Deno.test("style settings: the paintings have the homework's numbers", () => {
   assertEquals(Object.keys(STYLE_PRESETS), Object.keys(HOMEWORK));
   for (const name of Object.keys(STYLE_PRESETS) as StylePresetName[]) {
-    const settings = presetSettings(name, ["--data=styles"]);
+    const settings = presetSettings(name, ["--data=styles", "--weights=w.pth"]);
     const { size, styleSize, iterations, init } = settings;
     const { contentLayer, contentWeight, styleLayers, styleWeights, tvWeight, ...schedule } =
       objectiveOf(settings);
@@ -40,8 +43,21 @@ Deno.test("style settings: the paintings have the homework's numbers", () => {
     assertEquals(schedule, { lr: 3, lrLate: 0.1, lateAt: 180, clampUntil: 190 });
     assertEquals([iterations, init, settings.task], [200, "content", `style-${name}`]);
     const { page } = assertThrows(() => presetSettings(name, ["--help"]), HelpRequest);
-    assertStringIncludes(page, "Layers of the style loss (default 1,4,6,7, ");
+    assertStringIncludes(page, "Layers of the style loss; 1,4,6,7 unless given");
     assertStringIncludes(page, `\n  deno task style-${name} --data=styles --weights=`);
+  }
+});
+
+Deno.test("style settings: the embedded network has numbers of its own", () => {
+  for (const name of Object.keys(STYLE_PRESETS) as StylePresetName[]) {
+    const { size, styleSize, contentLayer, ...settings } = presetSettings(name, ["--lr=0.25"]);
+    const preset = STYLE_PRESETS[name];
+    const own = [preset.size, preset.styleSize, preset.contentLayer];
+    assertEquals([size, styleSize, contentLayer], own);
+    for (const [key, value] of Object.entries(EMBEDDED_DEFAULTS)) {
+      const expected = key === "lr" ? 0.25 : value;
+      assertEquals(settings[key as keyof typeof EMBEDDED_DEFAULTS], expected, key);
+    }
   }
 });
 
