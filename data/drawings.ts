@@ -109,8 +109,8 @@ function drawCreature(creature: Thing, size: number, stream: RandomStream): RgbI
   const canvas = new Canvas(size, size);
   const { shader, colour } = ground(stream, gardenColour(stream));
   canvas.pen.cover(shader);
-  clutter(canvas.pen, stream, 3 + stream.integer(18), { colour, apart: 0.6 });
-  const half = between(stream, 0.24, 0.44);
+  clutter(canvas.pen, stream, 2 + stream.integer(14), { colour, apart: 0.6 });
+  const half = between(stream, 0.3, 0.46);
   const place = () => between(stream, 0.34, 0.66);
   const pen = canvas.pen.at({
     x: place(),

@@ -6,7 +6,7 @@
  */
 import type { RandomStream } from "../rng.ts";
 import type { Pen } from "./canvas.ts";
-import { between, type Colour, hsl, mix, type Paint } from "./colour.ts";
+import { between, type Colour, hsl, mix, type Paint, unlike } from "./colour.ts";
 import { type Point, smooth } from "./outlines.ts";
 
 const WHITE: Colour = [0.95, 0.96, 0.97];
@@ -36,9 +36,10 @@ function legs(pen: Pen, stream: RandomStream, { at, wide, reach, thick, colour }
 }
 
 /** An ant: head, thin waist and large hind part in one dark colour, long legs, bent feelers. */
-export function ant(pen: Pen, stream: RandomStream): void {
-  const hue = between(stream, 0, 0.12);
-  const body = hsl(hue, between(stream, 0.1, 0.7), between(stream, 0.06, 0.36));
+export function ant(pen: Pen, stream: RandomStream, behind: Colour): void {
+  const body = unlike(behind, () => {
+    return hsl(between(stream, 0, 0.12), between(stream, 0.1, 0.7), between(stream, 0.05, 0.4));
+  });
   const dark = mix(body, BLACK, 0.45);
   const light = mix(body, WHITE, between(stream, 0.1, 0.3));
   const thick = between(stream, 0.045, 0.08);
