@@ -22,7 +22,7 @@ import { unaryGradient } from "./elementwise.ts";
 import { checkTargets, type GradientTargets } from "./gradients.ts";
 import { flatGroups } from "./kernel.ts";
 import { columnSum } from "./reduce.ts";
-import { worthMirrors } from "./mirror.ts";
+import { worthMirror } from "./mirror.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
 /** Inputs of {@linkcode batchNormForward}. */
@@ -221,7 +221,7 @@ export function batchNormBackward(
     using alongs = Tensor.empty(gpu, [params.chunks, channels], { name: "sums of chunks" });
     // From y, what the ReLU let through is read once and written down.
     shape.keep = shape.mask === "y";
-    shape.mirrorDy = seen.mirror && dx !== undefined && !shape.keep && worthMirrors(dy);
+    shape.mirrorDy = seen.mirror && dx !== undefined && !shape.keep && worthMirror(dy);
     if (shape.keep) g = dresidual ?? scratch.use(make("dresidual"));
     const all = { ...tensors, dy, ...shape.keep && { masked: g }, sums, alongs };
     sumsKernel(gpu, shape).run(gpu, all, { ...params, eps }, groups);

@@ -5,7 +5,7 @@
  */
 import type { Gpu } from "./gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
-import { worthMirrors } from "./mirror.ts";
+import { worthMirror } from "./mirror.ts";
 import { element, lines, perShape } from "./product.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -23,7 +23,7 @@ export interface RowShape {
 export function rowShape(x: Tensor, again: boolean): RowShape {
   const channels = x.shape.at(-1)!;
   const vec4 = channels % 4 === 0;
-  return { vec4, pair: channels % 64 === 0, mirror: again && vec4 && worthMirrors(x) };
+  return { vec4, pair: channels % 64 === 0, mirror: again && vec4 && worthMirror(x) };
 }
 
 /** The binding of what a kernel reads row by row, and WGSL that reads it at `at#`. */

@@ -21,7 +21,7 @@ import {
 import { weightGradient } from "./conv2d_weight.ts";
 import { fit } from "./fit.ts";
 import { checkTargets, collectGradients, type GradientTargets } from "./gradients.ts";
-import { worthMirrors } from "./mirror.ts";
+import { worthMirror } from "./mirror.ts";
 import { columnSum } from "./reduce.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
@@ -64,12 +64,12 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
     ? result.view(result.shape)
     : Tensor.empty(gpu, [...places, prepared.columns], { name: "conv2d" });
   const m = prepared.batch * prepared.outHeight * prepared.outWidth;
-  const { rows, quads, tiles } = tile(gpu, m, prepared.columns);
+  const { tiles, ...cut } = tile(gpu, m, prepared.columns);
   using padded = bias === undefined || direct
     ? bias?.view(bias.shape)
     : fitBias(bias, prepared.columns);
-  const mirror = worthMirrors(source, weights);
-  const shape = { transB: false, mirror, rows, quads, bias: bias !== undefined, relu };
+  const mirror = worthMirror(source) && worthMirror(weights);
+  const shape = { transB: false, mirror, ...cut, bias: bias !== undefined, relu };
   gatherKernel(gpu, shape).run(
     gpu,
     { source, w: weights, bias: padded ?? weights, out: target },

@@ -10,6 +10,7 @@
  */
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
+import { gatherNarrowCode } from "./conv2d_narrow.ts";
 import { perShape } from "./product.ts";
 import { COMPONENT, lines, multiplyStaged, STAGED } from "./product_shape.ts";
 
@@ -17,9 +18,9 @@ import { COMPONENT, lines, multiplyStaged, STAGED } from "./product_shape.ts";
 export interface GatherShape {
   /** The weights of a tap are `[columns, depth]` instead of `[depth, columns]`. */
   transB: boolean;
-  /** Rows of a tile. */
+  /** The tile, see conv2d_sizes.ts. */
+  narrow: boolean;
   rows: number;
-  /** Quads of columns that one invocation computes. */
   quads: number;
   /** Source and weights are read from mirrors. */
   mirror: boolean;
@@ -63,6 +64,13 @@ const GATHER_PARAMS = {
   at_x: "u32",
 } as const;
 
+/** Parameters of a plain product: one tap, and the results of a place at that place. */
+export const NO_WINDOW = {
+  ...{ source_at: 0, mul: 1, off_y: 0, off_x: 0, dir: 1 },
+  ...{ taps_y: 1, taps_x: 1, tap_y: 0, tap_x: 0, step: 1, kernel_w: 1 },
+  ...{ out_at: 0, spread: 1, at_y: 0, at_x: 0 },
+} as const;
+
 const PLACES = /* wgsl */ `
 struct Place { n: u32, y: u32, x: u32 }
 fn place_of(row: u32) -> Place {
@@ -70,7 +78,7 @@ fn place_of(row: u32) -> Place {
   return Place(line / params.grid_h, line % params.grid_h, row % params.grid_w);
 }
 // The first quad of a place in the result.
-fn out_quad(p: Place) -> u32 {
+fn result_quad(p: Place) -> u32 {
   let y = p.y * params.spread + params.at_y;
   let x = p.x * params.spread + params.at_x;
   return (((p.n * params.out_h + y) * params.out_w + x) * params.out_pitch + params.out_at) >> 2u;
@@ -143,7 +151,7 @@ let depth4 = params.depth >> 2u;
 ${
     each((i) =>
       `let p${i} = place_of(min(row + ${i * lanes}u + lane, params.m - 1u));
-let q${i} = out_quad(p${i});
+let q${i} = result_quad(p${i});
 let y${i} = p${i}.y * params.mul + params.off_y;
 let x${i} = p${i}.x * params.mul + params.off_x;
 let l${i} = p${i}.n * params.source_h;`
@@ -253,7 +261,7 @@ if (column >= params.n) { return; }
 for (var r = 0u; r < ${each}u; r++) {
   let at = row + local.y * ${each}u + r;
   if (at >= params.m) { break; }
-  let quad = out_quad(place_of(at)) + (column >> 2u);
+  let quad = result_quad(place_of(at)) + (column >> 2u);
   ${
     lines(quads, (j) =>
       `if (column + ${4 * j}u < params.n) { out[quad + ${j}u] = ending(s[r][${j}], column + ${
@@ -276,7 +284,9 @@ export const gatherKernel = perShape((gpu: Gpu, shape: GatherShape) =>
     } as { source: "read vec4f"; w: "read vec4f"; bias: "read vec4f"; out: "write vec4f" },
     params: GATHER_PARAMS,
     code: gpu.path === "subgroup"
-      ? gatherSubgroupCode(gpu.lanes, shape)
+      ? shape.narrow
+        ? PLACES + ending(shape) + gatherNarrowCode(gpu.lanes, shape)
+        : gatherSubgroupCode(gpu.lanes, shape)
       : gatherWorkgroupCode(shape),
   })
 );

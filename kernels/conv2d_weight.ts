@@ -9,7 +9,7 @@ import { prepare, type Sizes, TILE_QUADS } from "./conv2d_sizes.ts";
 import { fit } from "./fit.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
-import { worthMirrors } from "./mirror.ts";
+import { worthMirror } from "./mirror.ts";
 import { perShape } from "./product.ts";
 import { COMPONENT, lines, multiplyStaged, STAGED } from "./product_shape.ts";
 import { columnSum } from "./reduce.ts";
@@ -251,7 +251,7 @@ export function weightGradient(
   const target = used === 1 && !padded
     ? result.view([used, size])
     : Tensor.empty(gpu, [used, size], { name: "dw" });
-  const mirror = worthMirrors(source, dy);
+  const mirror = worthMirror(source) && worthMirror(dy);
   weightKernel(gpu, { rows, quads, mirror }).run(gpu, { source, dy, out: target }, {
     m,
     depth,

@@ -9,7 +9,7 @@ import { Tensor as TensorClass } from "./tensor.ts";
 
 /**
  * How a kernel sees a tensor: read only or read and write, as an array of this element. A `mirror` is a
- * read-only copy in a texture. Quad i of one that is read as `vec4f`, copy or not, is `NAME_quad(i)`.
+ * read-only copy in a texture. Quad i of a `vec4f`, copy or not, is `NAME_quad(i)`.
  */
 export type Binding = `${"read" | "write"} ${"f32" | "u32" | "vec4f" | "vec4u"}` | "mirror vec4f";
 /** How a kernel reaches a tensor. */
@@ -98,7 +98,7 @@ function declarations(spec: KernelSpec): string {
     const place = `@group(0) @binding(${i + 1})`;
     if (access === "mirror") return `${place} ${mirrorDeclaration(name)}`;
     const mode = access === "read" ? "read" : "read_write";
-    const load = binding === "read vec4f"
+    const load = element === "vec4f"
       ? `fn ${name}_quad(i: u32) -> vec4f { return ${name}[i]; }\n`
       : "";
     return `${place} var<storage, ${mode}> ${name}: array<${element}>;\n${load}`;

@@ -13,6 +13,7 @@ import { defineKernel } from "./kernel.ts";
 import { matmul } from "./matmul.ts";
 import {
   element,
+  factor,
   finishEachQuad,
   perShape,
   productCode,
@@ -20,6 +21,7 @@ import {
   type ProductShape,
   quadLoad,
   quadStore,
+  stepReads,
   stepShape,
   tileRows,
 } from "./product.ts";
@@ -109,7 +111,7 @@ fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
     name: "lstm step",
     bindings: {
       a: `write ${type}`,
-      b: `read ${type}`,
+      b: factor("b", shape),
       gates: `write ${type}`,
       cells: `write ${type}`,
     },
@@ -147,7 +149,7 @@ fn finish_quad(row: u32, unit: u32, v: vec4f) {
     name: "lstm step backward",
     bindings: {
       a: `write ${type}`,
-      b: `read ${type}`,
+      b: factor("b", shape),
       gates: `read ${type}`,
       cells: `read ${type}`,
       g: `read ${type}`,
@@ -215,7 +217,7 @@ export function lstmForward(inputs: LstmInputs): LstmForward {
     transB: false,
     rows: tileRows(gpu, batch, false, 4, 32),
     quads: 4,
-    vec4: hidden % 4 === 0,
+    ...stepReads(wh, steps),
     columns: "gates",
   };
   const kernel = forwardKernel(gpu, shape);
@@ -265,7 +267,7 @@ export function lstmBackward(
   if (dcLast === undefined) dc.clear();
   else dc.copyFrom(dcLast);
   using da = Tensor.empty(gpu, [steps, batch, 4 * hidden], { name: "lstm dA" });
-  const shape = stepShape(gpu, batch, hidden, { transB: true, vec4: hidden % 4 === 0 });
+  const shape = stepShape(gpu, batch, hidden, { transB: true, ...stepReads(wh, steps) });
   const kernel = backwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, lda: 4 * hidden, b_offset: 0, ldb: 4 * hidden };

@@ -3,6 +3,7 @@ import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
 import {
   element,
+  factor,
   lines,
   perShape,
   PRODUCT_PARAMS,
@@ -13,6 +14,7 @@ import {
   quadStore,
   tileRows,
 } from "./product.ts";
+import { worthMirror } from "./mirror.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
 /** Options of {@linkcode matmul}. */
@@ -46,7 +48,12 @@ ${
 }`;
   return defineKernel({
     name: `matmul ${shape.transA ? "T" : "N"}${shape.transB ? "T" : "N"}`,
-    bindings: { a: `read ${type}`, b: `read ${type}`, bias: `read ${type}`, out: `write ${type}` },
+    bindings: {
+      a: factor("a", shape),
+      b: factor("b", shape),
+      bias: `read ${type}`,
+      out: `write ${type}`,
+    },
     params: PRODUCT_PARAMS,
     code: productCode(gpu, shape, ending),
   });
@@ -99,13 +106,21 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   }
   const vec4 = [a.shape[1], b.shape[1], n].every((size) => size % 4 === 0);
   const rows = tileRows(gpu, m, transA, 2);
-  const shape: ProductShape = { transA, transB, rows, quads: 2, vec4, columns: "plain" };
+  const plain: ProductShape = {
+    ...{ transA, transB, rows, quads: 2, vec4, columns: "plain", mirrors: "" },
+  };
+  const groups = productGroups(gpu, plain, m, n);
+  // Each column of tiles reads all of a, each row of tiles all of b.
+  const mirrors = `${vec4 && worthMirror(a, groups[0]) ? "a" : ""}${
+    vec4 && worthMirror(b, groups[1]) ? "b" : ""
+  }` as const;
+  const shape: ProductShape = { ...plain, mirrors };
   // Without a bias the binding still wants a tensor, which is not read.
   productKernel(gpu, { ...shape, bias: bias !== undefined }).run(
     gpu,
     { a, b, bias: bias ?? b, out },
     { m, n, k, a_offset: 0, lda: a.shape[1], b_offset: 0, ldb: b.shape[1] },
-    productGroups(gpu, shape, m, n),
+    groups,
   );
   return out;
 }

@@ -1,7 +1,7 @@
 /** The largest value of each window of feature maps, channels last, and its gradient. */
 import type { Gpu } from "./gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
-import { worthMirrors } from "./mirror.ts";
+import { worthMirror } from "./mirror.ts";
 import { element, lines, perShape } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
@@ -206,7 +206,7 @@ export function maxPool2dForward(x: Tensor, given: MaxPool2dOptions): MaxPool2dF
   });
   const { kernel, stride, padding } = options;
   const n = places.size;
-  maxKernel(gpu, { vec4, mirror: vec4 && worthMirrors(x) }).run(
+  maxKernel(gpu, { vec4, mirror: vec4 && worthMirror(x) }).run(
     gpu,
     { x, y, places },
     { ...params, n, kernel, stride, padding },

@@ -8,9 +8,11 @@
  * by single numbers.
  */
 import type { Gpu } from "./gpu.ts";
+import { worthMirror } from "./mirror.ts";
 import { type ProductShape, quadLoad } from "./product_shape.ts";
 import { subgroupBody } from "./product_subgroup.ts";
 import { workgroupBody } from "./product_workgroup.ts";
+import type { Tensor } from "./tensor.ts";
 
 export * from "./product_shape.ts";
 
@@ -47,6 +49,12 @@ export function tileRows(
   return TILE_ROWS.find((rows) => rows >= even)!;
 }
 
+/** How each step of a recurrent cell reads its weights `[H, …]`, the same in all steps. */
+export function stepReads(weights: Tensor, steps: number): Pick<ProductShape, "vec4" | "mirrors"> {
+  const vec4 = weights.shape[0] % 4 === 0;
+  return { vec4, mirrors: vec4 && worthMirror(weights, steps) ? "b" : "" };
+}
+
 /**
  * The shape of one step of a recurrent cell, a product with few rows: as many quads as leave each core of
  * a CPU several tiles.
@@ -55,7 +63,7 @@ export function stepShape(
   gpu: Gpu,
   rows: number,
   columns: number,
-  { transB, vec4 }: Pick<ProductShape, "transB" | "vec4">,
+  { transB, vec4, mirrors }: Pick<ProductShape, "transB" | "vec4" | "mirrors">,
 ): ProductShape {
   const widths = gpu.path === "subgroup" ? [4, 2, 1] : [2];
   const shapes = widths.map((quads): ProductShape => ({
@@ -65,6 +73,7 @@ export function stepShape(
     quads,
     vec4,
     columns: "plain",
+    mirrors,
   }));
   const tiles = (shape: ProductShape) => {
     const [x, y] = productGroups(gpu, shape, rows, columns);

@@ -17,6 +17,8 @@ export interface ProductShape {
    * the j-th of `quads` equal blocks (the gates of a recurrent cell), `params.n` wide each.
    */
   columns: "plain" | "gates";
+  /** Factors that are read from mirrors, see kernels/mirror.ts: only with `vec4`. */
+  mirrors: "" | "a" | "b" | "ab";
 }
 
 /** Parameters that every product kernel has. */
@@ -43,7 +45,9 @@ export function lines(n: number, line: (i: number) => string): string {
  * first `count` exist; as one vec4 where everything is aligned, else one by one.
  */
 export function quadLoad(name: string, vec4: boolean): string {
-  if (vec4) return `fn load_${name}(i: u32, count: u32) -> vec4f { return ${name}[i >> 2u]; }\n`;
+  if (vec4) {
+    return `fn load_${name}(i: u32, count: u32) -> vec4f { return ${name}_quad(i >> 2u); }\n`;
+  }
   return `fn load_${name}(i: u32, count: u32) -> vec4f {
   var v = vec4f();
   for (var c = 0u; c < min(count, 4u); c++) { v[c] = ${name}[i + c]; }
@@ -62,6 +66,15 @@ export function quadStore(name: string, vec4: boolean): string {
 /** The element type of a product's buffers in a kernel record. */
 export function element(vec4: boolean): "vec4f" | "f32" {
   return vec4 ? "vec4f" : "f32";
+}
+
+/** How a product's kernel reads a factor. */
+export function factor(
+  name: "a" | "b",
+  { vec4, mirrors }: ProductShape,
+): "read vec4f" | "read f32" {
+  // The type is that of the tensor that is passed, mirrored or not.
+  return (mirrors.includes(name) ? "mirror vec4f" : `read ${element(vec4)}`) as "read vec4f";
 }
 
 /** The first column of quad j, from `column`, the invocation's own first. */

@@ -12,6 +12,7 @@ import { defineKernel } from "./kernel.ts";
 import { matmul } from "./matmul.ts";
 import {
   element,
+  factor,
   finishEachQuad,
   perShape,
   PRODUCT_PARAMS,
@@ -20,6 +21,7 @@ import {
   type ProductShape,
   quadLoad,
   quadStore,
+  stepReads,
   stepShape,
 } from "./product.ts";
 import { columnSum } from "./reduce.ts";
@@ -84,7 +86,7 @@ fn finish_quad(row: u32, column: u32, v: vec4f) {
 }` + finishEachQuad(shape.quads);
   return defineKernel({
     name: "rnn step",
-    bindings: { a: `write ${type}`, b: `read ${type}`, z: `read ${type}` },
+    bindings: { a: `write ${type}`, b: factor("b", shape), z: `read ${type}` },
     params: STEP_PARAMS,
     code: productCode(gpu, shape, ending),
   });
@@ -104,7 +106,7 @@ fn finish_quad(row: u32, column: u32, v: vec4f) {
 }` + finishEachQuad(shape.quads);
   return defineKernel({
     name: "rnn step backward",
-    bindings: { a: `write ${type}`, b: `read ${type}`, h: `read ${type}`, g: `read ${type}` },
+    bindings: { a: `write ${type}`, b: factor("b", shape), h: `read ${type}`, g: `read ${type}` },
     params: STEP_PARAMS,
     code: productCode(gpu, shape, ending),
   });
@@ -156,7 +158,7 @@ export function rnnForward(inputs: RnnInputs): RnnForward {
   first.copyFrom(h0);
   using rows = x.view([steps * batch, input]);
   using z = matmul(rows, wx, { bias: b, name: "rnn projection" });
-  const shape = stepShape(gpu, batch, hidden, { transB: false, vec4: hidden % 4 === 0 });
+  const shape = stepShape(gpu, batch, hidden, { transB: false, ...stepReads(wh, steps) });
   const kernel = forwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, k: hidden, lda: hidden, b_offset: 0, ldb: hidden };
@@ -195,7 +197,7 @@ export function rnnBackward(
     "An RNN's gradient",
   );
   using da = Tensor.empty(gpu, [steps, batch, hidden], { name: "rnn dA" });
-  const shape = stepShape(gpu, batch, hidden, { transB: true, vec4: hidden % 4 === 0 });
+  const shape = stepShape(gpu, batch, hidden, { transB: true, ...stepReads(wh, steps) });
   const kernel = backwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, lda: hidden, b_offset: 0, ldb: hidden };

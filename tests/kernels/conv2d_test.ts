@@ -73,6 +73,9 @@ const ODD: Case[] = [
   [2, 11, 6, 40, 36, 3, 1, 1], // beyond one tile of rows
   [1, 3, 90, 16, 20, 3, 1, 2], // a padding wider than the kernel needs
   [1, 40, 41, 4, 64, 3, 2, 0], // a picture with four channels
+  [2, 9, 8, 36, 40, 3, 2, 1], // columns enough for the lanes of a CPU
+  [1, 9, 8, 40, 68, 5, 3, 3],
+  [1, 20, 21, 28, 32, 3, 1, 1], // just few enough that they share out the places
 ];
 
 gpuTestBothPaths("conv2d agrees with its twin at sizes off the tiles", async (gpu) => {
