@@ -22,10 +22,10 @@ export const EMBEDDED_DEFAULTS: SearchDefaults = {
   contentWeight: 3e-3,
   styleLayers: [1, 4, 6, 7],
   styleWeights: [300_000, 1000, 15, 3],
-  tvWeight: 0.1,
+  tvWeight: 0.2,
   iterations: 300,
-  lr: 0.1,
-  lrLate: 0.01,
+  lr: 0.05,
+  lrLate: 0.005,
   lateAt: 270,
   clampUntil: 285,
 };
