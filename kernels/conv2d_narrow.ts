@@ -2,15 +2,23 @@
  * The kernel of conv2d_gather.ts for CPU adapters where there are few columns, as where a network squeezes its
  * channels: side by side they would leave most lanes of a subgroup idle, so the lanes share out the places.
  */
-import type { GatherShape } from "./conv2d_gather.ts";
 import { COMPONENT, lines } from "./product_shape.ts";
+
+/** What a narrow kernel is made for: a part of a `GatherShape`. */
+interface NarrowShape {
+  transB: boolean;
+  /** Columns. */
+  rows: number;
+  /** Quads of places. */
+  quads: number;
+}
 
 /**
  * WGSL for n = `rows` columns, with what conv2d_gather.ts puts before it. A lane computes 4·quads places, one
  * after another. Along the depth it loads four numbers of each and some of the weights, which reach the other
  * lanes by `subgroupBroadcast`.
  */
-export function gatherNarrowCode(lanes: number, shape: GatherShape): string {
+export function gatherNarrowCode(lanes: number, shape: NarrowShape): string {
   const { transB, rows: n, quads } = shape;
   const places = (f: (i: number) => string) => lines(4 * quads, f);
   const sums = (f: (r: number, j: number) => string) =>

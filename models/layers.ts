@@ -51,7 +51,8 @@ export class Linear {
   ) {
     const key = `${name}.weight`;
     const shape = [inputDim, outputDim];
-    const values = (options.weight ?? scaledNormal)(shape, stream.split(key));
+    const { weight = scaledNormal } = options;
+    const values = () => weight(shape, stream.split(key));
     this.weight = new Parameter(key, shape, values, transposedLayout(key, inputDim, outputDim));
     if (options.bias !== false) {
       this.bias = new Parameter(`${name}.bias`, [outputDim], new Float32Array(outputDim));
@@ -85,7 +86,7 @@ export class Embedding {
     weight: Initializer = normal(1),
   ) {
     const key = `${name}.weight`;
-    this.weight = new Parameter(key, [size, dim], weight([size, dim], stream.split(key)));
+    this.weight = new Parameter(key, [size, dim], () => weight([size, dim], stream.split(key)));
   }
 
   get parameters(): Parameter[] {
@@ -194,7 +195,7 @@ export class Recurrent {
       new Parameter(
         key(part),
         [rows, columns],
-        init([rows, columns], stream.split(key(part))),
+        () => init([rows, columns], stream.split(key(part))),
         cellLayout(key(part), rows, columns, cell),
       );
     this.wx = matrix("weight_ih", inputDim);

@@ -21,9 +21,12 @@ export interface StateLayout {
   decode(parts: Float32Array<ArrayBuffer>[]): Float32Array<ArrayBuffer>;
 }
 
+type Values = Float32Array<ArrayBuffer>;
+
 /** A tensor that is learnt, or kept fixed with `frozen`. */
 export class Parameter {
   readonly layout: StateLayout;
+  #initial: Values | (() => Values);
   #frozen = false;
   #sparse = false;
   #variable: ParameterVariable | undefined;
@@ -33,22 +36,42 @@ export class Parameter {
     readonly name: string,
     /** Our shape. */
     readonly shape: readonly number[],
-    /** The values to start from. */
-    readonly initial: Float32Array<ArrayBuffer>,
+    /** The values to start from, or what draws them when they are first asked for. */
+    initial: Values | (() => Values),
     layout?: StateLayout,
   ) {
-    if (initial.length !== sizeOf(shape)) {
-      throw new TypeError(
-        `The parameter "${name}" of shape [${
-          shape.join(", ")
-        }] cannot start from ${initial.length} numbers`,
-      );
-    }
+    this.#initial = typeof initial === "function" ? initial : this.#fitting(initial);
     this.layout = layout ?? {
       slots: [{ key: name, shape }],
       encode: (values) => [values],
       decode: ([values]) => values,
     };
+  }
+
+  /** Its numbers. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** The values to start from. TypeError where they are not as many as the shape has room for. */
+  get initial(): Values {
+    if (typeof this.#initial === "function") this.#initial = this.#fitting(this.#initial());
+    return this.#initial;
+  }
+
+  #fitting(values: Values): Values {
+    if (values.length === this.size) return values;
+    throw new TypeError(
+      `The parameter "${this.name}" of shape [${
+        this.shape.join(", ")
+      }] cannot start from ${values.length} numbers`,
+    );
+  }
+
+  /** Give it other values: to start from, or once it is on the GPU there. TypeError for too few or too many. */
+  write(values: Values): void {
+    if (this.#variable === undefined) this.#initial = this.#fitting(values);
+    else this.tensor.write(values);
   }
 
   /**
@@ -172,13 +195,14 @@ export class ParameterStore {
 
   constructor(readonly gpu: Gpu, readonly parameters: readonly Parameter[]) {
     const names = new Set<string>();
-    for (const { name } of parameters) {
+    // Drawn and checked before anything is allocated.
+    for (const { name, initial: _ } of parameters) {
       if (names.has(name)) throw new TypeError(`Two parameters have the name "${name}"`);
       names.add(name);
     }
     const learnt = parameters.filter((p) => !p.frozen);
     this.trainable = [...learnt.filter((p) => !p.sparse), ...learnt.filter((p) => p.sparse)];
-    const padded = (p: Parameter) => Math.ceil(p.initial.length / ALIGNMENT) * ALIGNMENT;
+    const padded = (p: Parameter) => Math.ceil(p.size / ALIGNMENT) * ALIGNMENT;
     const total = this.trainable.reduce((sum, p) => sum + padded(p), 0);
     this.values = Tensor.zeros(gpu, [total], { name: "parameters" });
     this.gradients = Tensor.zeros(gpu, [total], { name: "gradients" });
@@ -207,7 +231,7 @@ export class ParameterStore {
 
   /** Numbers that are learnt, padding not counted. */
   get count(): number {
-    return this.trainable.reduce((sum, p) => sum + p.initial.length, 0);
+    return this.trainable.reduce((sum, p) => sum + p.size, 0);
   }
 
   /** Forget all gradients: the next backward pass starts anew. */

@@ -12,7 +12,7 @@ export const BACKBONES = ["resnet18", "squeezenet1_1"] as const;
 export type BackboneName = (typeof BACKBONES)[number];
 
 /**
- * A network with random weights. Put it on a GPU with `toGpu`, then load weights.
+ * A network with random weights. Load others, then put it on a GPU with `toGpu`.
  *
  * Errors: TypeError for a ResNet with a width.
  */
@@ -43,7 +43,7 @@ export interface PretrainedReport {
 }
 
 /**
- * Load pretrained weights into a network that is on a GPU.
+ * Load pretrained weights into a network, best before it is on a GPU.
  *
  * Errors: TypeError listing the keys that do not fit: all that are unexpected or of another shape, and,
  * without `partial`, all that are missing.

@@ -42,8 +42,7 @@ class BasicBlock {
 
   /** The block hands its input on until its last batch norm has learnt otherwise. */
   startAsIdentity(): void {
-    this.bn2.weight.tensor.clear();
-    this.bn2.bias.tensor.clear();
+    for (const parameter of this.bn2.parameters) parameter.write(new Float32Array(parameter.size));
   }
 
   get layers(): (Conv2d | BatchNorm2d)[] {
@@ -66,8 +65,10 @@ const CHANNELS = [64, 128, 256, 512];
  * ResNet-18: a stem of 7 x 7, four layers of two blocks each, the mean over all places, a linear layer.
  *
  * ```ts ignore
- * using model = new ResNet18(new RandomStream(0)).toGpu(gpu);
- * model.load(await readWeights("resnet18-f37072fd.pth"));
+ * const weights = await readWeights("resnet18-f37072fd.pth");
+ * using model = new ResNet18(new RandomStream(0));
+ * model.load(weights);
+ * model.toGpu(gpu);
  * using tape = new Tape(gpu, { training: false });
  * const scores = model.forward(tape, tape.constant(pixels)); // [N, 1000]
  * ```

@@ -76,7 +76,7 @@ export const SQUEEZENET_MODULES = 13;
  * classes, the mean over all places.
  *
  * ```ts ignore
- * using model = new SqueezeNet11(new RandomStream(0)).toGpu(gpu);
+ * using model = new SqueezeNet11(new RandomStream(0));
  * model.load(await readWeights("squeezenet1_1-b8a52dc0.pth"));
  * using tape = new Tape(gpu, { training: false });
  * const maps = model.featureMaps(tape, tape.constant(pixels), [3, 7]);

@@ -53,7 +53,7 @@ export function loadStateDict(
         report.misshapen.push(`${key} is [${found.shape.join(", ")}], not [${shape.join(", ")}]`);
       } else parts.push(toFloat32(found));
     }
-    if (parts.length === slots.length) writes.push(() => parameter.tensor.write(decode(parts)));
+    if (parts.length === slots.length) writes.push(() => parameter.write(decode(parts)));
   }
   report.unexpected = [...dict.keys()].filter((key) => !known.has(key));
   const problems = [

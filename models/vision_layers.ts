@@ -66,7 +66,7 @@ export class Conv2d {
     const { kernel, stride = 1, padding = 0, weight = kaimingUniformKernel } = options;
     const key = `${name}.weight`;
     const shape = [kernel, kernel, inChannels, outChannels];
-    const values = weight(shape, stream.split(key));
+    const values = () => weight(shape, stream.split(key));
     this.weight = new Parameter(key, shape, values, kernelLayout(key, shape));
     if (options.bias !== false) {
       this.bias = new Parameter(`${name}.bias`, [outChannels], new Float32Array(outChannels));

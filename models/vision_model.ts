@@ -62,7 +62,7 @@ export abstract class VisionModel {
   }
 
   /**
-   * Load weights under torchvision's names. Batch norms' `num_batches_tracked`, which nothing here
+   * Load weights under torchvision's names, best before `toGpu`: then no others are drawn. Batch norms' `num_batches_tracked`, which nothing here
    * reads, is passed over.
    *
    * Errors: with `strict` (the default), TypeError listing every missing, unexpected and misshapen key.
@@ -72,7 +72,7 @@ export abstract class VisionModel {
     options: { strict?: boolean; dryRun?: boolean } = {},
   ): LoadReport {
     const known = [...dict].filter(([key]) => !key.endsWith(".num_batches_tracked"));
-    return loadStateDict(this.store.parameters, new Map(known), options);
+    return loadStateDict([...this.parameters, ...this.buffers], new Map(known), options);
   }
 
   /**

@@ -159,7 +159,7 @@ async function pretrain(gpu: Gpu, settings: Settings): Promise<void> {
     accuracy: accuracy.toFixed(4),
     settings: JSON.stringify({ task: "pretrain", ...made }),
   });
-  const numbers = model.parameters.reduce((sum, { initial }) => sum + initial.length, 0);
+  const numbers = model.parameters.reduce((sum, { size }) => sum + size, 0);
   console.log(
     `${model.kind} with ${grouped(numbers)} weights tells ${percent(accuracy)} of ${
       grouped(val * count)

@@ -1,13 +1,38 @@
 /** What a classification run leaves to look at. */
 import { spread } from "../../data/captions.ts";
 import { encodePng } from "../../data/image.ts";
+import type { RgbImage } from "../../data/rgb_image.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { type Card, type Cell, type Html, page, pictureHtml } from "../lib/page.ts";
 import { dataImage } from "../lib/picture.ts";
 import { pictureCount } from "../lib/own_pictures.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
-import type { Answer, ClassifyResults } from "./run.ts";
 import type { ClassifySettings } from "./settings.ts";
+
+/** A class that the network holds likely. */
+export interface Likely {
+  index: number;
+  name: string;
+  probability: number;
+}
+
+/** What the network says of a picture. */
+export interface Answer {
+  name: string;
+  picture: string | RgbImage;
+  /** What a drawing shows. */
+  truth: string | undefined;
+  /** The likeliest first. */
+  likely: Likely[];
+}
+
+/** All results of a run. */
+export interface ClassifyResults {
+  answers: Answer[];
+  notes: string[];
+  network: string;
+  gpu: string;
+}
 
 async function shownPicture(
   { name, picture }: Answer,

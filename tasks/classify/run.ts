@@ -14,7 +14,7 @@ import { INTERRUPTED, interruptSignal, TaskError } from "../lib/main.ts";
 import { findPictures, prepareAt, shortName, skippedNotes } from "../lib/own_pictures.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder } from "../lib/run_folder.ts";
-import { writeClassifyPage } from "./report.ts";
+import { type Answer, type ClassifyResults, type Likely, writeClassifyPage } from "./report.ts";
 import { type ClassifySettings, classifySettings } from "./settings.ts";
 
 /** The pictures of a run. */
@@ -25,31 +25,6 @@ interface Pictures {
   /** What the drawings show; nothing is known of files. */
   truths: readonly string[] | undefined;
   notes: string[];
-}
-
-/** A class that the network holds likely. */
-export interface Likely {
-  index: number;
-  name: string;
-  probability: number;
-}
-
-/** What the network says of a picture. */
-export interface Answer {
-  name: string;
-  picture: string | RgbImage;
-  /** What a drawing shows. */
-  truth: string | undefined;
-  /** The likeliest first. */
-  likely: Likely[];
-}
-
-/** All results of a run. */
-export interface ClassifyResults {
-  answers: Answer[];
-  notes: string[];
-  network: string;
-  gpu: string;
 }
 
 /** So many drawings of each class. */

@@ -142,12 +142,7 @@ export async function openBackbone(
   const classes = options.classes ?? (last?.shape[0] || 1000);
   const shape = name === "squeezenet1_1" ? { width: squeezeNetWidth(dict) } : {};
   const model = makeBackbone(name, new RandomStream(seed).split("weights"), classes, shape);
+  const report = loadPretrained(model, dict, { newHead, partial: settings.partial });
   model.toGpu(gpu, learnt);
-  try {
-    const report = loadPretrained(model, dict, { newHead, partial: settings.partial });
-    return { model, ...known, notes: [...notes, ...report.notes] };
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
+  return { model, ...known, notes: [...notes, ...report.notes] };
 }

@@ -31,7 +31,8 @@ const ENGINE = new RegExp(
   "^(Cannot (read|set) properties of|Cannot (destructure|convert|redefine|mix|assign|delete) |" +
     "Assignment to constant|Class constructor |Class extends |Maximum call stack|" +
     "Invalid (array|string|typed array|array buffer) length|Array buffer allocation|" +
-    "Invalid count value|offset is out of bounds|(start offset|byte length) of )|" +
+    "Invalid count value|offset is out of bounds|Offset is outside the bounds|" +
+    "(start offset|byte length) of )|" +
     " is not (a function|iterable|a constructor|defined|extensible)",
 );
 

@@ -3,6 +3,7 @@ import { lineChart, type Point, type Series, smoothed } from "../lib/chart.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { page, type Section } from "../lib/page.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
+import { moments } from "../lib/statistics.ts";
 import { SPLITS, type TextData } from "./data.ts";
 import { settingsInUse, type TextSettings } from "./settings.ts";
 import { type EpochResult, MOST_WATCHED, type SeedResult } from "./train.ts";
@@ -24,13 +25,6 @@ export type AccuracyRow = [name: string, train: number, dev: number, test: numbe
 
 function row(name: string, of: (split: typeof SPLITS[number]) => number): AccuracyRow {
   return [name, of("train"), of("dev"), of("test")];
-}
-
-/** The mean, and the standard deviation of a sample. */
-export function moments(values: readonly number[]): { mean: number; deviation: number } {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, deviation: Math.sqrt(squares / (values.length - 1)) };
 }
 
 /** The seeds that mean and deviation are of: an interrupted one does not count among whole ones. */

@@ -3,7 +3,7 @@ import { lineChart, type Point, type Series } from "../lib/chart.ts";
 import { grouped } from "../lib/format.ts";
 import { page, type Section } from "../lib/page.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
-import { moments } from "../text/report.ts";
+import { moments } from "../lib/statistics.ts";
 import { bestEpoch, type EpochResult } from "./checkpoint.ts";
 import { confusion, gallery } from "./answers.ts";
 import type { TransferData } from "./data.ts";

@@ -56,7 +56,7 @@ function accuracyTable(rows: ReturnType<typeof accuracyRows>): string {
 async function describeNetwork(gpu: Gpu, settings: TransferSettings, data: TransferData) {
   const { model, notes } = await openNetwork(gpu, settings, data, settings.seed);
   using network = model;
-  const all = network.parameters.reduce((sum, { initial }) => sum + initial.length, 0);
+  const all = network.parameters.reduce((sum, { size }) => sum + size, 0);
   return { kind: network.kind, all, learnt: network.store.count, notes };
 }
 

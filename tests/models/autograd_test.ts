@@ -184,6 +184,27 @@ gpuTest("freezing comes before the store, computing after it", (gpu) => {
   assertThrows(short, TypeError, `"q" of shape [2, 2] cannot start from 3 numbers`);
 });
 
+gpuTest(
+  "first values are drawn when they are asked for, once, and not where others come",
+  async (gpu) => {
+    let drawn = 0;
+    const draw = () => Float32Array.of(++drawn, 0);
+    const [kept, replaced] = ["kept", "replaced"].map((name) => new Parameter(name, [2], draw));
+    assertEquals([kept.size, drawn], [2, 0]);
+    assertEquals([...kept.initial, ...kept.initial], [1, 0, 1, 0]);
+    replaced.write(Float32Array.of(7, 8));
+    const few = Float32Array.of(1);
+    assertThrows(() => replaced.write(few), TypeError, "cannot start from 1 numbers");
+    using _ = new ParameterStore(gpu, [kept, replaced]);
+    assertEquals([drawn, ...await replaced.tensor.read()], [1, 7, 8]);
+    replaced.write(Float32Array.of(9, 9));
+    assertEquals([...await replaced.tensor.read()], [9, 9]);
+    assertThrows(() => replaced.write(few), TypeError, "holds 2 numbers");
+    const wrong = new Parameter("wrong", [2], () => few);
+    assertThrows(() => new ParameterStore(gpu, [wrong]), TypeError, "cannot start from 1 numbers");
+  },
+);
+
 gpuTest("an evaluation tape computes the same and records nothing", async (gpu) => {
   using data = Tensor.from(gpu, X, [2, 3]);
   const values: Float32Array[] = [];

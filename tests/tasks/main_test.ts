@@ -49,6 +49,7 @@ Deno.test("main: bugs keep their stack", () => {
     thrown(() => new Array(-1)),
     thrown(() => new Float32Array(-1)),
     thrown(() => new Float32Array(4).set([1, 2], 3)),
+    thrown(() => new DataView(new ArrayBuffer(2)).getUint32(0)),
     thrown(() => "x".repeat(-1)),
     new Error("assertion"),
   ];

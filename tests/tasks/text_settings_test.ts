@@ -10,9 +10,10 @@ import {
 import { join } from "@std/path";
 import { RandomStream } from "../../data/rng.ts";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
+import { moments } from "../../tasks/lib/statistics.ts";
 import { describeUnlabelled, firstTable, textData, wordWidth } from "../../tasks/text/data.ts";
 import { TEXT_MODELS, type TextModelName } from "../../tasks/text/models.ts";
-import { accuracyRows, bestSeed, moments } from "../../tasks/text/report.ts";
+import { accuracyRows, bestSeed } from "../../tasks/text/report.ts";
 import { settingsInUse, textSettings } from "../../tasks/text/settings.ts";
 import type { SeedResult } from "../../tasks/text/train.ts";
 import { permissionTest } from "../support.ts";
