@@ -46,7 +46,7 @@ const forwardKernel = perShape((_gpu: Gpu, shape: Shape) => {
     let line = (map + py) * params.width;
     for (var px = across.x; px < across.y; px++) { sum += x[(line + px) * params.quads + channel]; }
   }
-  y[i] = sum / f32((down.y - down.x) * (across.y - across.x));
+  y[i] = sum / f32((down.y - down.x) * (across.y - across.x)); // (P14)
 }`,
   });
 });
@@ -73,7 +73,7 @@ const backwardKernel = perShape((_gpu: Gpu, shape: Shape) => {
     for (var ox = across.x; ox < across.y; ox++) {
       let wide = window(ox, params.width, params.out_width);
       let area = f32((tall.y - tall.x) * (wide.y - wide.x));
-      sum += dy[(line + ox) * params.quads + channel] / area;
+      sum += dy[(line + ox) * params.quads + channel] / area; // (P15)
     }
   }
   dx[i] = sum;

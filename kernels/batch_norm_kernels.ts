@@ -166,8 +166,9 @@ export const combineKernel = perShape((_gpu: Gpu, { vec4 }: RowShape) => {
     sum += squares[at] + d * d * (count * share);
     count += more;
   }
-  statistics[i] = mean;
+  statistics[i] = mean; // (P6)
   statistics[params.columns + i] = sum / count;
+  // (P8)
   running_mean[i] += params.momentum * (mean - running_mean[i]);
   running_var[i] += params.momentum * (sum / (count - 1.0) - running_var[i]);
 }`,
@@ -200,6 +201,7 @@ export const forwardKernel = perShape((_gpu: Gpu, shape: ForwardShape) => {
       shape,
       `${read}
   let scale# = weight[column#] * inv_std#; let shift# = bias[column#];`,
+      // (P7)
       `let v# = (${at("x", shape)} - mean#) * scale# + shift#${
         shape.residual ? " + residual[at#]" : ""
       };
@@ -230,6 +232,7 @@ function behindRelu(shape: BackwardShape) {
     ...keep && { masked: `write ${t}` },
   };
   const shift = mask === "x" ? "let shift# = bias[column#];" : "";
+  // (P5)
   const passed = mask === "none"
     ? at("dy", shape)
     : `select(${t}(), ${at("dy", shape)}, ${open} > ${t}())`;
@@ -260,7 +263,7 @@ export const sumsKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
   var sum# = ${t}(); var along# = ${t}();`,
       `let d# = ${at("x", shape)} - mean#;
     ${relu.gradient}
-    sum# += g#;
+    sum# += g#; // (P9)
     along# += g# * d#;`,
       "sums[to#] = sum#; alongs[to#] = along# * inv_std#;",
     ),
@@ -297,7 +300,7 @@ export const backwardKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
   ${training ? means : ""}`,
       `${training || mask === "x" ? `let d# = ${at("x", shape)} - mean#;` : ""}
     ${relu.gradient}
-    dx[at#] = scale# * ${training ? "(g# - level# - d# * slope#)" : "g#"};`,
+    dx[at#] = scale# * ${training ? "(g# - level# - d# * slope#)" : "g#"}; // (P10) (P11)`,
     ),
   });
 });

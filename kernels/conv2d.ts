@@ -4,7 +4,8 @@
  * Everything is a product without an im2col matrix: conv2d_gather.ts for the result and the gradient on
  * the input, conv2d_weight.ts for that on the weights. These read quads along the channels. Channels that
  * are no multiple of four are padded to one. Pictures of up to four channels are padded all around too:
- * then the numbers under a row of the window lie side by side, and the row is one tap.
+ * then the numbers under a row of the window lie side by side, and the row is one tap. The tags (P1) … are
+ * those of docs/pictures.md.
  */
 import { joinColumns, takeColumns } from "./concat.ts";
 import { gatherKernel } from "./conv2d_gather.ts";
@@ -70,6 +71,7 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
     : fitBias(bias, prepared.columns);
   const mirror = worthMirror(source) && worthMirror(weights);
   const shape = { transB: false, mirror, ...cut, bias: bias !== undefined, relu };
+  // (P1)
   gatherKernel(gpu, shape).run(
     gpu,
     { source, w: weights, bias: padded ?? weights, out: target },
@@ -152,9 +154,9 @@ export function conv2dBackward(
   using slice = direct ? dy.view(dy.shape) : copySlice(dy, at, outChannels);
   const from = { dy: slice, at: direct ? at : 0 };
   return collectGradients(targets, {
-    dx: (out) => inputGradient(from, w, sizes, out),
-    dw: (out) => weightGradient(from, x, sizes, out),
-    db: (out) => {
+    dx: (out) => inputGradient(from, w, sizes, out), // (P2)
+    dw: (out) => weightGradient(from, x, sizes, out), // (P3)
+    db: (out) => { // (P4)
       using flat = dy.view([batch * outHeight * outWidth, dy.shape[3]]);
       return columnSum(flat, out, { at, columns: outChannels });
     },

@@ -59,7 +59,7 @@ export function gramMatrix(f: Tensor): Tensor {
   using product = gramProduct(f);
   const out = Tensor.empty(f.gpu, product.shape.slice(2), { name: "Gram matrix" });
   // The product is its own transpose.
-  mirrorSum(product, 0.5 / f.size, out);
+  mirrorSum(product, 0.5 / f.size, out); // (P19)
   return out;
 }
 
@@ -73,5 +73,5 @@ export function gramMatrixGradient(dg: Tensor, f: Tensor, df: Tensor): Tensor {
   expectShape(df, f.shape, "A Gram matrix' gradient df");
   using both = Tensor.empty(f.gpu, [1, 1, channels, channels], { name: "dG + dGᵀ" });
   mirrorSum(dg, 1 / f.size, both);
-  return conv2d(f, both, { out: df });
+  return conv2d(f, both, { out: df }); // (P20)
 }

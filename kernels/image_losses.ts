@@ -77,6 +77,7 @@ const differenceKernel = perShape((_gpu: Gpu, { single, vec4, withGradient }: Di
       single,
       `let d = a[i] - b[i];
     loss += ${vec4 ? "dot(d, d)" : "d * d"};
+    // (P18)
     ${withGradient ? "gradient[i] = 2.0 * params.weight * d;" : ""}`,
     ),
   });
@@ -99,7 +100,7 @@ const variationKernel = perShape((_gpu: Gpu, { single, withGradient }: Shape) =>
     var slope = 0.0;
     if (row + 1u < params.height) {
       let d = x[i + params.line] - v;
-      loss += d * d;
+      loss += d * d; // (P21)
       slope -= d;
     }
     if (column + params.channels < params.line) {
@@ -109,6 +110,7 @@ const variationKernel = perShape((_gpu: Gpu, { single, withGradient }: Shape) =>
     }
     ${
         withGradient
+          // (P22)
           ? `if (row > 0u) { slope += v - x[i - params.line]; }
     if (column >= params.channels) { slope += v - x[i - params.channels]; }
     gradient[i] = 2.0 * params.weight * slope;`

@@ -71,7 +71,7 @@ const maxKernel = perShape((_gpu: Gpu, { vec4, mirror }: { vec4: boolean; mirror
       let at = (line + start_x + kx - params.padding) * params.quads + channel;
       let v = ${vec4 ? "x_quad(at)" : "x[at]"};
       let more = v > best;
-      best = select(best, v, more);
+      best = select(best, v, more); // (P12)
       place = select(place, ${u}(ky * params.kernel + kx), more);
     }
   }
@@ -111,7 +111,7 @@ const maxGradientKernel = perShape((_gpu: Gpu, { vec4, kernel, stride }: Gradien
         const [ky, kx] = [d * stride + y, e * stride + x];
         if (ky >= kernel || kx >= kernel) return "";
         const here = `found == ${vec4 ? "vec4u" : "u32"}(${ky * kernel + kx}u)`;
-        return `sum${y}_${x} += select(${t}(), g, ${here});`;
+        return `sum${y}_${x} += select(${t}(), g, ${here});`; // (P13)
       })
     }
   }`;

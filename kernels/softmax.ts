@@ -119,9 +119,10 @@ const crossEntropyKernel = perPath((gpu, quads) => {
   let weight = select(params.scale, 0.0, y == params.ignore || y >= params.columns);
   let factor = weight / total;
   for (var c = first; c < width; c += stride) {
-    gradient[start + c] = gradient[start + c] * factor - ${hot};
+    gradient[start + c] = gradient[start + c] * factor - ${hot}; // (P17)
   }
   let place = min(y, params.columns - 1u);
+  // (P16)
   if (local == 0u) { losses[row] = weight * (log(total) - (${target} - top)); }`,
     ),
   });

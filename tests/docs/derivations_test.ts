@@ -1,8 +1,7 @@
-/** docs/derivations.md and the code carry the same tags, and the document's links lead somewhere. */
+/** The pages of docs/ and the code carry the same tags, and the pages' links lead somewhere. */
 import { assert, assertEquals } from "@std/assert";
 
 const ROOT = new URL("../../", import.meta.url);
-const DOCUMENT = new URL("docs/derivations.md", ROOT);
 
 function read(path: string): string {
   return Deno.readTextFileSync(new URL(path, ROOT));
@@ -22,65 +21,77 @@ function found(text: string, pattern: RegExp): string[] {
   return [...all].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
-/** The tags of boxed formulas, such as R3, of one letter. */
-function documentTags(letter: string): string[] {
-  return found(read("docs/derivations.md"), new RegExp(`\\\\text\\{\\((${letter}\\d+)\\)\\}`, "g"));
+/** A page of docs/, with the letters of its tags and the twins in tests/reference/ that carry each letter's. */
+const PAGES: Record<string, Record<string, readonly string[]>> = {
+  "derivations.md": { R: ["rnn.ts"], L: ["lstm.ts"] },
+  "pictures.md": {
+    P: ["conv2d.ts", "batch_norm.ts", "pool2d.ts", "softmax.ts", "image_losses.ts"],
+  },
+};
+
+/** The tags of a page's boxed formulas, such as R3, of one letter. */
+function pageTags(page: string, letter: string): string[] {
+  return found(read(`docs/${page}`), new RegExp(`\\\\text\\{\\((${letter}\\d+)\\)\\}`, "g"));
 }
 
-/** The tags in the line comments of a source text, such as `// (R2) (R9)`. */
-function codeTags(source: string): string[] {
-  return found((source.match(/\/\/.*$/gm) ?? []).join("\n"), /\(([RL]\d+)\)/g);
+/** The tags of a letter in the line comments of source texts, such as `// (R2) (R9)`. */
+function codeTags(sources: readonly string[], letter: string): string[] {
+  const comments = sources.flatMap((source) => source.match(/\/\/.*$/gm) ?? []);
+  return found(comments.join("\n"), new RegExp(`\\((${letter}\\d+)\\)`, "g"));
 }
 
 /** The text of every kernel, TypeScript and WGSL. */
-function kernelSources(): string {
+function kernelSources(): string[] {
   return [...Deno.readDirSync(new URL("kernels/", ROOT))]
     .filter(({ name }) => /\.(ts|wgsl)$/.test(name))
-    .map(({ name }) => read(`kernels/${name}`))
-    .join("\n");
+    .map(({ name }) => read(`kernels/${name}`));
 }
 
-Deno.test("derivations.md has every boxed formula tagged, and numbers the tags without a gap", () => {
-  const text = read("docs/derivations.md");
-  const boxed = text.split("\n").filter((line) => line.includes("\\boxed"));
-  const tagged = boxed.filter((line) =>
-    /^\$\$\\boxed\{.*\} \\qquad \\text\{\([RL]\d+\)\}\$\$$/.test(line)
-  );
-  assertEquals(boxed.filter((line) => !tagged.includes(line)), []);
-  for (const letter of ["R", "L"]) {
-    const tags = documentTags(letter);
-    assertEquals(tags, tags.map((_, index) => `${letter}${index + 1}`));
-  }
-  assertEquals(boxed.length, documentTags("R").length + documentTags("L").length);
-});
-
-Deno.test("derivations.md links each boxed formula to the twin that computes it", () => {
-  const paragraphs = read("docs/derivations.md").split(/\n{2,}/);
-  for (const [index, paragraph] of paragraphs.entries()) {
-    const tag = /\\text\{\(([RL])\d+\)\}/.exec(paragraph);
-    if (tag === null) continue;
-    const code = paragraphs.slice(index).find((other) => /^(Code:|#)/.test(other)) ?? "";
-    const twin = tag[1] === "R" ? "rnn.ts" : "lstm.ts";
-    assert(code.startsWith("Code:"), `no "Code:" paragraph follows ${paragraph}`);
-    assert(code.includes(`](../tests/reference/${twin})`), `no link to ${twin} in ${code}`);
-  }
-});
-
-Deno.test("derivations.md links only to files that exist", () => {
-  const links = found(read("docs/derivations.md"), /\]\((\.\.\/[^)#]+)\)/g);
-  assert(links.length > 0);
-  assertEquals(links.filter((link) => !exists(new URL(link, DOCUMENT))), []);
-});
-
-for (const [letter, name] of [["R", "rnn"], ["L", "lstm"]]) {
-  Deno.test(`tests/reference/${name}.ts carries every tag of derivations.md and no other`, () => {
-    assertEquals(codeTags(read(`tests/reference/${name}.ts`)), documentTags(letter));
+for (const [page, letters] of Object.entries(PAGES)) {
+  Deno.test(`${page} has every boxed formula tagged, and numbers the tags without a gap`, () => {
+    const boxed = read(`docs/${page}`).split("\n").filter((line) => line.includes("\\boxed"));
+    const tagged = boxed.filter((line) =>
+      /^\$\$\\boxed\{.*\} \\qquad \\text\{\([RLP]\d+\)\}\$\$$/.test(line)
+    );
+    assertEquals(boxed.filter((line) => !tagged.includes(line)), []);
+    const tags = Object.keys(letters).map((letter) => pageTags(page, letter));
+    Object.keys(letters).forEach((letter, i) => {
+      assertEquals(tags[i], tags[i].map((_, index) => `${letter}${index + 1}`));
+    });
+    assertEquals(boxed.length, tags.flat().length);
   });
 
-  Deno.test(`kernels/ carries every ${letter} tag of derivations.md and no other`, () => {
-    const tags = codeTags(kernelSources()).filter((tag) => tag.startsWith(letter));
-    assertEquals(tags, documentTags(letter));
+  Deno.test(`${page} links each boxed formula to the twin that computes it`, () => {
+    const paragraphs = read(`docs/${page}`).split(/\n{2,}/);
+    for (const [index, paragraph] of paragraphs.entries()) {
+      const tag = /\\text\{\((([RLP])\d+)\)\}/.exec(paragraph);
+      if (tag === null) continue;
+      const code = paragraphs.slice(index).find((other) => /^(Code:|#)/.test(other)) ?? "";
+      assert(code.startsWith("Code:"), `no "Code:" paragraph follows ${paragraph}`);
+      const twin = letters[tag[2]].find((name) =>
+        codeTags([read(`tests/reference/${name}`)], tag[2]).includes(tag[1])
+      );
+      assert(code.includes(`](../tests/reference/${twin})`), `no link to ${twin} in ${code}`);
+    }
   });
+
+  Deno.test(`${page} links only to files that exist`, () => {
+    const links = found(read(`docs/${page}`), /\]\(([^)#:]+)[^)]*\)/g);
+    assert(links.length > 0);
+    const from = new URL(`docs/${page}`, ROOT);
+    assertEquals(links.filter((link) => !exists(new URL(link, from))), []);
+  });
+
+  for (const [letter, twins] of Object.entries(letters)) {
+    Deno.test(`the twins carry every ${letter} tag of ${page} and no other`, () => {
+      const sources = twins.map((name) => read(`tests/reference/${name}`));
+      assertEquals(codeTags(sources, letter), pageTags(page, letter));
+    });
+
+    Deno.test(`kernels/ carries every ${letter} tag of ${page} and no other`, () => {
+      assertEquals(codeTags(kernelSources(), letter), pageTags(page, letter));
+    });
+  }
 }
 
 Deno.test("derivations.md and report_slips_test.ts number the same slips", () => {

@@ -1,4 +1,4 @@
-/** Batch normalisation with a residual and a ReLU in float64: the twin of `kernels/batch_norm.ts`. */
+/** Batch normalisation with a residual and a ReLU in float64: the twin of `kernels/batch_norm.ts`. Tags are those of `docs/pictures.md`. */
 import { checkShape } from "./linear_algebra.ts";
 
 /** The sizes of a batch norm over `x` `[M, C]`, and its options. */
@@ -43,6 +43,7 @@ function channelMeans(
 function statistics(inputs: BatchNormInputs, shape: BatchNormShape) {
   if (!shape.training) return { mean: inputs.runningMean, variance: inputs.runningVar };
   const mean = channelMeans(shape, (at) => inputs.x[at]);
+  // (P6)
   return { mean, variance: channelMeans(shape, (at, c) => (inputs.x[at] - mean[c]) ** 2) };
 }
 
@@ -64,10 +65,11 @@ export function batchNormForward(inputs: BatchNormInputs, shape: BatchNormShape)
   const y = x.map((value, at) => {
     const c = at % channels;
     const normalised = (value - mean[c]) / Math.sqrt(variance[c] + eps);
+    // (P7)
     const sum = normalised * weight[c] + bias[c] + (residual?.[at] ?? 0);
     return relu ? Math.max(0, sum) : sum;
   });
-  const share = training ? momentum : 0;
+  const share = training ? momentum : 0; // (P8)
   return {
     y,
     runningMean: inputs.runningMean.map((old, c) => (1 - share) * old + share * mean[c]),
@@ -95,15 +97,16 @@ export function batchNormBackward(
   const { rows, channels, training, eps, relu } = shape;
   checkShape("dy", dy, [rows, channels]);
   const { y } = batchNormForward(inputs, shape);
-  const g = dy.map((value, at) => relu && y[at] <= 0 ? 0 : value);
+  const g = dy.map((value, at) => relu && y[at] <= 0 ? 0 : value); // (P5)
   const { mean, variance } = statistics(inputs, shape);
   const std = variance.map((v) => Math.sqrt(v + eps));
   const normalised = x.map((v, at) => (v - mean[at % channels]) / std[at % channels]);
   const dNormalised = g.map((value, at) => value * weight[at % channels]);
-  const dx = dNormalised.map((value, at) => value / std[at % channels]);
+  const dx = dNormalised.map((value, at) => value / std[at % channels]); // (P10)
   if (training) {
     const total = (f: (at: number, c: number) => number) =>
       channelMeans(shape, f).map((m) => m * rows);
+    // (P11), by way of the variance and the mean.
     const dVariance = total((at, c) => dNormalised[at] * (x[at] - mean[c]) * -0.5 / std[c] ** 3);
     const dMean = total((at, c) => -dNormalised[at] / std[c]);
     dx.forEach((_, at) => {
@@ -113,7 +116,7 @@ export function batchNormBackward(
   }
   return {
     dx,
-    dweight: channelMeans(shape, (at) => g[at] * normalised[at]).map((m) => m * rows),
+    dweight: channelMeans(shape, (at) => g[at] * normalised[at]).map((m) => m * rows), // (P9)
     dbias: channelMeans(shape, (at) => g[at]).map((m) => m * rows),
     dresidual: g,
   };

@@ -1,4 +1,4 @@
-/** Two-dimensional convolution in float64, channels last: the twin of `kernels/conv2d.ts`. */
+/** Two-dimensional convolution in float64, channels last: the twin of `kernels/conv2d.ts`. Tags are those of `docs/pictures.md`. */
 import { checkShape } from "./linear_algebra.ts";
 
 /** The sizes of a convolution: `x` `[N, H, W, Cin]`, `w` `[kh, kw, Cin, Cout]`. */
@@ -78,7 +78,7 @@ export function conv2dForward(
   const [outHeight, outWidth] = conv2dOutput(shape);
   const y = new Float64Array(shape.batch * outHeight * outWidth * shape.outChannels);
   if (b !== undefined) y.forEach((_, i) => y[i] = b[i % shape.outChannels]);
-  eachTerm(shape, (xAt, wAt, yAt) => y[yAt] += x[xAt] * w[wAt]);
+  eachTerm(shape, (xAt, wAt, yAt) => y[yAt] += x[xAt] * w[wAt]); // (P1)
   return y;
 }
 
@@ -103,9 +103,9 @@ export function conv2dBackward(
   const dw = new Float64Array(w.length);
   const db = new Float64Array(outChannels);
   eachTerm(shape, (xAt, wAt, yAt) => {
-    dx[xAt] += dy[yAt] * w[wAt];
-    dw[wAt] += dy[yAt] * x[xAt];
+    dx[xAt] += dy[yAt] * w[wAt]; // (P2)
+    dw[wAt] += dy[yAt] * x[xAt]; // (P3)
   });
-  dy.forEach((value, i) => db[i % outChannels] += value);
+  dy.forEach((value, i) => db[i % outChannels] += value); // (P4)
   return { dx, dw, db };
 }

@@ -4,7 +4,7 @@ import { add, checkShape, matmul } from "./linear_algebra.ts";
 /** The Gram matrix `Fᵀ F / (C M)` of the features `f` `[M, C]`, M pixels: `[C, C]`. */
 export function gramForward(f: Float64Array, pixels: number, channels: number): Float64Array {
   const product = matmul(f, f, channels, pixels, channels, { transposeA: true });
-  return product.map((v) => v / (pixels * channels));
+  return product.map((v) => v / (pixels * channels)); // (P19)
 }
 
 /** Backward of {@linkcode gramForward}, from `dg` `[C, C]`: F (dG + dGᵀ) / (C M). */
@@ -16,7 +16,7 @@ export function gramBackward(
 ): Float64Array {
   const straight = matmul(f, dg, pixels, channels, channels);
   const crossed = matmul(f, dg, pixels, channels, channels, { transposeB: true });
-  return add(straight, crossed).map((v) => v / (pixels * channels));
+  return add(straight, crossed).map((v) => v / (pixels * channels)); // (P20)
 }
 
 /** A loss and its gradient on the first argument. */
@@ -30,7 +30,7 @@ export function squaredDifference(a: Float64Array, b: Float64Array, weight: numb
   checkShape("b", b, [a.length]);
   return {
     loss: weight * a.reduce((sum, v, i) => sum + (v - b[i]) ** 2, 0),
-    gradient: a.map((v, i) => 2 * weight * (v - b[i])),
+    gradient: a.map((v, i) => 2 * weight * (v - b[i])), // (P18)
   };
 }
 
@@ -45,8 +45,8 @@ export function totalVariation(
   let loss = 0;
   const count = (from: number, to: number) => {
     const d = x[to] - x[from];
-    loss += weight * d * d;
-    gradient[to] += 2 * weight * d;
+    loss += weight * d * d; // (P21)
+    gradient[to] += 2 * weight * d; // (P22)
     gradient[from] -= 2 * weight * d;
   };
   for (let at = 0; at < x.length; at++) {

@@ -77,6 +77,7 @@ export function maxPoolForward(x: Float64Array, shape: MaxPoolShape): MaxPoolFor
   const [down, across] = [height, width].map(maxWindows(shape));
   const sources: number[] = [];
   eachWindow(shape, down, across, (pixels) => {
+    // (P12)
     sources.push(pixels.reduce((best, pixel) => x[pixel] > x[best] ? pixel : best));
   });
   const y = Float64Array.from(sources, (source) => x[source]);
@@ -91,7 +92,7 @@ export function maxPoolBackward(
 ): Float64Array {
   checkShape("dy", dy, [sources.length]);
   const dx = new Float64Array(batch * height * width * channels);
-  sources.forEach((source, at) => dx[source] += dy[at]);
+  sources.forEach((source, at) => dx[source] += dy[at]); // (P13)
   return dx;
 }
 
@@ -115,7 +116,7 @@ export function averagePoolForward(
   const y = new Float64Array(batch * outHeight * outWidth * channels);
   const [down, across] = [adaptiveWindows(outHeight)(height), adaptiveWindows(outWidth)(width)];
   eachWindow(shape, down, across, (pixels, at) => {
-    y[at] = pixels.reduce((sum, pixel) => sum + x[pixel], 0) / pixels.length;
+    y[at] = pixels.reduce((sum, pixel) => sum + x[pixel], 0) / pixels.length; // (P14)
   });
   return y;
 }
@@ -131,7 +132,7 @@ export function averagePoolBackward(
   const dx = new Float64Array(batch * height * width * channels);
   const [down, across] = [adaptiveWindows(outHeight)(height), adaptiveWindows(outWidth)(width)];
   eachWindow(shape, down, across, (pixels, at) => {
-    for (const pixel of pixels) dx[pixel] += dy[at] / pixels.length;
+    for (const pixel of pixels) dx[pixel] += dy[at] / pixels.length; // (P15)
   });
   return dx;
 }

@@ -43,10 +43,10 @@ export function temporalSoftmaxLoss(
     const largest = values.reduce((a, b) => Math.max(a, b));
     const shifted = values.map((score) => score - largest);
     const logSum = Math.log(shifted.reduce((sum, score) => sum + Math.exp(score), 0));
-    loss += (logSum - shifted[targets[row]]) / batch;
+    loss += (logSum - shifted[targets[row]]) / batch; // (P16)
     for (let word = 0; word < vocabulary; word++) {
       const hit = word === targets[row] ? 1 : 0;
-      dScores[at + word] = (Math.exp(shifted[word] - logSum) - hit) / batch;
+      dScores[at + word] = (Math.exp(shifted[word] - logSum) - hit) / batch; // (P17)
     }
   }
   return { loss, dScores };
