@@ -6,7 +6,7 @@
 import type { Gpu } from "./gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { worthMirror } from "./mirror.ts";
-import { element, lines, perShape } from "./product.ts";
+import { element, lines, perShape, readFrom } from "./product.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** How a kernel sees the rows of x. */
@@ -26,11 +26,7 @@ export function rowShape(x: Tensor, again: boolean): RowShape {
   return { vec4, pair: channels % 64 === 0, mirror: again && vec4 && worthMirror(x) };
 }
 
-/** The binding of what a kernel reads row by row, and WGSL that reads it at `at#`. */
-function rowsOf(vec4: boolean, mirror: boolean): Binding {
-  return mirror ? "mirror vec4f" : `read ${element(vec4)}`;
-}
-
+/** WGSL that reads NAME, which a kernel reads row by row, at `at#`. */
 function at(name: string, { vec4 }: RowShape): string {
   return vec4 ? `${name}_quad(at#)` : `${name}[at#]`;
 }
@@ -121,7 +117,7 @@ export const statisticsKernel = perShape((_gpu: Gpu, shape: RowShape) => {
   const t = element(shape.vec4);
   return defineKernel({
     name: "batch norm statistics",
-    bindings: { x: rowsOf(shape.vec4, shape.mirror), means: `write ${t}`, squares: `write ${t}` },
+    bindings: { x: readFrom(shape.vec4, shape.mirror), means: `write ${t}`, squares: `write ${t}` },
     params: PARAMS,
     code: eachRow(
       shape,
@@ -190,7 +186,7 @@ export const forwardKernel = perShape((_gpu: Gpu, shape: ForwardShape) => {
     name: "batch norm",
     bindings: {
       ...bindings,
-      x: rowsOf(shape.vec4, shape.mirror),
+      x: readFrom(shape.vec4, shape.mirror),
       weight: `read ${t}`,
       bias: `read ${t}`,
       residual: `read ${t}`,
@@ -251,8 +247,8 @@ export const sumsKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
       ...bindings,
       ...relu.bindings,
       ...shape.mask === "x" && { weight: `read ${t}` as Binding },
-      dy: rowsOf(shape.vec4, shape.mirrorDy),
-      x: rowsOf(shape.vec4, shape.mirror),
+      dy: readFrom(shape.vec4, shape.mirrorDy),
+      x: readFrom(shape.vec4, shape.mirror),
       sums: `write ${t}`,
       alongs: `write ${t}`,
     },
@@ -287,8 +283,8 @@ export const backwardKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
       ...bindings,
       ...relu.bindings,
       ...training && { dbias: `read ${t}` as Binding, dweight: `read ${t}` as Binding },
-      dy: rowsOf(shape.vec4, shape.mirrorDy),
-      x: rowsOf(shape.vec4, shape.mirror),
+      dy: readFrom(shape.vec4, shape.mirrorDy),
+      x: readFrom(shape.vec4, shape.mirror),
       weight: `read ${t}`,
       dx: `write ${t}`,
     },

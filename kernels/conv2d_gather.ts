@@ -8,11 +8,11 @@
  * minus the padding, `dir` 1. For the gradient on the input: `dir` is -1, and a stride s splits the
  * input into s · s grids, each with its own taps. All numbers are read as quads.
  */
+import { gatherNarrowCode } from "./conv2d_narrow.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
-import { gatherNarrowCode } from "./conv2d_narrow.ts";
 import { perShape } from "./product.ts";
-import { COMPONENT, lines, multiplyStaged, STAGED } from "./product_shape.ts";
+import { COMPONENT, lines, multiplyStaged, readFrom, STAGED } from "./product_shape.ts";
 
 /** What a gathering kernel is made for. */
 export interface GatherShape {
@@ -83,6 +83,23 @@ fn result_quad(p: Place) -> u32 {
   let x = p.x * params.spread + params.at_x;
   return (((p.n * params.out_h + y) * params.out_w + x) * params.out_pitch + params.out_at) >> 2u;
 }
+// Where the taps of a place start in the source; n counts its lines.
+fn corner_of(p: Place) -> Place {
+  return Place(
+    p.n * params.source_h,
+    p.y * params.mul + params.off_y,
+    p.x * params.mul + params.off_x,
+  );
+}
+// What a tap sees of the source: the first quad, or 0 where that lies outside.
+struct Seen { at: u32, within: bool }
+fn seen(corner: Place, jy: u32, jx: u32) -> Seen {
+  let y = corner.y + params.dir * jy;
+  let x = corner.x + params.dir * jx;
+  let within = y < params.source_h && x < params.source_w;
+  let at = (((corner.n + y) * params.source_w + x) * params.pitch + params.source_at) >> 2u;
+  return Seen(select(0u, at, within), within);
+}
 // The first quad of the weights of a tap.
 fn tap_quad(jy: u32, jx: u32) -> u32 {
   let tap = (params.tap_y + params.step * jy) * params.kernel_w + params.tap_x + params.step * jx;
@@ -140,7 +157,7 @@ function gatherSubgroupCode(lanes: number, shape: GatherShape): string {
           }u); ${lines(quads, (j) => `s${r}_${j} += v * b${kk}_${j};`)} }`,
       ),
   );
-  return `${PLACES}${ending(shape)}
+  return `
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let lane = local.x;
@@ -152,9 +169,7 @@ ${
     each((i) =>
       `let p${i} = place_of(min(row + ${i * lanes}u + lane, params.m - 1u));
 let q${i} = result_quad(p${i});
-let y${i} = p${i}.y * params.mul + params.off_y;
-let x${i} = p${i}.x * params.mul + params.off_x;
-let l${i} = p${i}.n * params.source_h;`
+let corner${i} = corner_of(p${i});`
     )
   }
 ${prepareB}
@@ -164,16 +179,13 @@ for (var jx = 0u; jx < params.taps_x; jx++) {
 let tap = tap_quad(jy, jx);
 ${
     each((i) =>
-      `let ty${i} = y${i} + params.dir * jy;
-let tx${i} = x${i} + params.dir * jx;
-let in${i} = ty${i} < params.source_h && tx${i} < params.source_w;
-let at${i} = select(0u, (((l${i} + ty${i}) * params.source_w + tx${i}) * params.pitch + params.source_at) >> 2u, in${i});
-let f${i} = select(0.0, 1.0, in${i});`
+      `let seen${i} = seen(corner${i}, jy, jx);
+let f${i} = select(0.0, 1.0, seen${i}.within);`
     )
   }
 for (var k = 0u; k < depth4; k++) {
 ${loadB}
-${each((i) => `let a${i} = f${i} * source_quad(at${i} + k);`)}
+${each((i) => `let a${i} = f${i} * source_quad(seen${i}.at + k);`)}
 ${multiply}
 }
 }
@@ -225,7 +237,7 @@ function gatherWorkgroupCode(shape: GatherShape): string {
     if (4u * k + kk < params.depth && c < n4) { v = w_quad(tap + (4u * k + kk) * n4 + c); }
     tile_b[q] = v;
   }`;
-  return `${PLACES}${ending(shape)}
+  return `
 var<workgroup> tile_a: array<f32, ${rows * depth}>;
 var<workgroup> tile_b: array<vec4f, ${tileQuads * depth}>;
 @compute @workgroup_size(${width}, ${height})
@@ -243,13 +255,9 @@ for (var k = 0u; k < depth4; k += ${depth / 4}u) {
   for (var q = thread; q < ${rows * (depth / 4)}u; q += ${threads}u) {
     let r = q / ${depth / 4}u;
     let kk = q % ${depth / 4}u;
-    let p = place_of(min(row + r, params.m - 1u));
-    let y = p.y * params.mul + params.off_y + params.dir * jy;
-    let x = p.x * params.mul + params.off_x + params.dir * jx;
+    let spot = seen(corner_of(place_of(min(row + r, params.m - 1u))), jy, jx);
     var v = vec4f();
-    if (k + kk < depth4 && row + r < params.m && y < params.source_h && x < params.source_w) {
-      v = source_quad(((((p.n * params.source_h + y) * params.source_w + x) * params.pitch + params.source_at) >> 2u) + k + kk);
-    }
+    if (k + kk < depth4 && row + r < params.m && spot.within) { v = source_quad(spot.at + k + kk); }
     ${lines(4, (c) => `tile_a[(4u * kk + ${c}u) * ${rows}u + r] = v.${COMPONENT[c]};`)}
   }
   ${stageB}
@@ -272,21 +280,23 @@ for (var r = 0u; r < ${each}u; r++) {
 }`;
 }
 
+/** The entry point of a shape's kernel. */
+function gatherBody(gpu: Gpu, shape: GatherShape): string {
+  if (gpu.path === "workgroup") return gatherWorkgroupCode(shape);
+  return (shape.narrow ? gatherNarrowCode : gatherSubgroupCode)(gpu.lanes, shape);
+}
+
 /** The kernel of a shape. */
 export const gatherKernel = perShape((gpu: Gpu, shape: GatherShape) =>
   defineKernel({
     name: `conv2d ${shape.transB ? "input gradient" : "forward"}`,
     bindings: {
-      source: shape.mirror ? "mirror vec4f" : "read vec4f",
-      w: shape.mirror ? "mirror vec4f" : "read vec4f",
+      source: readFrom(true, shape.mirror),
+      w: readFrom(true, shape.mirror),
       ...(shape.bias ? { bias: "read vec4f" } as const : {}),
       out: "write vec4f",
     } as { source: "read vec4f"; w: "read vec4f"; bias: "read vec4f"; out: "write vec4f" },
     params: GATHER_PARAMS,
-    code: gpu.path === "subgroup"
-      ? shape.narrow
-        ? PLACES + ending(shape) + gatherNarrowCode(gpu.lanes, shape)
-        : gatherSubgroupCode(gpu.lanes, shape)
-      : gatherWorkgroupCode(shape),
+    code: PLACES + ending(shape) + gatherBody(gpu, shape),
   })
 );

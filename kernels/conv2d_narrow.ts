@@ -43,9 +43,7 @@ let p0 = place_of(min(row, params.m - 1u));
 ${lines(4 * quads - 1, next)}
 ${
     places((i) =>
-      `let y${i} = p${i}.y * params.mul + params.off_y;
-let x${i} = p${i}.x * params.mul + params.off_x;
-let l${i} = p${i}.n * params.source_h;
+      `let corner${i} = corner_of(p${i});
 let there${i} = row + ${i}u < params.m;`
     )
   }
@@ -61,11 +59,9 @@ for (var jx = 0u; jx < params.taps_x; jx++) {
 let tap = tap_quad(jy, jx);
 ${
     places((i) =>
-      `let ty${i} = y${i} + params.dir * jy;
-let tx${i} = x${i} + params.dir * jx;
-let in${i} = there${i} && ty${i} < params.source_h && tx${i} < params.source_w;
-let at${i} = select(0u, (((l${i} + ty${i}) * params.source_w + tx${i}) * params.pitch + params.source_at) >> 2u, in${i});
-let f${i} = select(0.0, 1.0, in${i});`
+      `let seen${i} = seen(corner${i}, jy, jx);
+let at${i} = select(0u, seen${i}.at, there${i});
+let f${i} = select(0.0, 1.0, seen${i}.within);`
     )
   }
 for (var k = 0u; k < depth4; k++) {

@@ -8,7 +8,7 @@ import { type Sizes, TILE_QUADS, whole } from "./conv2d_sizes.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
 import { worthMirror } from "./mirror.ts";
-import { lines, perShape } from "./product.ts";
+import { lines, perShape, tileLanes } from "./product.ts";
 import { Tensor } from "./tensor.ts";
 
 // An invocation gathers a place of the picture, (id.x, row id.y of all pictures), from the windows over it:
@@ -34,11 +34,11 @@ const foldKernel = perShape((
     code: /* wgsl */ `
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  if (id.x >= params.width) { return; }
+  let x = id.x + params.padding;
   for (var line = group.y; line < params.lines; line += groups.y) {
-  if (id.x >= params.width) { continue; }
   let image = line / params.height;
   let y = line - image * params.height + params.padding;
-  let x = id.x + params.padding;
   ${lines(channels, (c) => `var sum${c} = 0.0;`)}
   for (var ky = y % ${stride}u; ky < min(params.kernel_h, y + 1u); ky += ${stride}u) {
     let oy = (y - ky) / ${stride}u;
@@ -80,23 +80,22 @@ export function pictureGradient(
   const pitch = whole(places);
   using sums = Tensor.empty(gpu, [m, pitch], { name: "sums" });
   const mirror = worthMirror(part) && worthMirror(weights);
-  const lanes = gpu.path === "subgroup" ? gpu.lanes : 16;
+  const lanes = tileLanes(gpu);
   const rows = gpu.path === "subgroup"
     ? Math.min(TILE_QUADS / lanes, m)
     : Math.min(64, 8 * Math.ceil(m / 8));
   const cut = { narrow: false, rows, quads: 1 };
-  gatherKernel(gpu, { transB: true, mirror, ...cut, bias: false, relu: false })
-    .run(
-      gpu,
-      { source: weights, w: part, bias: weights, out: sums },
-      {
-        ...NO_WINDOW,
-        ...{ m, n: places, depth: columns },
-        ...{ grid_h: 1, grid_w: m, source_h: 1, source_w: m, pitch: columns },
-        ...{ out_h: 1, out_w: m, out_pitch: pitch },
-      },
-      [Math.ceil(m / rows), Math.ceil(places / (4 * lanes))],
-    );
+  gatherKernel(gpu, { transB: true, mirror, ...cut, bias: false, relu: false }).run(
+    gpu,
+    { source: weights, w: part, bias: weights, out: sums },
+    {
+      ...NO_WINDOW,
+      ...{ m, n: places, depth: columns },
+      ...{ grid_h: 1, grid_w: m, source_h: 1, source_w: m, pitch: columns },
+      ...{ out_h: 1, out_w: m, out_pitch: pitch },
+    },
+    [Math.ceil(m / rows), Math.ceil(places / (4 * lanes))],
+  );
   const lineCount = batch * height;
   foldKernel(gpu, { stride, channels }).run(gpu, { sums, out }, {
     height,

@@ -1,6 +1,7 @@
 /** The sizes of a convolution, and its tensors padded to what the kernels can read. */
 import { fit } from "./fit.ts";
 import type { Gpu } from "./gpu.ts";
+import { tileLanes } from "./product_shape.ts";
 import { expectShape, type Tensor } from "./tensor.ts";
 
 /** How a window moves. */
@@ -127,7 +128,7 @@ export interface Tile {
 
 /** The tiles for m places and n columns. */
 export function tile(gpu: Gpu, m: number, n: number): Tile {
-  const lanes = gpu.path === "subgroup" ? gpu.lanes : 16;
+  const lanes = tileLanes(gpu);
   if (gpu.path === "subgroup" && n <= 2 * lanes) {
     const tiles = (quads: number) => Math.ceil(m / (4 * lanes * quads));
     let quads = Math.min(4, Math.max(1, Math.floor(TILE_QUADS / (lanes * n))));

@@ -11,7 +11,7 @@ import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
 import { worthMirror } from "./mirror.ts";
 import { perShape } from "./product.ts";
-import { COMPONENT, lines, multiplyStaged, STAGED } from "./product_shape.ts";
+import { COMPONENT, lines, multiplyStaged, readFrom, STAGED, tileLanes } from "./product_shape.ts";
 import { columnSum } from "./reduce.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -204,10 +204,10 @@ const weightKernel = perShape((gpu: Gpu, shape: WeightShape) =>
   defineKernel({
     name: "conv2d weight gradient",
     bindings: {
-      source: shape.mirror ? "mirror vec4f" : "read vec4f",
-      dy: shape.mirror ? "mirror vec4f" : "read vec4f",
+      source: readFrom(true, shape.mirror),
+      dy: readFrom(true, shape.mirror),
       out: "write vec4f",
-    } as { source: "read vec4f"; dy: "read vec4f"; out: "write vec4f" },
+    },
     params: WEIGHT_PARAMS,
     code: gpu.path === "subgroup"
       ? weightSubgroupCode(gpu.lanes, shape)
@@ -232,7 +232,7 @@ export function weightGradient(
   using source = prepared.source;
   const { depth, columns, batch, outHeight, outWidth } = prepared;
   const m = prepared.kernelHeight * prepared.kernelWidth * depth;
-  const lanes = gpu.path === "subgroup" ? gpu.lanes : 16;
+  const lanes = tileLanes(gpu);
   const quads = gpu.path === "subgroup" && columns > 4 * lanes ? 2 : 1;
   const most = gpu.path === "subgroup" ? Math.min(64, TILE_QUADS / (lanes * quads)) : 64;
   let rows = most;

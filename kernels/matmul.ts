@@ -105,16 +105,13 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     return out;
   }
   const vec4 = [a.shape[1], b.shape[1], n].every((size) => size % 4 === 0);
-  const rows = tileRows(gpu, m, transA, 2);
-  const plain: ProductShape = {
-    ...{ transA, transB, rows, quads: 2, vec4, columns: "plain", mirrors: "" },
-  };
-  const groups = productGroups(gpu, plain, m, n);
+  const cut = { rows: tileRows(gpu, m, transA, 2), quads: 2, columns: "plain" } as const;
+  const groups = productGroups(gpu, cut, m, n);
   // Each column of tiles reads all of a, each row of tiles all of b.
   const mirrors = `${vec4 && worthMirror(a, groups[0]) ? "a" : ""}${
     vec4 && worthMirror(b, groups[1]) ? "b" : ""
   }` as const;
-  const shape: ProductShape = { ...plain, mirrors };
+  const shape: ProductShape = { transA, transB, vec4, mirrors, ...cut };
   // Without a bias the binding still wants a tensor, which is not read.
   productKernel(gpu, { ...shape, bias: bias !== undefined }).run(
     gpu,

@@ -2,7 +2,7 @@
 import type { Gpu } from "./gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { worthMirror } from "./mirror.ts";
-import { element, lines, perShape } from "./product.ts";
+import { element, lines, perShape, readFrom } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
 /** Options of {@linkcode maxPool2dForward}, as in PyTorch. */
@@ -48,7 +48,7 @@ const maxKernel = perShape((_gpu: Gpu, { vec4, mirror }: { vec4: boolean; mirror
   const packed = vec4 ? "place.x | place.y << 8u | place.z << 16u | place.w << 24u" : "place";
   return defineKernel({
     name: "max pool",
-    bindings: { x: mirror ? "mirror vec4f" : `read ${t}`, y: `write ${t}`, places: "write u32" },
+    bindings: { x: readFrom(vec4, mirror), y: `write ${t}`, places: "write u32" },
     params: { ...PARAMS, kernel: "u32", stride: "u32", padding: "u32" },
     code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }

@@ -9,7 +9,7 @@
  */
 import type { Gpu } from "./gpu.ts";
 import { worthMirror } from "./mirror.ts";
-import { type ProductShape, quadLoad } from "./product_shape.ts";
+import { type ProductShape, quadLoad, tileLanes } from "./product_shape.ts";
 import { subgroupBody } from "./product_subgroup.ts";
 import { workgroupBody } from "./product_workgroup.ts";
 import type { Tensor } from "./tensor.ts";
@@ -85,12 +85,11 @@ export function stepShape(
 /** Workgroups of a product with m rows and n columns (`gates`: of one block). */
 export function productGroups(
   gpu: Gpu,
-  shape: ProductShape,
+  shape: Pick<ProductShape, "rows" | "quads" | "columns">,
   m: number,
   n: number,
 ): [number, number] {
-  const lanes = gpu.path === "subgroup" ? gpu.lanes : 16;
-  const width = lanes * 4 * (shape.columns === "gates" ? 1 : shape.quads);
+  const width = tileLanes(gpu) * 4 * (shape.columns === "gates" ? 1 : shape.quads);
   return [Math.ceil(n / width), Math.ceil(m / shape.rows)];
 }
 

@@ -1,4 +1,5 @@
 /** What the bodies of a product kernel and its endings have in common: shapes, parameters, access to buffers. */
+import type { Gpu } from "./gpu.ts";
 
 /** What a product kernel is made for. */
 export interface ProductShape {
@@ -68,13 +69,20 @@ export function element(vec4: boolean): "vec4f" | "f32" {
   return vec4 ? "vec4f" : "f32";
 }
 
+/** The binding of what a kernel reads: from a mirror, which has whole quads, or as quads or single numbers. */
+export function readFrom(
+  vec4: boolean,
+  mirror: boolean,
+): "mirror vec4f" | "read vec4f" | "read f32" {
+  return mirror ? "mirror vec4f" : `read ${element(vec4)}`;
+}
+
 /** How a product's kernel reads a factor. */
 export function factor(
   name: "a" | "b",
   { vec4, mirrors }: ProductShape,
-): "read vec4f" | "read f32" {
-  // The type is that of the tensor that is passed, mirrored or not.
-  return (mirrors.includes(name) ? "mirror vec4f" : `read ${element(vec4)}`) as "read vec4f";
+): ReturnType<typeof readFrom> {
+  return readFrom(vec4, mirrors.includes(name));
 }
 
 /** The first column of quad j, from `column`, the invocation's own first. */
@@ -98,6 +106,11 @@ ${
 
 /** Invocations of a kernel for GPUs, and the numbers along k of its staged tiles. */
 export const STAGED = { width: 16, height: 8, depth: 8 } as const;
+
+/** Invocations that share out the columns of a tile. */
+export function tileLanes(gpu: Gpu): number {
+  return gpu.path === "subgroup" ? gpu.lanes : STAGED.width;
+}
 
 /**
  * WGSL of the kernels for GPUs: wait for the staged `tile_a` (k by rows) and `tile_b` (k by quads), add their

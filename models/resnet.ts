@@ -65,9 +65,8 @@ const CHANNELS = [64, 128, 256, 512];
  * ResNet-18: a stem of 7 x 7, four layers of two blocks each, the mean over all places, a linear layer.
  *
  * ```ts ignore
- * const weights = await readWeights("resnet18-f37072fd.pth");
  * using model = new ResNet18(new RandomStream(0));
- * model.load(weights);
+ * model.load(await readWeights("resnet18-f37072fd.pth"));
  * model.toGpu(gpu);
  * using tape = new Tape(gpu, { training: false });
  * const scores = model.forward(tape, tape.constant(pixels)); // [N, 1000]

@@ -78,6 +78,7 @@ export const SQUEEZENET_MODULES = 13;
  * ```ts ignore
  * using model = new SqueezeNet11(new RandomStream(0));
  * model.load(await readWeights("squeezenet1_1-b8a52dc0.pth"));
+ * model.toGpu(gpu);
  * using tape = new Tape(gpu, { training: false });
  * const maps = model.featureMaps(tape, tape.constant(pixels), [3, 7]);
  * ```

@@ -62,8 +62,8 @@ export abstract class VisionModel {
   }
 
   /**
-   * Load weights under torchvision's names, best before `toGpu`: then no others are drawn. Batch norms' `num_batches_tracked`, which nothing here
-   * reads, is passed over.
+   * Load weights under torchvision's names, best before `toGpu`: then no others are drawn. Batch norms'
+   * `num_batches_tracked`, which nothing here reads, is passed over.
    *
    * Errors: with `strict` (the default), TypeError listing every missing, unexpected and misshapen key.
    */
