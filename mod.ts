@@ -145,7 +145,7 @@ export {
   Recurrent,
   type RecurrentOptions,
 } from "./models/layers.ts";
-export { LossHistory } from "./models/loss_history.ts";
+export { LossHistory, type LossHistoryOptions, NonFiniteLossError } from "./models/loss_history.ts";
 export {
   add,
   binaryCrossEntropy,

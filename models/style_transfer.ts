@@ -130,7 +130,9 @@ export class StyleTransfer {
     using owned = new DisposableStack(); // until all went well
     this.#pixels = new Parameter("pixels", content.shape, start ?? new Float32Array(content.size));
     this.#parts = 2 + styleLayers.length;
-    this.#history = owned.use(new LossHistory(gpu, this.#parts * readEvery));
+    this.#history = owned.use(
+      new LossHistory(gpu, this.#parts * readEvery, { perStep: this.#parts, unit: "iteration" }),
+    );
     {
       using tape = new Tape(gpu, { training: false });
       const maps = this.#maps(tape, tape.constant(content));
@@ -212,7 +214,10 @@ export class StyleTransfer {
     return [first, ...rest];
   }
 
-  /** One iteration: it is recorded and submitted at once. Waits for a read of older losses at most. */
+  /**
+   * One iteration: it is recorded and submitted at once. Waits for a read of older losses at most, and throws
+   * a NonFiniteLossError where one of them is no finite number.
+   */
   async step(): Promise<void> {
     const { lateAt, lrLate, clampUntil } = this.settings;
     if (this.iterations < clampUntil) clampInPlace(this.pixels, -PIXEL_BOUND, PIXEL_BOUND);

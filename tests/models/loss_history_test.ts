@@ -1,8 +1,8 @@
 /** Losses of many steps, read together. */
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
-import { LossHistory } from "../../models/loss_history.ts";
+import { LossHistory, NonFiniteLossError } from "../../models/loss_history.ts";
 import { openGpu } from "../../kernels/gpu.ts";
 import { gpuTest } from "../gpu_support.ts";
 
@@ -57,6 +57,39 @@ gpuTest("steps between two reads submit nothing", async (gpu) => {
   await history.add(loss);
   assertEquals(gpu.recorder.counts.submits - submits, 1);
   await history.finish();
+});
+
+gpuTest(
+  "a loss that is not finite ends the history with its step and the last finite one",
+  async (gpu) => {
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      for (const [every, place] of [[1, 0], [1, 3], [4, 3], [4, 4], [7, 5]]) {
+        using history = new LossHistory(gpu, every, { firstStep: 11 });
+        using loss = Tensor.from(gpu, [bad], []);
+        // The read of the bad loss may be thrown by any wait after it, and by every one after that.
+        const error = await assertRejects(async () => {
+          await note(gpu, history, 0, place);
+          await history.add(loss);
+          await note(gpu, history, place + 1, 30);
+          await history.finish();
+        }, NonFiniteLossError);
+        assertEquals(error.loss, bad);
+        assertEquals(error.step, 11 + place);
+        assertEquals(error.lastFinite, place === 0 ? undefined : place - 0.5);
+        assertStringIncludes(error.message, `The loss is ${bad} at step ${11 + place}`);
+        await assertRejects(() => history.finish(), NonFiniteLossError);
+        assertEquals(history.losses, Array.from({ length: place }, (_, i) => i + 0.5));
+      }
+    }
+  },
+);
+
+gpuTest("of losses with several parts the error counts the steps", async (gpu) => {
+  using history = new LossHistory(gpu, 6, { perStep: 3, unit: "iteration" });
+  using loss = Tensor.from(gpu, [NaN], []);
+  await note(gpu, history, 0, 4);
+  await history.add(loss);
+  await assertRejects(() => history.finish(), NonFiniteLossError, "NaN at iteration 2");
 });
 
 gpuTest("a history refuses what is no loss and no count, and goes on", async (gpu) => {
