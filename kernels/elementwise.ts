@@ -1,16 +1,18 @@
 /** Operations on single numbers: a table of functions with their derivatives, sums, and dropout. */
+import { activations, type FloatType } from "./activations.ts";
 import type { Gpu } from "./gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups, type ParamType } from "./kernel.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
 /**
  * A kernel over n numbers that runs over quads of them where n is a multiple of four: nothing costs more
- * than loads, and those of quads are cheaper. `T` is the type of an element, in bindings and code.
+ * than loads, and those of quads are cheaper. `T` is the type of an element, in bindings and code, which gets
+ * its name too.
  */
 function flatKernel<
   const B extends Record<string, `${"read" | "write"} ${"T" | "f32"}`>,
   const P extends Record<string, ParamType>,
->(name: string, bindings: B, params: P, code: string) {
+>(name: string, bindings: B, params: P, code: (t: FloatType) => string) {
   const [numbers, quads] = (["f32", "vec4f"] as const).map((element) =>
     defineKernel<Record<string, Binding>, Record<string, ParamType>>({
       name,
@@ -18,9 +20,9 @@ function flatKernel<
         Object.entries(bindings).map(([key, b]) => [key, b.replace("T", element) as Binding]),
       ),
       params: { n: "u32", ...params },
-      code: /* wgsl */ `alias T = ${element};${FLAT_MAIN}
+      code: /* wgsl */ `alias T = ${element};${activations(element)}${FLAT_MAIN}
   if (i >= params.n) { return; }
-${code}
+${code(element)}
 }`,
     })
   );
@@ -35,41 +37,32 @@ ${code}
   };
 }
 
-/** A function of one number: its WGSL, and its derivative by `x`, given `x` and the value `y`. */
-interface Unary {
-  value: string;
-  derivative: string;
-}
-
-// Forward and backward side by side; more of x than the clamps changes nothing in float32.
+/** A function of one number, of {@linkcode activations}, and its gradient from `x` or the value `y`. */
 const UNARY = {
-  relu: { value: "max(x, T())", derivative: "select(T(), T(1.0), x > T())" },
-  tanh: { value: "tanh(clamp(x, T(-15.0), T(15.0)))", derivative: "1.0 - y * y" },
-  sigmoid: {
-    value: "1.0 / (1.0 + exp(-clamp(x, T(-60.0), T(60.0))))",
-    derivative: "y * (1.0 - y)",
-  },
-} as const satisfies Record<string, Unary>;
+  relu: (t: FloatType) => `relu_gradient_${t}(dout[i], x)`,
+  tanh: () => "dout[i] * (1.0 - y * y)",
+  sigmoid: () => "dout[i] * (y * (1.0 - y))",
+} as const satisfies Record<string, (t: FloatType) => string>;
 
 /** The name of a function of one number. */
 export type UnaryName = keyof typeof UNARY;
 
 const unaryKernels = Object.fromEntries(
-  Object.entries(UNARY).map(([name, { value, derivative }]) => [name, {
+  Object.entries(UNARY).map(([name, gradient]) => [name, {
     forward: flatKernel(
       name,
       { input: "read T", out: "write T" },
       {},
-      `  let x = input[i];
-  out[i] = ${value};`,
+      (t) => `  out[i] = ${name}_${t}(input[i]);`,
     ),
     backward: flatKernel(
       `${name} backward`,
       { dout: "read T", input: "read T", output: "read T", out: "write T" },
       {},
-      `  let x = input[i];
+      (t) =>
+        `  let x = input[i];
   let y = output[i];
-  out[i] = dout[i] * (${derivative});`,
+  out[i] = ${gradient(t)};`,
     ),
   }]),
 );
@@ -107,7 +100,7 @@ const addScaledKernel = flatKernel(
   "add",
   { a: "read T", b: "read T", out: "write T" },
   { scale: "f32" },
-  "  out[i] = a[i] + params.scale * b[i];",
+  () => "  out[i] = a[i] + params.scale * b[i];",
 );
 
 /** `a + scale · b`, number by number. */
@@ -122,7 +115,7 @@ const accumulateKernel = flatKernel(
   "accumulate",
   { x: "read T", total: "write T" },
   {},
-  "  total[i] += x[i];",
+  () => "  total[i] += x[i];",
 );
 
 /** Add `x` to `total` in place. */
@@ -157,7 +150,7 @@ const scaleKernel = flatKernel(
   "scale",
   { x: "read T", factor: "read f32", out: "write T" },
   {},
-  "  out[i] = x[i] * factor[0];",
+  () => "  out[i] = x[i] * factor[0];",
 );
 
 /** `x` times the one number in `factor`, which stays on the GPU. */
@@ -174,7 +167,7 @@ const clampKernel = flatKernel(
   "clamp",
   { x: "write T" },
   { low: "f32", high: "f32" },
-  "  x[i] = clamp(x[i], T(params.low), T(params.high));",
+  (t) => `  x[i] = clamp_${t}(x[i], T(params.low), T(params.high));`,
 );
 
 /** Bring each number into the range from `low` to `high`, in place. RangeError when `low` is above `high`. */
@@ -205,15 +198,18 @@ fn threefry(key: vec2u, counter: vec2u) -> vec2u {
 }
 `;
 
-// Number i is kept when its random word is at or above the threshold.
+// Number i is kept when its random word is at or above the threshold. One that is not finite times 0 is NaN, as
+// in PyTorch; a compiler may take that product for 0.
 const dropoutKernel = defineKernel({
   name: "dropout",
   bindings: { x: "read f32", out: "write f32" },
   params: { n: "u32", key0: "u32", key1: "u32", threshold: "u32", scale: "f32" },
-  code: /* wgsl */ `${THREEFRY}${FLAT_MAIN}
+  code: /* wgsl */ `${THREEFRY}${activations("f32")}${FLAT_MAIN}
   if (i >= params.n) { return; }
   let word = threefry(vec2u(params.key0, params.key1), vec2u(i, 0u)).x;
-  out[i] = select(0.0, x[i] * params.scale, word >= params.threshold);
+  let v = x[i];
+  let dropped = select(0.0, nan_f32(), !is_finite_f32(v));
+  out[i] = select(dropped, v * params.scale, word >= params.threshold);
 }`,
 });
 
