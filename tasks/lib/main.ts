@@ -1,4 +1,5 @@
 /** How a task starts and ends: errors as sentences, exit codes, Ctrl-C. */
+import { printable } from "../../data/messages.ts";
 import { HelpRequest, UsageError } from "./flags.ts";
 
 /** A failure that a user can act on; its message is all that is shown. */
@@ -55,11 +56,14 @@ function isExpected(error: Error): boolean {
 export function explain(error: unknown): Ending {
   if (error instanceof HelpRequest) return { code: 0, text: error.page, stream: "stdout" };
   if (error instanceof UsageError) {
-    const text = `error: ${error.message}\nRun the task with --help to see every flag`;
+    const text = `error: ${
+      printable(error.message, { lines: true })
+    }\nRun the task with --help to see every flag`;
     return { code: 2, text, stream: "stderr" };
   }
   if (error instanceof Error && isExpected(error)) {
-    return { code: 1, text: `error: ${error.message}`, stream: "stderr" };
+    const text = `error: ${printable(error.message, { lines: true })}`;
+    return { code: 1, text, stream: "stderr" };
   }
   const bug = error instanceof Error ? error.stack ?? String(error) : String(error);
   return { code: 1, text: `unexpected error, please report it: ${bug}`, stream: "stderr" };
