@@ -1,67 +1,21 @@
-/** Softmax over the rows of a matrix: cross-entropy with its gradient, log-probabilities, the largest entry. */
-import type { Gpu } from "./gpu.ts";
-import { defineKernel, foldGroups } from "./kernel.ts";
-import { lines } from "./product.ts";
-import { expectShape, Tensor } from "./tensor.ts";
-
-// Below every score: WGSL need not know infinity.
-const LOWEST = "-3.0e38";
-
 /**
- * The two ways to share out the work on a row: a CPU adapter gives each lane a row of its own, a GPU
- * gives each row a workgroup, whose invocations take every 64th column and then reduce as a tree.
- * The code sees `row`, loops over `first`, `first + stride`, … and calls `reduce_max`/`reduce_sum`.
+ * Softmax over the rows of a matrix: cross-entropy with its gradient, log-probabilities, the largest entry. NaN and
+ * infinity come out as they do of PyTorch: a row with a NaN or ∞ is NaN, and -∞ is the score of what cannot be.
  */
-function rowCode(gpu: Gpu, body: string): string {
-  if (gpu.path === "subgroup") {
-    return /* wgsl */ `
-fn reduce_max(local: u32, v: f32) -> f32 { return v; }
-fn reduce_sum(local: u32, v: f32) -> f32 { return v; }
-@compute @workgroup_size(8)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let row = id.y * groups.x * 8u + id.x;
-  if (row >= params.rows) { return; }
-  let local = 0u;
-  let first = 0u;
-  const stride = 1u;
-  ${body}
-}`;
-  }
-  const tree = (op: (a: string, b: string) => string) =>
-    lines(6, (i) => {
-      const half = 32 >> i;
-      return `if (local < ${half}u) { shared_values[local] = ${
-        op("shared_values[local]", `shared_values[local + ${half}u]`)
-      }; }
-  workgroupBarrier();`;
-    });
-  const reduce = (name: string, op: (a: string, b: string) => string) => `
-fn reduce_${name}(local: u32, v: f32) -> f32 {
-  workgroupBarrier();
-  shared_values[local] = v;
-  workgroupBarrier();
-  ${tree(op)}
-  return shared_values[0];
-}`;
-  return /* wgsl */ `
-var<workgroup> shared_values: array<f32, 64>;
-${reduce("max", (a, b) => `max(${a}, ${b})`)}
-${reduce("sum", (a, b) => `${a} + ${b}`)}
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-        @builtin(local_invocation_id) id: vec3u) {
-  let row = group.y * groups.x + group.x;
-  if (row >= params.rows) { return; }
-  let local = id.x;
-  let first = id.x;
-  const stride = 64u;
-  ${body}
-}`;
-}
-
-function rowGroups(gpu: Gpu, rows: number): [number, number] {
-  return foldGroups(gpu.path === "subgroup" ? Math.ceil(rows / 8) : rows);
-}
+import { activations, type FloatType } from "./activations.ts";
+import type { Gpu } from "./gpu.ts";
+import { defineKernel } from "./kernel.ts";
+import { argmaxOfLongRows, crossEntropyOfLongRows, logSoftmaxOfLongRows } from "./softmax_parts.ts";
+import {
+  BEST,
+  fitsTurns,
+  LOSS_PARAMS,
+  rowCode,
+  rowGroups,
+  rowLoss,
+  TARGET,
+} from "./softmax_rows.ts";
+import { expectShape, Tensor } from "./tensor.ts";
 
 /** One kernel for each path and variant, made on first use. */
 function perPath<K>(make: (gpu: Gpu, quads: boolean) => K): (gpu: Gpu, quads?: boolean) => K {
@@ -74,23 +28,43 @@ function perPath<K>(make: (gpu: Gpu, quads: boolean) => K): (gpu: Gpu, quads?: b
   };
 }
 
-// The largest score is taken off before anything is added: a large score would swallow the rest.
-const ROW_STATISTICS = /* wgsl */ `
-  let start = row * params.columns;
-  var top = ${LOWEST};
-  for (var c = first; c < params.columns; c += stride) { top = max(top, scores[start + c]); }
-  top = reduce_max(local, top);`;
+/** The code of a kernel: {@linkcode rowCode} after the functions that it calls. */
+const code = (gpu: Gpu, body: string) =>
+  activations("f32") + activations("vec4f") + BEST + rowCode(gpu, body);
+
+// The largest score is taken off before anything is added: a large score would swallow the rest. The search
+// begins with a score of the row: below all others there may be none.
+const largest = (t: FloatType) => {
+  const widest = t === "f32" ? "tops" : "max_f32(max_f32(tops.x, tops.y), max_f32(tops.z, tops.w))";
+  return /* wgsl */ `
+  let width = params.columns${t === "f32" ? "" : " / 4u"};
+  let start = row * width;
+  var tops = scores[start + min(first, width - 1u)];
+  for (var c = first; c < width; c += stride) { tops = max_${t}(tops, scores[start + c]); }
+  let top = reduce_max(local, ${widest});`;
+};
+
+// Σ exp(s - top), each term handed to `use`.
+const summed = (t: FloatType, use = "") => {
+  const together = t === "f32" ? "totals" : "(totals.x + totals.y) + (totals.z + totals.w)";
+  return /* wgsl */ `
+  var totals = ${t}();
+  for (var c = first; c < width; c += stride) {
+    let e = exp_${t}(scores[start + c] - top);
+    ${use}
+    totals += e;
+  }
+  let total = reduce_sum(local, ${together});`;
+};
 
 // loss_row = w (log Σ exp(s) - s_y), gradient w (softmax(s) - onehot(y)), with w = scale, or 0 when y is ignored.
 // With quads, scores and gradient are seen as vec4: the passes over a row are most of the work.
 const crossEntropyKernel = perPath((gpu, quads) => {
   const t = quads ? "vec4f" : "f32";
-  const widest = (v: string) => quads ? `max(max(${v}.x, ${v}.y), max(${v}.z, ${v}.w))` : v;
-  const together = (v: string) => quads ? `${v}.x + ${v}.y + ${v}.z + ${v}.w` : v;
   const hot = quads
     ? "select(vec4f(), vec4f(weight), vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u) == vec4u(y))"
     : "select(0.0, weight, c == y)";
-  const target = quads ? "scores[start + (place >> 2u)][place & 3u]" : "scores[start + place]";
+  const score = quads ? "scores[start + (at >> 2u)][at & 3u]" : "scores[start + at]";
   return defineKernel({
     name: "softmax cross-entropy",
     bindings: {
@@ -99,31 +73,18 @@ const crossEntropyKernel = perPath((gpu, quads) => {
       losses: "write f32",
       gradient: `write ${t}`,
     },
-    params: { rows: "u32", columns: "u32", ignore: "u32", scale: "f32" },
-    code: rowCode(
+    params: LOSS_PARAMS,
+    code: code(
       gpu,
-      /* wgsl */ `
-  let width = params.columns${quads ? " / 4u" : ""};
-  let start = row * width;
-  var tops = ${t}(${LOWEST});
-  for (var c = first; c < width; c += stride) { tops = max(tops, scores[start + c]); }
-  let top = reduce_max(local, ${widest("tops")});
-  var totals = ${t}();
-  for (var c = first; c < width; c += stride) {
-    let e = exp(scores[start + c] - top);
-    gradient[start + c] = e;
-    totals += e;
-  }
-  let total = reduce_sum(local, ${together("totals")});
-  let y = targets[row];
-  let weight = select(params.scale, 0.0, y == params.ignore || y >= params.columns);
+      /* wgsl */ `${largest(t)}
+  ${summed(t, "gradient[start + c] = e;")}
+  ${TARGET}
   let factor = weight / total;
   for (var c = first; c < width; c += stride) {
     gradient[start + c] = gradient[start + c] * factor - ${hot}; // (P17)
   }
-  let place = min(y, params.columns - 1u);
   // (P16)
-  if (local == 0u) { losses[row] = weight * (log(total) - (${target} - top)); }`,
+  if (local == 0u) { losses[row] = ${rowLoss(score)}; }`,
     ),
   });
 });
@@ -133,19 +94,13 @@ const lossKernel = perPath((gpu) =>
   defineKernel({
     name: "softmax loss",
     bindings: { scores: "read f32", targets: "read u32", losses: "write f32" },
-    params: { rows: "u32", columns: "u32", ignore: "u32", scale: "f32" },
-    code: rowCode(
+    params: LOSS_PARAMS,
+    code: code(
       gpu,
-      /* wgsl */ `
-  ${ROW_STATISTICS}
-  var total = 0.0;
-  for (var c = first; c < params.columns; c += stride) { total += exp(scores[start + c] - top); }
-  total = reduce_sum(local, total);
-  let y = targets[row];
-  let weight = select(params.scale, 0.0, y == params.ignore || y >= params.columns);
-  if (local == 0u) {
-    losses[row] = weight * (log(total) - (scores[start + min(y, params.columns - 1u)] - top));
-  }`,
+      /* wgsl */ `${largest("f32")}
+  ${summed("f32")}
+  ${TARGET}
+  if (local == 0u) { losses[row] = ${rowLoss("scores[start + at]")}; }`,
     ),
   })
 );
@@ -155,37 +110,32 @@ const logSoftmaxKernel = perPath((gpu) =>
     name: "log softmax",
     bindings: { scores: "read f32", out: "write f32" },
     params: { rows: "u32", columns: "u32" },
-    code: rowCode(
+    code: code(
       gpu,
-      /* wgsl */ `
-  ${ROW_STATISTICS}
-  var total = 0.0;
-  for (var c = first; c < params.columns; c += stride) { total += exp(scores[start + c] - top); }
-  let log_total = log(reduce_sum(local, total));
-  for (var c = first; c < params.columns; c += stride) {
+      /* wgsl */ `${largest("f32")}
+  ${summed("f32")}
+  let log_total = log(total);
+  for (var c = first; c < width; c += stride) {
     out[start + c] = (scores[start + c] - top) - log_total;
   }`,
     ),
   })
 );
 
-// The first column of the largest score: invocations without it offer a column past the end.
 const argmaxKernel = perPath((gpu) =>
   defineKernel({
     name: "argmax",
     bindings: { scores: "read f32", out: "write u32" },
     params: { rows: "u32", columns: "u32" },
-    code: rowCode(
+    code: code(
       gpu,
       /* wgsl */ `
-  ${ROW_STATISTICS}
-  var place = params.columns;
+  var best = vec2u(0u, params.columns);
   for (var c = first; c < params.columns; c += stride) {
-    if (scores[start + c] >= top) { place = min(place, c); }
+    best = better(best, vec2u(best_key(scores[row * params.columns + c]), c));
   }
-  // The smallest place is the largest of the negatives; whole numbers to 2^24 are exact in f32.
-  let smallest = u32(-reduce_max(local, -f32(place)));
-  if (local == 0u) { out[row] = smallest; }`,
+  best = reduce_best(local, best);
+  if (local == 0u) { out[row] = best.y; }`,
     ),
   })
 );
@@ -208,56 +158,74 @@ export interface CrossEntropy {
   gradient?: Tensor;
 }
 
-const NONE = 0xffffffff;
+/** TypeError unless the scores are a matrix with columns. */
+function checkScores(scores: Tensor, what: string): void {
+  expectShape(scores, [null, null], `${what} scores [M, V]`);
+  if (scores.shape[1] > 0) return;
+  throw new TypeError(
+    `${what} scores need a column, and "${scores.name}" has the shape [${scores.shape.join(", ")}]`,
+  );
+}
 
 /**
  * Softmax cross-entropy of each row of `scores [M, V]` with the class in `targets [M]`, and its
- * gradient: one dispatch. Safe for large scores. A target from V on counts as ignored: whoever uploads
- * targets checks them.
+ * gradient: one dispatch, or four for very long rows. Safe for large scores. A target from V on makes the row's
+ * loss and gradient NaN, unless it is the ignored one.
+ *
+ * Errors: TypeError for shapes that do not fit; RangeError for an ignored class that no target can have.
  */
 export function softmaxCrossEntropy(
   scores: Tensor,
   targets: Tensor<"u32">,
   options: CrossEntropyOptions = {},
 ): CrossEntropy {
-  expectShape(scores, [null, null], "A cross-entropy's scores [M, V]");
+  checkScores(scores, "A cross-entropy's");
   const { gpu } = scores;
   const [rows, columns] = scores.shape;
   expectShape(targets, [rows], "A cross-entropy's targets [M]");
-  const { ignore = NONE, scale = 1, withGradient = true } = options;
-  const losses = Tensor.empty(gpu, [rows], { name: "row losses" });
-  const params = { rows, columns, ignore, scale };
-  if (!withGradient) {
-    lossKernel(gpu).run(gpu, { scores, targets, losses }, params, rowGroups(gpu, rows));
-    return { losses };
+  const { ignore, scale = 1, withGradient = true } = options;
+  if (ignore !== undefined && !(Number.isInteger(ignore) && ignore >= 0 && ignore < 2 ** 32)) {
+    throw new RangeError(`The ignored class is a whole number from 0, and ${ignore} was given`);
   }
-  const gradient = Tensor.empty(gpu, scores.shape, { name: "score gradient" });
-  crossEntropyKernel(gpu, columns % 4 === 0).run(
-    gpu,
-    { scores, targets, losses, gradient },
-    params,
-    rowGroups(gpu, rows),
-  );
-  return { losses, gradient };
+  const losses = Tensor.empty(gpu, [rows], { name: "row losses" });
+  const gradient = withGradient
+    ? Tensor.empty(gpu, scores.shape, { name: "score gradient" })
+    : undefined;
+  const ignores = ignore === undefined ? 0 : 1;
+  const params = { rows, columns, ignores, ignore: ignore ?? 0, scale };
+  const quads = withGradient && columns % 4 === 0;
+  const tensors = { scores, targets, losses };
+  const groups = rowGroups(gpu, rows);
+  if (!fitsTurns(gpu, quads ? columns / 4 : columns, 3)) {
+    crossEntropyOfLongRows(tensors, params, gradient);
+  } else if (gradient === undefined) {
+    lossKernel(gpu).run(gpu, tensors, params, groups);
+  } else {
+    crossEntropyKernel(gpu, quads).run(gpu, { ...tensors, gradient }, params, groups);
+  }
+  return { losses, ...gradient && { gradient } };
 }
 
 /** The logarithm of the softmax of each row of `scores [M, V]`. */
 export function logSoftmax(scores: Tensor): Tensor {
-  expectShape(scores, [null, null], "A log-softmax's scores [M, V]");
+  checkScores(scores, "A log-softmax's");
   const { gpu } = scores;
   const [rows, columns] = scores.shape;
   const out = Tensor.empty(gpu, scores.shape, { name: "log-probabilities" });
-  logSoftmaxKernel(gpu).run(gpu, { scores, out }, { rows, columns }, rowGroups(gpu, rows));
+  if (!fitsTurns(gpu, columns, 3)) logSoftmaxOfLongRows(scores, out);
+  else logSoftmaxKernel(gpu).run(gpu, { scores, out }, { rows, columns }, rowGroups(gpu, rows));
   return out;
 }
 
-/** The column of the largest entry of each row of `scores [M, V]`; the first of equals. `[M]` */
+/** The column of the largest entry of each row of `scores [M, V]`; the first of equals, or of NaNs. `[M]` */
 export function argmax(scores: Tensor, out?: Tensor<"u32">): Tensor<"u32"> {
-  expectShape(scores, [null, null], "An argmax's scores [M, V]");
+  checkScores(scores, "An argmax's");
   const { gpu } = scores;
   const [rows, columns] = scores.shape;
   const result = out ?? Tensor.empty(gpu, [rows], { name: "argmax", dtype: "u32" });
   expectShape(result, [rows], "An argmax's result [M]");
-  argmaxKernel(gpu).run(gpu, { scores, out: result }, { rows, columns }, rowGroups(gpu, rows));
+  const tensors = { scores, out: result };
+  if (!fitsTurns(gpu, columns, 1)) argmaxOfLongRows(scores, result);
+  else argmaxKernel(gpu).run(gpu, tensors, { rows, columns }, rowGroups(gpu, rows));
   return result;
 }
