@@ -5,6 +5,7 @@ import {
   element,
   factor,
   lines,
+  mostDepth,
   perShape,
   PRODUCT_PARAMS,
   productCode,
@@ -15,6 +16,7 @@ import {
   tileRows,
 } from "./product.ts";
 import { worthMirror } from "./mirror.ts";
+import { columnSum } from "./reduce.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
 /** Options of {@linkcode matmul}. */
@@ -30,6 +32,9 @@ export interface MatmulOptions {
   /** Name of a new result. */
   name?: string;
 }
+
+/** Numbers between the places of a buffer at which a kernel may begin to write: 256 bytes on any device. */
+const ALIGNED = 64;
 
 const productKernel = perShape((gpu: Gpu, shape: ProductShape & { bias: boolean }) => {
   const { quads, vec4 } = shape;
@@ -61,8 +66,9 @@ ${
 
 /**
  * `op(a) · op(b) + bias`: `a` is `[M, K]` (`[K, M]` with `transA`), `b` is `[K, N]` (`[N, K]` with
- * `transB`), the result `[M, N]`. One dispatch. Sums run over k in order, so a result does not depend
- * on the other rows of the batch.
+ * `transB`), the result `[M, N]`. One dispatch; over so many k that they take a kernel too many turns
+ * (kernels/turns.ts), one for each part of them and another to add up the parts. Sums run over k in order, so a
+ * result does not depend on the other rows of the batch.
  *
  * Errors: TypeError when the shapes do not fit.
  *
@@ -112,12 +118,34 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     vec4 && worthMirror(b, groups[1]) ? "b" : ""
   }` as const;
   const shape: ProductShape = { transA, transB, vec4, mirrors, ...cut };
-  // Without a bias the binding still wants a tensor, which is not read.
-  productKernel(gpu, { ...shape, bias: bias !== undefined }).run(
-    gpu,
-    { a, b, bias: bias ?? b, out },
-    { m, n, k, a_offset: 0, lda: a.shape[1], b_offset: 0, ldb: b.shape[1] },
-    groups,
-  );
+  const [lda, ldb] = [a.shape[1], b.shape[1]];
+  const multiply = (from: number, count: number, bias: Tensor | undefined, out: Tensor) => {
+    // Without a bias the binding still wants a tensor, which is not read.
+    productKernel(gpu, { ...shape, bias: bias !== undefined }).run(
+      gpu,
+      { a, b, bias: bias ?? b, out },
+      {
+        ...{ m, n, k: count, lda, ldb },
+        a_offset: from * (transA ? lda : 1),
+        b_offset: from * (transB ? 1 : ldb),
+      },
+      groups,
+    );
+  };
+  const most = mostDepth(gpu, shape);
+  if (k <= most) {
+    multiply(0, k, bias, out);
+    return out;
+  }
+  const parts = Math.ceil(k / most);
+  const pitch = Math.ceil(m * n / ALIGNED) * ALIGNED;
+  using sums = Tensor.empty(gpu, [parts, pitch], { name: "parts of a product" });
+  for (let part = 0; part < parts; part++) {
+    using sum = sums.view([m, n], part * pitch);
+    const from = part * most;
+    multiply(from, Math.min(most, k - from), part === 0 ? bias : undefined, sum);
+  }
+  using flat = out.view([m * n]);
+  columnSum(sums, flat, { columns: m * n });
   return out;
 }

@@ -1,5 +1,6 @@
 /** What the bodies of a product kernel and its endings have in common: shapes, parameters, access to buffers. */
 import type { Gpu } from "./gpu.ts";
+import { loopTurns, MOST_TURNS } from "./turns.ts";
 
 /** What a product kernel is made for. */
 export interface ProductShape {
@@ -43,16 +44,17 @@ export function lines(n: number, line: (i: number) => string): string {
 
 /**
  * WGSL `load_NAME(i, count)`: four neighbouring numbers of a buffer from element `i` on, of which the
- * first `count` exist; as one vec4 where everything is aligned, else one by one.
+ * first `count` (at least one) exist, and the others count as zeros; as one vec4 where everything is aligned,
+ * else one by one. Without a loop: its turns would add up, see kernels/turns.ts.
  */
 export function quadLoad(name: string, vec4: boolean): string {
   if (vec4) {
     return `fn load_${name}(i: u32, count: u32) -> vec4f { return ${name}_quad(i >> 2u); }\n`;
   }
+  const next = [1, 2, 3].map((c) => `select(0.0, ${name}[min(i + ${c}u, last)], count > ${c}u)`);
   return `fn load_${name}(i: u32, count: u32) -> vec4f {
-  var v = vec4f();
-  for (var c = 0u; c < min(count, 4u); c++) { v[c] = ${name}[i + c]; }
-  return v;
+  let last = i + count - 1u;
+  return vec4f(${name}[i], ${next.join(", ")});
 }\n`;
 }
 
@@ -60,7 +62,8 @@ export function quadLoad(name: string, vec4: boolean): string {
 export function quadStore(name: string, vec4: boolean): string {
   if (vec4) return `fn store_${name}(i: u32, count: u32, v: vec4f) { ${name}[i >> 2u] = v; }\n`;
   return `fn store_${name}(i: u32, count: u32, v: vec4f) {
-  for (var c = 0u; c < min(count, 4u); c++) { ${name}[i + c] = v[c]; }
+  ${name}[i] = v.x;
+  ${lines(3, (c) => `if (count > ${c + 1}u) { ${name}[i + ${c + 1}u] = v.${COMPONENT[c + 1]}; }`)}
 }\n`;
 }
 
@@ -112,6 +115,20 @@ export function tileLanes(gpu: Gpu): number {
   return gpu.path === "subgroup" ? gpu.lanes : STAGED.width;
 }
 
+/** The most turns that the staged kernels take for each {@linkcode STAGED}.depth numbers along k. */
+export function stagedTurns({ rows, quads }: { rows: number; quads: number }): number {
+  const { width, height, depth } = STAGED;
+  const staging = (places: number) => loopTurns(Math.ceil(places / (width * height)));
+  return staging(rows / 4 * depth) + staging(width * quads * depth) + loopTurns(depth);
+}
+
+/** The most numbers along k, a multiple of four, that one dispatch of a product sums up. */
+export function mostDepth(gpu: Gpu, shape: { rows: number; quads: number }): number {
+  const rest = loopTurns(shape.rows) + loopTurns(3) + 1;
+  const [each, turns] = gpu.path === "subgroup" ? [4, 1] : [STAGED.depth, 1 + stagedTurns(shape)];
+  return each * Math.floor((MOST_TURNS - rest) / turns);
+}
+
 /**
  * WGSL of the kernels for GPUs: wait for the staged `tile_a` (k by rows) and `tile_b` (k by quads), add their
  * product to the invocation's sums `s`, and wait until everybody has.
@@ -124,10 +141,13 @@ export function multiplyStaged({ rows, quads }: { rows: number; quads: number })
     lines(quads, (j) =>
       `let b${j} = tile_b[kk * ${STAGED.width * quads}u + local.x * ${quads}u + ${j}u];`)
   }
-    for (var r = 0u; r < ${each}u; r++) {
-      let v = tile_a[kk * ${rows}u + local.y * ${each}u + r];
-      ${lines(quads, (j) => `s[r][${j}] += v * b${j};`)}
-    }
+    ${
+    lines(each, (r) =>
+      `{ let v = tile_a[kk * ${rows}u + local.y * ${each}u + ${r}u]; ${
+        lines(quads, (j) =>
+          `s[${r}][${j}] += v * b${j};`)
+      } }`)
+  }
   }
   workgroupBarrier();`;
 }

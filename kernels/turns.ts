@@ -1,8 +1,33 @@
-/** How often the loops of a kernel may turn. */
+/**
+ * How often the loops of a kernel may turn. Mesa's software driver (llvmpipe) counts the turns of all loops of
+ * an invocation together, inner ones and those that follow each other. After 65,535 it ends each of them at
+ * once, without an error: what was not summed is missing, and what was not written keeps its old contents.
+ * So work that takes more is cut into parts, on every device, and what cannot be cut is refused.
+ */
+
+/** Turns that all loops of one invocation may take together: the driver's limit less a margin. */
+export const MOST_TURNS = 60_000;
+
+/** Turns that a loop of `rounds` counts with what it holds: the test that ends it counts as one. */
+export function loopTurns(rounds: number, inner = 0): number {
+  return rounds * (1 + inner) + 1;
+}
 
 /**
- * The most turns that all loops of an invocation may take together, nested ones and one after the other, with one
- * more for every time that a loop is entered: Mesa's software driver ends them all beyond, without an error.
- * A kernel with more to do shares it out among invocations, or dispatches.
+ * RangeError where a kernel would take too many turns. `what` names what is computed, from which tensor, and
+ * `remedy` says what to make smaller.
  */
-export const MOST_TURNS = 65_536;
+export function expectTurns(
+  turns: number,
+  { name, shape }: { name: string; shape: readonly number[] },
+  what: string,
+  remedy: string,
+): void {
+  if (turns <= MOST_TURNS) return;
+  throw new RangeError(
+    `${what} "${name}" of shape [${
+      shape.join(", ")
+    }] takes loops of ${turns} turns, and a kernel is given ` +
+      `${MOST_TURNS}, since software GPU drivers cut longer ones: ${remedy}`,
+  );
+}

@@ -3,10 +3,11 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { matmul } from "../../kernels/matmul.ts";
+import { mostDepth, tileRows } from "../../kernels/product.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { addBias, matmul as twin } from "../reference/linear_algebra.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
-import { assertTwin, normals, upload } from "./values.ts";
+import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 
 interface Case {
   m: number;
@@ -63,6 +64,50 @@ for (const layout of LAYOUTS) {
     await check(gpu, { m: 4, n: 4, k: 4, ...layout });
   });
 }
+
+// Ones add up exactly, so a term too few or too many shows.
+async function checkOnes(
+  gpu: Gpu,
+  { m, n, k, transA = false, transB = false, bias = false }: Case,
+) {
+  using a = upload(gpu, new Float32Array(m * k).fill(1), transA ? [k, m] : [m, k]);
+  using b = upload(gpu, new Float32Array(n * k).fill(1), transB ? [n, k] : [k, n]);
+  using biasTensor = upload(gpu, Array.from({ length: n }, (_, i) => i), [n]);
+  using c = matmul(a, b, { transA, transB, bias: bias ? biasTensor : undefined });
+  const expected = Float32Array.from({ length: m * n }, (_, i) => k + (bias ? i % n : 0));
+  assertEquals(await c.read(), expected, `${m} x ${k} x ${n}, transA ${transA}, transB ${transB}`);
+}
+
+gpuTestBothPaths("matmul of ones counts the terms where loops used to be cut", async (gpu) => {
+  for (const layout of LAYOUTS) {
+    for (const [m, k, n] of [[64, 4999, 64], [64, 3201, 5], [25, 4281, 25], [3, 11_905, 5]]) {
+      await checkOnes(gpu, { m, n, k, ...layout });
+    }
+  }
+});
+
+gpuTestBothPaths("matmul is right below, at and above the terms of one dispatch", async (gpu) => {
+  for (const layout of LAYOUTS) {
+    // Of both kinds, by single numbers and by quads, every layout reads in one.
+    const n = layout.transA === layout.transB ? 3 : 4;
+    const most = mostDepth(gpu, { rows: tileRows(gpu, n, layout.transA, 2), quads: 2 });
+    for (const k of n === 3 ? [most - 1, most, most + 1] : [most, most + 4]) {
+      await checkOnes(gpu, { m: n, n, k, ...layout, bias: true });
+    }
+  }
+  using a = Tensor.zeros(gpu, [1, 1]);
+  assertEquals(countDispatches(gpu, () => matmul(a, a).dispose()).dispatches, 1);
+});
+
+gpuTestBothPaths("matmul adds parts of different terms", async (gpu) => {
+  const k = mostDepth(gpu, { rows: tileRows(gpu, 2, false, 2), quads: 2 }) + 7;
+  await check(gpu, { m: 2, n: 3, k, bias: true });
+  await check(gpu, { m: 2, n: 3, k, transA: true, transB: true });
+});
+
+gpuTest("matmul sums up millions of terms", async (gpu) => {
+  await checkOnes(gpu, { m: 1, n: 1, k: 3_000_001 });
+});
 
 gpuTestBothPaths("matmul adds the bias to each row", async (gpu) => {
   for (const [m, n, k] of [[25, 17, 5], [67, 8, 16], [1, 3, 2]]) {
