@@ -1,10 +1,14 @@
 /** Sums: of all elements, and of each column. Every sum runs in a fixed order. */
+import { type FloatType } from "./activations.ts";
+import { blockSum } from "./block_sum.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
 const GROUP = 64;
 /** Most partial sums of the first of the two stages. */
 const PARTIALS = 1024;
+
+const SUM = blockSum("sum", "f32");
 
 // Invocation i of a group adds its share in order, then the group adds up its 64 sums as a tree.
 const sumKernel = defineKernel({
@@ -17,11 +21,12 @@ var<workgroup> sums: array<f32, ${GROUP}>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let first = group.x * params.share;
   let end = min(params.n, first + params.share);
-  var sum = 0.0;
+  ${SUM.start}
   for (var i = first + local.x; i < end; i += ${GROUP}u) {
     let v = x[i];
-    sum += select(v, v * v, params.square == 1u);
+    ${SUM.add("select(v, v * v, params.square == 1u)")}
   }
+  ${SUM.end}
   sums[local.x] = sum;
   for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
@@ -78,31 +83,45 @@ export function sum(x: Tensor, options: SumOptions = {}): Tensor {
   return out;
 }
 
-// An invocation adds up a share of the rows of one column, from the first to the last.
-const columnSumKernel = defineKernel({
-  name: "column sum",
-  bindings: { x: "read f32", out: "write f32" },
-  params: { n: "u32", columns: "u32", rows: "u32", share: "u32", pitch: "u32", at: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
+const COLUMN_PARAMS = {
+  n: "u32",
+  columns: "u32",
+  rows: "u32",
+  share: "u32",
+  pitch: "u32",
+  at: "u32",
+} as const;
+
+// An invocation adds up a share of the rows of one column, or of four, from the first to the last.
+const columnSumCode = (t: FloatType) => {
+  const sum = blockSum("sum", t);
+  return /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
   let first = (i / params.columns) * params.share;
   let end = min(params.rows, first + params.share);
   var at = first * params.pitch + params.at + i % params.columns;
-  var sum = 0.0;
+  ${sum.start}
   for (var row = first; row < end; row++) {
-    sum += x[at];
+    ${sum.add("x[at]")}
     at += params.pitch;
   }
+  ${sum.end}
   out[i] = sum;
-}`,
+}`;
+};
+
+const columnSumKernel = defineKernel({
+  name: "column sum",
+  bindings: { x: "read f32", out: "write f32" },
+  params: COLUMN_PARAMS,
+  code: columnSumCode("f32"),
 });
 
-// The same for four columns at once.
 const columnSumQuads = defineKernel({
   name: "column sum of quads",
   bindings: { x: "read vec4f", out: "write vec4f" },
-  params: columnSumKernel.spec.params,
-  code: columnSumKernel.spec.code.replace("var sum = 0.0", "var sum = vec4f()"),
+  params: COLUMN_PARAMS,
+  code: columnSumCode("vec4f"),
 });
 
 /** Rows that one invocation of a column sum adds up before they are shared out among several. */

@@ -3,6 +3,7 @@
  * infinity come out as they do of PyTorch: a row with a NaN or ∞ is NaN, and -∞ is the score of what cannot be.
  */
 import { activations, type FloatType } from "./activations.ts";
+import { blockSum } from "./block_sum.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
 import { argmaxOfLongRows, crossEntropyOfLongRows, logSoftmaxOfLongRows } from "./softmax_parts.ts";
@@ -47,13 +48,15 @@ const largest = (t: FloatType) => {
 // Σ exp(s - top), each term handed to `use`.
 const summed = (t: FloatType, use = "") => {
   const together = t === "f32" ? "totals" : "(totals.x + totals.y) + (totals.z + totals.w)";
+  const sum = blockSum("totals", t);
   return /* wgsl */ `
-  var totals = ${t}();
+  ${sum.start}
   for (var c = first; c < width; c += stride) {
     let e = exp_${t}(scores[start + c] - top);
     ${use}
-    totals += e;
+    ${sum.add("e")}
   }
+  ${sum.end}
   let total = reduce_sum(local, ${together});`;
 };
 

@@ -3,6 +3,7 @@
  * row's, and what each score becomes is a kernel of its own.
  */
 import { activations } from "./activations.ts";
+import { blockSum } from "./block_sum.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { BEST, LOSS_PARAMS, rowLoss, TARGET } from "./softmax_rows.ts";
 import { Tensor } from "./tensor.ts";
@@ -12,6 +13,8 @@ function shares(columns: number): { share: number; count: number } {
   const share = Math.max(4096, Math.ceil(Math.sqrt(columns)));
   return { share, count: Math.ceil(columns / share) };
 }
+
+const TOTAL = blockSum("total", "f32");
 
 // Invocation i has share i % count of row i / count: its largest score, and the sum of exp(s - that).
 const shareKernel = defineKernel({
@@ -27,8 +30,11 @@ const shareKernel = defineKernel({
   for (var c = row + begin; c < end; c++) { top = max_f32(top, scores[c]); }
   // A share of -∞ alone adds nothing: -∞ less itself would be NaN.
   let shift = select(top, 0.0, top < -3.4028234e38);
-  var total = 0.0;
-  for (var c = row + begin; c < end; c++) { total += exp_f32(scores[c] - shift); }
+  ${TOTAL.start}
+  for (var c = row + begin; c < end; c++) {
+    ${TOTAL.add("exp_f32(scores[c] - shift)")}
+  }
+  ${TOTAL.end}
   partial[2u * i] = top;
   partial[2u * i + 1u] = total;
 }`,
@@ -45,8 +51,11 @@ const rowKernel = defineKernel({
   let end = begin + params.count;
   var top = partial[2u * begin];
   for (var p = begin; p < end; p++) { top = max_f32(top, partial[2u * p]); }
-  var total = 0.0;
-  for (var p = begin; p < end; p++) { total += partial[2u * p + 1u] * exp_f32(partial[2u * p] - top); }
+  ${TOTAL.start}
+  for (var p = begin; p < end; p++) {
+    ${TOTAL.add("partial[2u * p + 1u] * exp_f32(partial[2u * p] - top)")}
+  }
+  ${TOTAL.end}
   sums[2u * i] = top;
   sums[2u * i + 1u] = total;
 }`,

@@ -1,4 +1,5 @@
 /** Kernels that do something with each element and add up one number over all of them, such as losses with their gradients. */
+import { blockSum } from "./block_sum.ts";
 import type { Gpu } from "./gpu.ts";
 import { sum } from "./reduce.ts";
 import { Tensor } from "./tensor.ts";
@@ -8,8 +9,10 @@ const GROUP = 64;
 const EACH = 16;
 const MOST_GROUPS = 512;
 
+const LOSS = blockSum("sum", "f32");
+
 /**
- * WGSL of a kernel that runs `body` for each element i, where it adds to `loss`, an f32. An invocation has the
+ * WGSL of a kernel that runs `body` for each element i, where it may add to `loss`, an f32 that is 0 before. An invocation has the
  * elements `first`, `first + stride` and so on, and runs `start` before them. A single workgroup adds the sums of
  * its invocations up as a tree; of several each invocation leaves its own: a barrier would cost a CPU more.
  */
@@ -20,20 +23,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
         @builtin(num_workgroups) groups: vec3u) {
   let first = group.x * ${GROUP}u + local.x;
   let stride = groups.x * ${GROUP}u;
-  var loss = 0.0;
+  ${LOSS.start}
   ${start}
   for (var i = first; i < params.n; i += stride) {
+    var loss = 0.0;
     ${body}
+    ${LOSS.add("loss")}
   }
+  ${LOSS.end}
   ${
   single
-    ? `sums[local.x] = loss;
+    ? `sums[local.x] = sum;
   for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (local.x < half) { sums[local.x] += sums[local.x + half]; }
   }
   if (local.x == 0u) { partial[0] = params.weight * sums[0]; }`
-    : "partial[first] = params.weight * loss;"
+    : "partial[first] = params.weight * sum;"
 }
 }`;
 

@@ -76,6 +76,50 @@ for (const shape of PICTURES) {
   });
 }
 
+gpuTest(
+  "a NaN or an infinity reaches the losses, and the gradient where it stands",
+  async (gpu) => {
+    for (const [width, channels] of [[3, 3], [5, 4], [40, 33]]) {
+      const shape = [1, 3, width, channels];
+      const n = 3 * width * channels;
+      for (const v of [NaN, Infinity, -Infinity]) {
+        const values = new Float32Array(n).fill(0.5);
+        const at = (width + 1) * channels; // the second line's second pixel
+        values[at] = v;
+        using x = upload(gpu, values, shape);
+        using zeros = Tensor.zeros(gpu, shape);
+        const difference = squaredDifference(x, zeros);
+        const variation = totalVariation(x);
+        assertEquals(await difference.loss.read(), Float32Array.of(v * v));
+        assertEquals(await variation.loss.read(), Float32Array.of(v * v));
+        const expected = Float32Array.from(values, (v) => 2 * v);
+        assertEquals(await difference.gradient!.read(), expected);
+        const slopes = new Float32Array(n);
+        slopes[at] = 4 * (v + v);
+        for (const step of [channels, width * channels]) {
+          slopes[at + step] =
+            slopes[at - step] =
+              -2 * v;
+        }
+        assertEquals(await variation.gradient!.read(), slopes);
+        disposeAll(difference);
+        disposeAll(variation);
+      }
+    }
+  },
+);
+
+// 32,768 invocations have 33 or 34 numbers each, added up in blocks of 32.
+gpuTest("losses of many equal numbers are right to a few units in the last place", async (gpu) => {
+  const n = 33 * 32_768 + 5;
+  const tenth = Math.fround(0.1);
+  using a = upload(gpu, new Float32Array(n).fill(tenth), [n]);
+  using zeros = Tensor.zeros(gpu, [n]);
+  const { loss } = squaredDifference(a, zeros, { withGradient: false });
+  await assertTwin(loss, [n * tenth ** 2], "loss", 5e-7);
+  loss.dispose();
+});
+
 gpuTest("the losses refuse what does not fit", (gpu) => {
   using map = Tensor.zeros(gpu, [1, 2, 3, 4]);
   using two = Tensor.zeros(gpu, [2, 2, 3, 4], { name: "two maps" });

@@ -3,7 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { columnSum, sum } from "../../kernels/reduce.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import * as twin from "../reference/linear_algebra.ts";
-import { gpuTest } from "../gpu_support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 
 // 65,536 is the most that one dispatch adds up.
@@ -54,6 +54,45 @@ for (
     assertEquals(await out.read(), await result.read());
   });
 }
+
+// Equal numbers are the worst case: every addition rounds the same way.
+gpuTest(
+  "the sums of many equal numbers are right to a few units in the last place",
+  async (gpu) => {
+    const tenth = Math.fround(0.1);
+    for (const n of [1000, 65_536, 65_537, 1_000_003]) {
+      using x = upload(gpu, new Float32Array(n).fill(tenth), [n]);
+      using total = sum(x);
+      await assertTwin(total, [n * tenth], `sum of ${n}`, 5e-7);
+      using squares = sum(x, { square: true });
+      await assertTwin(squares, [n * tenth ** 2], `sum of ${n} squares`, 5e-7);
+      using column = x.view([n, 1]);
+      using columns = columnSum(column);
+      await assertTwin(columns, [n * tenth], `column sum of ${n}`, 1e-6);
+    }
+    const rows = 131_077; // more than the loops of an invocation take
+    using x = upload(gpu, new Float32Array(4 * rows).fill(tenth), [rows, 4]);
+    using columns = columnSum(x);
+    await assertTwin(columns, Array(4).fill(rows * tenth), `column sums of ${rows} rows`, 1e-6);
+  },
+);
+
+gpuTestBothPaths("NaN and infinity reach every sum that they are in, and no other", async (gpu) => {
+  for (const [n, columns] of [[7, 3], [300, 4], [65_537, 1]]) {
+    for (const v of [NaN, Infinity, -Infinity]) {
+      const values = new Float32Array(n * columns).fill(1);
+      values[(n - 1) * columns] = v;
+      using x = upload(gpu, values, [n, columns]);
+      using total = sum(x);
+      assertEquals(await total.read(), Float32Array.of(v));
+      using squares = sum(x, { square: true });
+      assertEquals(await squares.read(), Float32Array.of(v ** 2));
+      using each = columnSum(x);
+      const expected = Float32Array.from({ length: columns }, (_, c) => c === 0 ? v : n);
+      assertEquals(await each.read(), expected);
+    }
+  }
+});
 
 gpuTest("column sums of some columns", async (gpu) => {
   for (const [at, columns, pitch] of [[4, 8, 16], [1, 5, 7]]) {
