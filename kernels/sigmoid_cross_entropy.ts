@@ -1,36 +1,37 @@
 /** Binary cross-entropy from logits, with its gradient. */
+import { activations } from "./activations.ts";
+import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
+import { perShape } from "./product.ts";
+import { summed, sumOfEach } from "./sum_of_each.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
-const GROUP = 64;
-
-// One group: invocation i takes the examples i, i + 64, … in order, then the group adds up its 64 sums as
-// a tree. max(z, 0) - z y + log(1 + exp(-|z|)) needs no exp that could overflow.
-const kernel = defineKernel({
-  name: "sigmoid cross-entropy",
-  bindings: { logits: "read f32", targets: "read f32", loss: "write f32", gradient: "write f32" },
-  params: { n: "u32", scale: "f32" },
-  code: /* wgsl */ `
-var<workgroup> sums: array<f32, ${GROUP}>;
-@compute @workgroup_size(${GROUP})
-fn main(@builtin(local_invocation_id) local: vec3u) {
-  var sum = 0.0;
-  for (var i = local.x; i < params.n; i += ${GROUP}u) {
-    let z = logits[i];
-    let y = targets[i];
-    let e = exp(-min(abs(z), 80.0));
-    sum += max(z, 0.0) - z * y + log(1.0 + e);
-    let p = select(e, 1.0, z >= 0.0) / (1.0 + e);
-    gradient[i] = params.scale * (p - y);
-  }
-  sums[local.x] = sum;
-  for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (local.x < half) { sums[local.x] += sums[local.x + half]; }
-  }
-  if (local.x == 0u) { loss[0] = params.scale * sums[0]; }
-}`,
-});
+// With e = exp(-|z|), which cannot overflow, σ(z) and 1 - σ(z) are 1 / (1 + e) and e / (1 + e), or the reverse. Neither
+// the gradient (1 - y) σ(z) - y (1 - σ(z)) nor the loss, -z y + log(1 + e) below 0 and z (1 - y) + log(1 + e) above,
+// takes a number from 1 that a float32 cannot tell from it. A target outside 0 to 1 makes both NaN.
+const kernel = perShape((_gpu: Gpu, { single }: { single: boolean }) =>
+  defineKernel({
+    name: "sigmoid cross-entropy",
+    bindings: {
+      logits: "read f32",
+      targets: "read f32",
+      partial: "write f32",
+      gradient: "write f32",
+    },
+    params: { n: "u32", weight: "f32" },
+    code: activations("f32") + sumOfEach(
+      single,
+      `let z = logits[i];
+    let y = select(nan_f32(), targets[i], targets[i] >= 0.0 && targets[i] <= 1.0);
+    let e = exp_f32(-abs(z));
+    loss += select(-z * y, z * (1.0 - y), z >= 0.0) + softplus_f32(-abs(z));
+    let above = z >= 0.0;
+    let p = select(e, 1.0, above) / (1.0 + e);
+    let rest = select(1.0, e, above) / (1.0 + e);
+    gradient[i] = params.weight * ((1.0 - y) * p - y * rest);`,
+    ),
+  })
+);
 
 /** The result of {@linkcode sigmoidCrossEntropy}. */
 export interface SigmoidCrossEntropy {
@@ -43,7 +44,8 @@ export interface SigmoidCrossEntropy {
 /**
  * The cross-entropy between targets `y`, 0 or 1 or between, and the sigmoids of logits `z`: the sum of
  * `max(z, 0) - z y + log(1 + exp(-|z|))`, times `scale`; and its gradient `σ(z) - y`, times `scale`. Finite
- * for every finite logit. One dispatch of one workgroup: made for the sizes of a batch.
+ * for every finite logit; NaN where a logit is NaN or a target is outside 0 to 1. One dispatch, or two for many
+ * logits.
  *
  * Errors: TypeError when `logits` and `targets` differ in shape.
  *
@@ -65,9 +67,11 @@ export function sigmoidCrossEntropy(
   { scale = 1 }: { scale?: number } = {},
 ): SigmoidCrossEntropy {
   expectShape(targets, logits.shape, "The targets of a sigmoid cross-entropy");
-  const { gpu, shape, size } = logits;
-  const loss = Tensor.empty(gpu, [], { name: "loss" });
+  const { gpu, shape, size: n } = logits;
   const gradient = Tensor.empty(gpu, shape, { name: "gradient of the logits" });
-  kernel.run(gpu, { logits, targets, loss, gradient }, { n: size, scale }, [1]);
+  const loss = summed(gpu, n, (single, partial, groups) => {
+    const tensors = { logits, targets, partial, gradient };
+    kernel(gpu, { single }).run(gpu, tensors, { n, weight: scale }, groups);
+  });
   return { loss, gradient };
 }
