@@ -1,5 +1,5 @@
 /** Sums: of all elements, and of each column. Every sum runs in a fixed order. */
-import { type FloatType } from "./activations.ts";
+import type { FloatType } from "./activations.ts";
 import { blockSum } from "./block_sum.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { expectShape, Tensor } from "./tensor.ts";
