@@ -3,29 +3,37 @@
  * values, and calls nothing but the functions that it is handed by name: nothing of Python runs.
  *
  * Values come as: `None` null, `int` number (bigint past 2^53), `bytes` Uint8Array, `list` array, `dict`
- * Map, `tuple` {@link Tuple}, `OrderedDict` {@link OrderedDict}, the others as themselves.
+ * Map, `tuple` {@link Tuple}, `OrderedDict` {@link OrderedDict}, the others as themselves. Sets and the objects
+ * that the rules call harmless come as {@link Foreign}: nothing of them is made.
  *
  * @module
  */
 import { quote } from "./messages.ts";
-import { Machine, PickleGlobal, Tuple } from "./pickle_machine.ts";
+import { COST, Foreign, isStateful, Machine, PickleGlobal, Tuple } from "./pickle_machine.ts";
 
-export { PickleGlobal, Tuple } from "./pickle_machine.ts";
+export { Foreign, PickleGlobal, type Stateful, Tuple } from "./pickle_machine.ts";
 
-/** An `OrderedDict`. Attributes that a pickle sets on it are passed over. */
-export class OrderedDict extends Map<unknown, unknown> {}
+/** An `OrderedDict` or `defaultdict`. Attributes that a pickle sets on it are passed over. */
+export class OrderedDict extends Map<unknown, unknown> {
+  /** `OrderedDict._metadata` of a state dict comes this way: the versions of its modules. */
+  setState(state: unknown): void {
+    if (state instanceof Map) return;
+    throw new SyntaxError("sets attributes of an OrderedDict that are no dict");
+  }
+}
 
 /** What a pickle may hold besides plain values. */
 export interface PickleRules {
-  /** What may be named, besides `collections.OrderedDict` and Python's ways to write bytes. */
+  /** What may be named, besides `collections.OrderedDict`, `defaultdict` and Python's ways to write bytes. */
   globals?: readonly PickleGlobal[];
   /** What a persistent id stands for; without this there may be none. */
   persistent?: (id: unknown) => unknown;
 }
 
-const ORDERED_DICT = new PickleGlobal("collections.OrderedDict", (args) => {
+const ORDERED_DICT = new PickleGlobal("collections.OrderedDict", (args, spend) => {
   const [items = [], ...rest] = args;
   if (!Array.isArray(items) || rest.length > 0) return refuseArguments("collections.OrderedDict");
+  spend(COST.dict + COST.entry * items.length);
   const dict = new OrderedDict();
   // Python 2 writes the pairs as lists of two.
   for (const item of items) {
@@ -36,61 +44,90 @@ const ORDERED_DICT = new PickleGlobal("collections.OrderedDict", (args) => {
   return dict;
 });
 
-// Protocol 2 has no opcode for bytes: it writes them as a text of the characters 0 to 255.
-const ENCODE = new PickleGlobal("_codecs.encode", ([text, encoding]) => {
-  if (typeof text !== "string" || encoding !== "latin1") return refuseArguments("_codecs.encode");
-  return Uint8Array.from(text, (character) => {
-    const code = character.codePointAt(0)!;
-    return code < 256 ? code : refuseArguments("_codecs.encode");
-  });
+const DEFAULT_DICT = new PickleGlobal("collections.defaultdict", ([factory, ...rest], spend) => {
+  const isNamed = factory === undefined || factory === null || factory instanceof PickleGlobal;
+  if (!isNamed || rest.length > 0) return refuseArguments("collections.defaultdict");
+  spend(COST.dict);
+  return new OrderedDict();
 });
 
-const [BYTES_2, BYTES] = ["__builtin__.bytes", "builtins.bytes"].map((name) =>
-  new PickleGlobal(name, (args) => args.length > 0 ? refuseArguments(name) : new Uint8Array(0))
-);
+// Protocol 2 has no opcode for bytes: it writes them as a text of the characters 0 to 255.
+const ENCODE = new PickleGlobal("_codecs.encode", ([text, encoding], spend) => {
+  if (typeof text !== "string" || encoding !== "latin1") return refuseArguments("_codecs.encode");
+  spend(COST.object + text.length);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 255) return refuseArguments("_codecs.encode");
+    bytes[i] = code;
+  }
+  return bytes;
+});
 
-const PLAIN = [ORDERED_DICT, ENCODE, BYTES_2, BYTES];
+const BYTES = new PickleGlobal("builtins.bytes", (args, spend) => {
+  if (args.length > 0) return refuseArguments("builtins.bytes");
+  spend(COST.object);
+  return new Uint8Array(0);
+});
+
+const PLAIN = [ORDERED_DICT, DEFAULT_DICT, ENCODE, BYTES];
+
+/** How modules were called before: by Python 2, for which protocol 2 writes, and by NumPy before 2. */
+const RENAMED: readonly [before: RegExp, now: string][] = [
+  [/^__builtin__\./, "builtins."],
+  [/^copy_reg\./, "copyreg."],
+  [/^numpy\.core\./, "numpy._core."],
+];
 
 function refuseArguments(name: string): never {
   throw new SyntaxError(`calls ${name} with arguments that it does not take`);
 }
 
 function setItem(dict: unknown, key: unknown, value: unknown): void {
+  if (dict instanceof Foreign) return;
   if (!(dict instanceof Map)) throw new SyntaxError("sets an item of something that is no dict");
-  if (typeof key === "object" && key !== null && !(key instanceof Tuple)) {
-    throw new SyntaxError("sets a key of a dict that is neither plain nor a tuple");
+  if (key instanceof Map || Array.isArray(key)) {
+    throw new SyntaxError("sets a key of a dict that is itself a dict or a list");
   }
   dict.set(key, value);
 }
 
-function setItems(dict: unknown, items: readonly unknown[]): void {
+function setItems(m: Machine, items: readonly unknown[]): void {
   if (items.length % 2 > 0) throw new SyntaxError("sets a key of a dict without a value");
+  m.spend(COST.entry * items.length / 2);
+  const dict = m.top();
   for (let i = 0; i < items.length; i += 2) setItem(dict, items[i], items[i + 1]);
 }
 
-function append(list: unknown, items: readonly unknown[]): void {
+function append(m: Machine, items: readonly unknown[]): void {
+  const list = m.top();
+  if (list instanceof Foreign) return;
   if (!Array.isArray(list)) throw new SyntaxError("adds to something that is no list");
+  m.spend(COST.value * items.length);
   for (const item of items) list.push(item);
 }
 
-function call(callee: unknown, args: unknown): unknown {
+function addToSet(m: Machine): void {
+  m.popMark();
+  if (!(m.top() instanceof Foreign)) throw new SyntaxError("adds to something that is no set");
+}
+
+function makeForeign(m: Machine, what: string): void {
+  m.make(new Foreign(what), COST.object);
+}
+
+function call(m: Machine, callee: unknown, args: unknown): void {
   if (!(callee instanceof PickleGlobal)) throw new SyntaxError("refuses to call a value");
   if (callee.call === undefined || !(args instanceof Tuple)) {
     throw new SyntaxError(`refuses to call ${callee.name}`);
   }
-  return callee.call(args.items);
+  m.push(callee.call(args.items, m.spend));
 }
 
-/** `OrderedDict._metadata` of a state dict comes this way: the versions of its modules. */
-function setAttributes(object: unknown, state: unknown): void {
-  if (!(object instanceof OrderedDict) || !(state instanceof Map)) {
-    throw new SyntaxError("sets attributes of something that is no OrderedDict");
-  }
-}
-
-/** Change the value on top of the stack. */
-function onTop<T>(machine: Machine, change: (value: unknown, by: T) => void, by: T): void {
-  change(machine.top(), by);
+function setState(object: unknown, state: unknown): void {
+  if (object instanceof Foreign) return;
+  if (!isStateful(object)) throw new SyntaxError("sets attributes of something that has none");
+  object.setState(state);
 }
 
 const STOP = 0x2e;
@@ -115,22 +152,29 @@ const OPCODES = new Map<number, (machine: Machine, rules: Rules) => void>([
   [0x58, (m) => m.push(m.text(m.uint32()))], // BINUNICODE
   [0x8c, (m) => m.push(m.text(m.byte()))], // SHORT_BINUNICODE
   [0x8d, (m) => m.push(m.text(m.uint64()))], // BINUNICODE8
-  [0x54, (m) => m.push(m.text(m.uint32()))], // BINSTRING, the str of Python 2
-  [0x55, (m) => m.push(m.text(m.byte()))], // SHORT_BINSTRING
+  [0x54, (m) => m.push(m.string(m.uint32()))], // BINSTRING, the str of Python 2
+  [0x55, (m) => m.push(m.string(m.byte()))], // SHORT_BINSTRING
   [0x42, (m) => m.push(m.take(m.uint32()))], // BINBYTES
   [0x43, (m) => m.push(m.take(m.byte()))], // SHORT_BINBYTES
   [0x8e, (m) => m.push(m.take(m.uint64()))], // BINBYTES8
-  [0x5d, (m) => m.push([])], // EMPTY_LIST
-  [0x61, (m) => onTop(m, append, m.popMany(1))], // APPEND
-  [0x65, (m) => onTop(m, append, m.popMark())], // APPENDS
-  [0x29, (m) => m.push(new Tuple([]))], // EMPTY_TUPLE
-  [0x74, (m) => m.push(new Tuple(m.popMark()))], // TUPLE
-  [0x85, (m) => m.push(new Tuple(m.popMany(1)))], // TUPLE1
-  [0x86, (m) => m.push(new Tuple(m.popMany(2)))], // TUPLE2
-  [0x87, (m) => m.push(new Tuple(m.popMany(3)))], // TUPLE3
-  [0x7d, (m) => m.push(new Map())], // EMPTY_DICT
-  [0x73, (m) => onTop(m, setItems, m.popMany(2))], // SETITEM
-  [0x75, (m) => onTop(m, setItems, m.popMark())], // SETITEMS
+  [0x96, (m) => m.push(m.take(m.uint64()))], // BYTEARRAY8
+  [0x8f, (m) => makeForeign(m, "a set")], // EMPTY_SET
+  [0x90, (m) => addToSet(m)], // ADDITEMS
+  [0x91, (m) => {
+    m.popMark();
+    makeForeign(m, "a frozenset");
+  }], // FROZENSET
+  [0x5d, (m) => m.make([], COST.list)], // EMPTY_LIST
+  [0x61, (m) => append(m, m.popMany(1))], // APPEND
+  [0x65, (m) => append(m, m.popMark())], // APPENDS
+  [0x29, (m) => m.makeTuple([])], // EMPTY_TUPLE
+  [0x74, (m) => m.makeTuple(m.popMark())], // TUPLE
+  [0x85, (m) => m.makeTuple(m.popMany(1))], // TUPLE1
+  [0x86, (m) => m.makeTuple(m.popMany(2))], // TUPLE2
+  [0x87, (m) => m.makeTuple(m.popMany(3))], // TUPLE3
+  [0x7d, (m) => m.make(new Map(), COST.dict)], // EMPTY_DICT
+  [0x73, (m) => setItems(m, m.popMany(2))], // SETITEM
+  [0x75, (m) => setItems(m, m.popMark())], // SETITEMS
   [0x68, (m) => m.recall(m.byte())], // BINGET
   [0x6a, (m) => m.recall(m.uint32())], // LONG_BINGET
   [0x71, (m) => m.store(m.byte())], // BINPUT
@@ -143,12 +187,23 @@ const OPCODES = new Map<number, (machine: Machine, rules: Rules) => void>([
   }], // STACK_GLOBAL
   [0x52, (m) => {
     const [callee, args] = m.popMany(2);
-    m.push(call(callee, args));
+    call(m, callee, args);
   }], // REDUCE
-  [0x62, (m) => onTop(m, setAttributes, m.pop())], // BUILD
+  [0x81, (m) => {
+    const [type, args] = m.popMany(2);
+    call(m, type, args);
+  }], // NEWOBJ
+  [0x92, (m) => {
+    const [type, args] = m.popMany(3);
+    call(m, type, args);
+  }], // NEWOBJ_EX, whose third value are arguments by name
+  [0x62, (m) => {
+    const state = m.pop();
+    setState(m.top(), state);
+  }], // BUILD
   [0x51, (m, { persistent }) => {
     if (persistent === undefined) throw new SyntaxError("refuses a persistent id");
-    m.push(persistent(m.pop()));
+    m.make(persistent(m.pop()), COST.object);
   }], // BINPERSID
 ]);
 
@@ -158,22 +213,27 @@ interface Rules {
   persistent: PickleRules["persistent"];
 }
 
+/** A global's module and name have fewer characters together. */
+const MAX_GLOBAL = 1000;
+
 function findGlobal(module: unknown, name: unknown, { globals }: Rules): PickleGlobal {
   if (typeof module !== "string" || typeof name !== "string") {
     throw new SyntaxError("names a global by something else than two texts");
   }
-  const full = `${module}.${name}`;
-  const found = globals.get(full);
+  const full = module.length + name.length < MAX_GLOBAL ? `${module}.${name}` : "";
+  const renamed = RENAMED.reduce((now, [before, after]) => now.replace(before, after), full);
+  const found = globals.get(renamed);
   if (found !== undefined) return found;
-  const shown = quote(full, 100).slice(1, -1);
+  const shown = full === "" ? `${quote(module)} … ${quote(name)}` : quote(full, 100).slice(1, -1);
   throw new SyntaxError(
-    `refuses the global ${shown}: allowed are ${[...globals.keys()].join(", ")}`,
+    `refuses the global ${shown}, which may be any code: in PyTorch, ` +
+      "torch.save(model.state_dict(), path) writes the weights without such",
   );
 }
 
 /**
  * Read the pickle that starts at byte `start`. A SyntaxError names a global that the rules do not have, an
- * opcode that is not supported, or what is wrong with the pickle; a RangeError when it makes too many values.
+ * opcode that is not supported, or what is wrong with the pickle; a RangeError when it would take too much memory.
  *
  * ```ts
  * const bytes = Uint8Array.of(0x80, 2, 0x4b, 7, 0x4b, 8, 0x86, 0x2e); // (7, 8)
@@ -194,6 +254,7 @@ export function unpickle(
     while (true) {
       opcodeAt = machine.at;
       const opcode = machine.byte();
+      machine.spend(COST.opcode);
       if (opcode === STOP) return { value: machine.pop(), end: machine.at };
       const step = OPCODES.get(opcode);
       if (step === undefined) {

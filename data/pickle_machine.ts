@@ -18,16 +18,65 @@ export class PickleGlobal {
   /** The module and the name, with a dot between them. */
   readonly name: string;
   /** What a call of it gives; without this it can be named but not called. */
-  readonly call: ((args: readonly unknown[]) => unknown) | undefined;
+  readonly call: PickleCall | undefined;
 
-  constructor(name: string, call?: (args: readonly unknown[]) => unknown) {
+  constructor(name: string, call?: PickleCall) {
     this.name = name;
     this.call = call;
   }
 }
 
-/** How many values a pickle may make and note: one takes a byte of the file, and some hundred in memory. */
-const MAX_VALUES = 1_000_000;
+/** What a pickle may call. It says to `spend` about how many bytes its result takes, before it makes it. */
+export type PickleCall = (args: readonly unknown[], spend: (bytes: number) => void) => unknown;
+
+/** An object of Python that is passed over: it is known by its name, and nothing of it is made. */
+export class Foreign {
+  constructor(
+    /** What an error message calls it, with an article. */
+    readonly what: string,
+    /** Whether it is a tensor, of a kind that is not supported. */
+    readonly isTensor: boolean = false,
+  ) {}
+}
+
+/** An object whose state a pickle may set after it made it. */
+export interface Stateful {
+  /** A SyntaxError where it is not such a state. */
+  setState(state: unknown): void;
+}
+
+/** Whether a value can be given its state. */
+export function isStateful(value: unknown): value is Stateful {
+  return typeof value === "object" && value !== null && "setState" in value;
+}
+
+/**
+ * About how many bytes things take in memory, rounded up. A byte of the file can make a dict or recall a long
+ * text, so what each opcode makes is counted.
+ */
+export const COST = {
+  /** An opcode, which costs time too. */
+  opcode: 8,
+  /** A value on the stack. */
+  value: 16,
+  /** An entry of the memo. */
+  memo: 48,
+  tuple: 80,
+  list: 160,
+  dict: 200,
+  /** A key of a dict and its value, themselves not counted. */
+  entry: 64,
+  /** A text or bytes without what they hold. */
+  text: 64,
+  /** Any other object. */
+  object: 200,
+} as const;
+
+/** What a pickle's values may take beside twice the bytes read, and in all: a long list of numbers fits. */
+const FREE = 64 * 2 ** 20, MOST = 128 * 2 ** 20;
+
+/** How many bytes the name of a module, class or function may have. */
+const MAX_NAME = 500;
 
 /** How many bytes an `int` may have. */
 const MAX_INT = 32;
@@ -38,16 +87,17 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export class Machine {
   /** Where the next byte is read. */
   at: number;
+  readonly #start: number;
   #bytes: Uint8Array<ArrayBuffer>;
   #view: DataView;
   #stack: unknown[] = [];
   /** The heights of the stack at each open mark. */
   #marks: number[] = [];
   #memo = new Map<number, unknown>();
-  #values = 0;
+  #spent = 0;
 
   constructor(bytes: Uint8Array<ArrayBuffer>, start: number) {
-    this.at = start;
+    this.at = this.#start = start;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -90,23 +140,51 @@ export class Machine {
   /** The next bytes as a view. */
   take(count: number): Uint8Array<ArrayBuffer> {
     const start = this.skip(count);
+    this.spend(COST.object);
     return this.#bytes.subarray(start, start + count);
   }
 
+  /** Count memory: a RangeError when there is too much. */
+  readonly spend = (bytes: number): void => {
+    this.#spent += bytes;
+    const limit = Math.min(MOST, FREE + 2 * (this.at - this.#start));
+    if (this.#spent <= limit) return;
+    throw new RangeError(
+      `The values of the pickle's first ${this.at - this.#start} bytes would take more than ` +
+        `${limit} bytes of memory, which is the limit`,
+    );
+  };
+
   text(count: number): string {
+    const start = this.skip(count);
+    this.spend(COST.text + 2 * count);
     try {
-      return UTF8.decode(this.take(count));
+      return UTF8.decode(this.#bytes.subarray(start, this.at));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       throw new SyntaxError("holds a text that is not UTF-8");
     }
   }
 
-  /** The text up to the next line end. */
+  /** A string of Python 2: a text, or bytes where it is not UTF-8. */
+  string(count: number): string | Uint8Array<ArrayBuffer> {
+    const start = this.at;
+    try {
+      return this.text(count);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.at = start;
+      return this.take(count);
+    }
+  }
+
+  /** The name up to the next line end. */
   line(): string {
-    const end = this.#bytes.indexOf(10, this.at);
-    if (end < 0) throw new SyntaxError("starts a name that has no end");
-    const text = this.text(end - this.at);
+    const length = this.#bytes.subarray(this.at, this.at + MAX_NAME + 1).indexOf(10);
+    if (length < 0) {
+      throw new SyntaxError(`starts a name that has no end within ${MAX_NAME} bytes`);
+    }
+    const text = this.text(length);
     this.at++;
     return text;
   }
@@ -122,14 +200,20 @@ export class Machine {
     return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   }
 
-  #count(): void {
-    if (++this.#values <= MAX_VALUES) return;
-    throw new RangeError(`The pickle makes more than ${MAX_VALUES} values, which is the limit`);
+  push(value: unknown): void {
+    this.spend(COST.value);
+    this.#stack.push(value);
   }
 
-  push(value: unknown): void {
-    this.#count();
-    this.#stack.push(value);
+  /** Push what takes so many bytes. */
+  make(value: unknown, bytes: number): void {
+    this.spend(bytes);
+    this.push(value);
+  }
+
+  /** Push a tuple. */
+  makeTuple(items: unknown[]): void {
+    this.make(new Tuple(items), COST.tuple + 8 * items.length);
   }
 
   pop(): unknown {
@@ -156,7 +240,7 @@ export class Machine {
   }
 
   mark(): void {
-    this.#count();
+    this.spend(COST.value);
     this.#marks.push(this.#stack.length);
   }
 
@@ -168,7 +252,7 @@ export class Machine {
   }
 
   store(index: number): void {
-    this.#count();
+    this.spend(COST.memo);
     this.#memo.set(index, this.top());
   }
 

@@ -8,7 +8,9 @@
 import { decodeFile } from "./file.ts";
 import { quote } from "./messages.ts";
 import { unpickle } from "./pickle.ts";
-import { GLOBALS, readStorage, readViews, show, stateDict, type Storage } from "./pth_tensors.ts";
+import { show, stateDict } from "./pth_state_dict.ts";
+import { readStorage, type Storage } from "./pth_storage.ts";
+import { GLOBALS, readViews } from "./pth_tensors.ts";
 import { expansionLimit } from "./strided.ts";
 import type { TensorData } from "./tensor_data.ts";
 import { memorySource, readZipDirectory, readZipEntry, type ZipEntry } from "./zip.ts";
@@ -17,17 +19,27 @@ import { memorySource, readZipDirectory, readZipEntry, type ZipEntry } from "./z
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
 
+/** Is told in a sentence what was passed over in a file. */
+export type Note = (text: string) => void;
+
 /**
- * Read the bytes of a file that `torch.save` wrote, in either format: a dict of tensors by name, or a dict
- * that holds one under `state_dict` or `model`. Strided tensors come in row-major order; the others are views
- * of `bytes` where they are aligned.
+ * Read the bytes of a file that `torch.save` wrote, in either format: a dict of tensors by name, or a checkpoint
+ * that holds one, as under `state_dict`, `model_state_dict`, `model` or `net`. Strided tensors come in row-major
+ * order; the others are views of `bytes` where they are aligned. Settings, counters, numbers of NumPy and such
+ * beside the tensors are passed over, and nothing of them is executed; `note` is told of those in the state dict
+ * itself.
  *
- * A SyntaxError says what is wrong with a malformed file, and names what the pickle may not hold: anything
- * but tensors, parameters and plain values. A RangeError refuses tensors that would take more memory than 16
- * times the file and 64 MiB.
+ * A SyntaxError says what is wrong with a malformed file, and names what the pickle may not hold: any other
+ * class or function. A RangeError refuses tensors that would take more memory than 16 times the file and 64 MiB,
+ * and a pickle whose values would take more than twice its bytes and 64 MiB.
  */
-export function decodePth(bytes: Uint8Array<ArrayBuffer>): Promise<Map<string, TensorData>> {
-  return isZip(bytes) ? decodeZip(bytes) : Promise.resolve().then(() => decodeLegacy(bytes));
+export function decodePth(
+  bytes: Uint8Array<ArrayBuffer>,
+  note?: Note,
+): Promise<Map<string, TensorData>> {
+  return isZip(bytes)
+    ? decodeZip(bytes, note)
+    : Promise.resolve().then(() => decodeLegacy(bytes, note));
 }
 
 /** Whether bytes start as a zip archive does. */
@@ -35,7 +47,10 @@ export function isZip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4;
 }
 
-async function decodeZip(bytes: Uint8Array<ArrayBuffer>): Promise<Map<string, TensorData>> {
+async function decodeZip(
+  bytes: Uint8Array<ArrayBuffer>,
+  note?: Note,
+): Promise<Map<string, TensorData>> {
   const source = memorySource(bytes);
   const entries = await readZipDirectory(source, expansionLimit(bytes.length));
   const root = pickleFolder(entries.keys());
@@ -46,7 +61,7 @@ async function decodeZip(bytes: Uint8Array<ArrayBuffer>): Promise<Map<string, Te
   if (order !== undefined) checkByteOrder(await readZipEntry(source, order));
   const pickle = await readZipEntry(source, entries.get(`${root}/data.pkl`)!);
   const { value } = unpickle(pickle, 0, { globals: GLOBALS, persistent: readStorage });
-  const views = stateDict(value);
+  const views = stateDict(value, note);
   const stored = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const { storage } of views.values()) {
     if (stored.has(storage.key)) continue;
@@ -71,13 +86,13 @@ function checkByteOrder(bytes: Uint8Array): void {
 }
 
 function storageEntry(storage: Storage, entry: ZipEntry | undefined): ZipEntry {
-  const { key, dtype, size } = storage;
+  const { key, name, size } = storage;
   if (entry === undefined) throw new SyntaxError(`The zip archive has no storage ${quote(key)}`);
   if (entry.size === storage.byteLength) return entry;
   throw new SyntaxError(
     `Storage ${
       quote(key)
-    } of ${size} ${dtype} needs ${storage.byteLength} bytes: it has ${entry.size}`,
+    } of ${size} elements (${name}) needs ${storage.byteLength} bytes: it has ${entry.size}`,
   );
 }
 
@@ -85,14 +100,17 @@ function storageEntry(storage: Storage, entry: ZipEntry | undefined): ZipEntry {
 export function isLegacyPth(bytes: Uint8Array<ArrayBuffer>): boolean {
   if (bytes[0] !== 0x80) return false;
   try {
-    return unpickle(bytes, 0).value === MAGIC;
+    return unpickle(bytes.subarray(0, 40), 0).value === MAGIC;
   } catch (error) {
     if (error instanceof SyntaxError) return false;
     throw error;
   }
 }
 
-function decodeLegacy(bytes: Uint8Array<ArrayBuffer>): Map<string, TensorData> {
+function decodeLegacy(
+  bytes: Uint8Array<ArrayBuffer>,
+  note?: Note,
+): Map<string, TensorData> {
   if (!isLegacyPth(bytes)) {
     throw new SyntaxError("It starts neither as a zip archive nor with PyTorch's magic number");
   }
@@ -101,11 +119,11 @@ function decodeLegacy(bytes: Uint8Array<ArrayBuffer>): Map<string, TensorData> {
   const persistent = (id: unknown) => {
     const storage = readStorage(id);
     const first = storages.get(storage.key) ?? storage;
-    if (first.dtype !== storage.dtype || first.size !== storage.size) {
+    if (first.kind !== storage.kind || first.size !== storage.size) {
       throw new SyntaxError(`describes the storage ${quote(storage.key)} in two ways`);
     }
     storages.set(storage.key, first);
-    return first;
+    return storage;
   };
   const next = () => {
     const { value, end } = unpickle(bytes, at, { globals: GLOBALS, persistent });
@@ -121,7 +139,7 @@ function decodeLegacy(bytes: Uint8Array<ArrayBuffer>): Map<string, TensorData> {
   if (!(system instanceof Map) || system.get("little_endian") !== true) {
     throw new SyntaxError("The numbers are not little-endian, which is not supported");
   }
-  const views = stateDict(next());
+  const views = stateDict(next(), note);
   const keys = next();
   if (!Array.isArray(keys)) throw new SyntaxError("There is no list of the storages");
   const stored = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -141,7 +159,7 @@ function decodeLegacy(bytes: Uint8Array<ArrayBuffer>): Map<string, TensorData> {
       throw new SyntaxError(
         `Storage ${
           quote(key)
-        } of ${storage.size} ${storage.dtype} cannot start at byte ${begin} of ` +
+        } of ${storage.size} elements (${storage.name}) cannot start at byte ${begin} of ` +
           `${bytes.length}`,
       );
     }

@@ -4,110 +4,161 @@
  * @module
  */
 import { quote } from "./messages.ts";
-import { PickleGlobal, Tuple } from "./pickle.ts";
+import { COST, Foreign, PickleGlobal, type Stateful, Tuple } from "./pickle_machine.ts";
+import { FOREIGN } from "./pth_foreign.ts";
+import { DTYPES, isCount, OTHER_DTYPES, Storage, STORAGES } from "./pth_storage.ts";
 import { expansionLimit, type Layout, sizeOf, stridedTensor } from "./strided.ts";
-import { ARRAY_TYPES, type TensorData, type TensorDtype } from "./tensor_data.ts";
-
-/** PyTorch's storage classes. */
-const STORAGES = new Map<PickleGlobal, TensorDtype>(
-  Object.entries<TensorDtype>({
-    Double: "F64",
-    Float: "F32",
-    Half: "F16",
-    BFloat16: "BF16",
-    Long: "I64",
-    Int: "I32",
-    Short: "I16",
-    Char: "I8",
-    Byte: "U8",
-    Bool: "BOOL",
-  }).map(([name, dtype]) => [new PickleGlobal(`torch.${name}Storage`), dtype]),
-);
+import {
+  ARRAY_TYPES,
+  hasNegative,
+  negate,
+  type TensorData,
+  type TensorDtype,
+} from "./tensor_data.ts";
 
 /** What PyTorch's pickles may name. */
-export const GLOBALS = [
+export const GLOBALS: readonly PickleGlobal[] = [
+  new PickleGlobal("torch._utils._rebuild_tensor", rebuildTensor),
   new PickleGlobal("torch._utils._rebuild_tensor_v2", rebuildTensor),
+  new PickleGlobal("torch._utils._rebuild_tensor_v3", rebuildTypedTensor),
   new PickleGlobal("torch._utils._rebuild_parameter", rebuildParameter),
+  new PickleGlobal("torch._utils._rebuild_parameter_with_state", rebuildParameter),
+  new PickleGlobal("torch._tensor._rebuild_from_type_v2", rebuildFromType),
+  new PickleGlobal("torch.nn.parameter.Parameter", makeHolder),
+  new PickleGlobal("torch.nn.parameter.Buffer", makeHolder),
+  new PickleGlobal("torch.Tensor", makeHolder),
+  ..."Double Float Half BFloat16 Long Int Short Char Byte Bool".split(" ").map((name) =>
+    new PickleGlobal(`torch.${name}Tensor`, makeHolder)
+  ),
   ...STORAGES.keys(),
+  ...DTYPES.keys(),
+  ...OTHER_DTYPES,
+  ...FOREIGN,
 ];
 
-/** A storage as the pickle names it. */
-export class Storage {
+/** A tensor as the pickle describes it. */
+export class View implements Stateful {
   constructor(
-    /** The name of its bytes in the file. */
-    readonly key: string,
+    readonly storage: Storage,
     readonly dtype: TensorDtype,
-    /** How many elements it has. */
-    readonly size: number,
+    readonly layout: Layout,
+    /** Whether its values are those of the storage with the other sign. */
+    readonly isNegative = false,
   ) {}
 
-  /** How many bytes it has. */
-  get byteLength(): number {
-    return this.size * ARRAY_TYPES[this.dtype].BYTES_PER_ELEMENT;
+  /** Attributes, such as whether a gradient is wanted, are passed over. */
+  setState(): void {}
+}
+
+/**
+ * A parameter or tensor that is made first and given its values then, as PyTorch wrote them before 0.4. A tensor
+ * that is not supported comes as a {@link Foreign}.
+ */
+export class Holder implements Stateful {
+  view: View | Foreign | undefined;
+
+  setState(state: unknown): void {
+    const items = state instanceof Tuple ? state.items : [];
+    if (this.view !== undefined) return; // a parameter's: whether a gradient is wanted, and the hooks
+    // A parameter's is its tensor and more, a tensor's its storage, offset, sizes and strides.
+    this.view = items[0] instanceof Storage ? rebuildTensor(items) : viewOf(items[0]);
+    if (this.view === undefined) {
+      throw new SyntaxError("sets the values of a tensor to something else");
+    }
   }
 }
 
-/** A tensor as the pickle describes it. */
-export class View {
-  constructor(readonly storage: Storage, readonly layout: Layout) {}
+/** The tensor that a value is; undefined for other values. */
+export function viewOf(value: unknown): View | Foreign | undefined {
+  if (value instanceof Holder) return value.view;
+  return value instanceof View || (value instanceof Foreign && value.isTensor) ? value : undefined;
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
+/** The most dimensions of a tensor: as many as PyTorch's operations take. */
+const MAX_DIMENSIONS = 64;
 
 function isCounts(value: unknown): value is Tuple & { items: readonly number[] } {
   return value instanceof Tuple && value.items.every(isCount);
 }
 
-function rebuildTensor(args: readonly unknown[]): View {
-  const [storage, offset, shape, strides] = args;
+function rebuildTensor(args: readonly unknown[]): View | Foreign {
+  const [storage, offset, shape, strides, , , metadata] = args;
+  const dtype = storage instanceof Storage ? storage.kind.dtype : undefined;
+  return makeView(storage, dtype, { offset, shape, strides, metadata });
+}
+
+/** With the element type by name: the storage is of bytes. */
+function rebuildTypedTensor(args: readonly unknown[]): View | Foreign {
+  const [storage, offset, shape, strides, , , type, metadata] = args;
+  const dtype = type instanceof PickleGlobal ? DTYPES.get(type) : undefined;
+  return makeView(storage, dtype, { offset, shape, strides, metadata });
+}
+
+function makeView(
+  storage: unknown,
+  dtype: TensorDtype | undefined,
+  { offset, shape, strides, metadata = null }: Record<string, unknown>,
+): View | Foreign {
+  for (const counts of [shape, strides]) {
+    if (!(counts instanceof Tuple) || counts.items.length <= MAX_DIMENSIONS) continue;
+    throw new SyntaxError(
+      `describes a tensor of ${counts.items.length} dimensions: at most ${MAX_DIMENSIONS} are allowed`,
+    );
+  }
   const isTensor = storage instanceof Storage && isCount(offset) && isCounts(shape) &&
     isCounts(strides) && shape.items.length === strides.items.length;
   if (!isTensor) throw new SyntaxError("describes a tensor by something else than its storage");
-  return new View(storage, { shape: [...shape.items], strides: strides.items, offset });
+  if (dtype === undefined) return new Foreign(`a tensor of a ${storage.name}`, true);
+  const layout = {
+    shape: [...shape.items],
+    strides: strides.items,
+    offset: storage.begin + offset,
+  };
+  const isNegative = readMetadata(metadata);
+  if (isNegative && !hasNegative(dtype)) {
+    throw new SyntaxError(`marks a tensor of ${dtype} as a negative, which that cannot be`);
+  }
+  return new View(storage, dtype, layout, isNegative);
 }
 
-function rebuildParameter([tensor]: readonly unknown[]): View {
-  if (tensor instanceof View) return tensor;
+/** PyTorch marks views that are computed when they are read: `neg` the negative, `conj` the complex conjugate. */
+function readMetadata(metadata: unknown): boolean {
+  if (metadata === null) return false;
+  const entries = metadata instanceof Map ? [...metadata] : [["?", true]];
+  const unknown = entries.filter(([key, value]) => key !== "neg" && value !== false);
+  if (unknown.length > 0) {
+    const [[mark]] = unknown;
+    const shown = typeof mark === "string" ? quote(mark) : "something";
+    throw new SyntaxError(`marks a tensor as ${shown}, which is not supported`);
+  }
+  return entries.some(([key, value]) => key === "neg" && value === true);
+}
+
+function rebuildParameter([tensor]: readonly unknown[]): View | Foreign {
+  const view = viewOf(tensor);
+  if (view !== undefined) return view;
   throw new SyntaxError("makes a parameter of something that is no tensor");
 }
 
-/** Read a persistent id: the tuple `("storage", class, key, device, size)`; in the older format a sixth is None. */
-export function readStorage(id: unknown): Storage {
-  const [kind, type, key, device, size, view] = id instanceof Tuple ? id.items : [];
-  const dtype = type instanceof PickleGlobal ? STORAGES.get(type) : undefined;
-  const isStorage = kind === "storage" && dtype !== undefined && typeof key === "string" &&
-    typeof device === "string" && isCount(size);
-  if (!isStorage) throw new SyntaxError("describes a storage in an unknown way");
-  if (view !== undefined && view !== null) {
-    throw new SyntaxError("has a view of a storage, as PyTorch wrote before 0.4: not supported");
-  }
-  return new Storage(key, dtype, size);
+/** `(function, class, arguments, state)`: a tensor with attributes, or of a class of its own. */
+function rebuildFromType(
+  [callee, , args]: readonly unknown[],
+  spend: (bytes: number) => void,
+): View | Foreign {
+  // Not itself: arguments in arguments would go as deep as a file is long.
+  const isCall = callee instanceof PickleGlobal && callee.call !== undefined &&
+    callee.call !== rebuildFromType && args instanceof Tuple;
+  const view = isCall ? viewOf(callee.call!(args.items, spend)) : undefined;
+  if (view !== undefined) return view;
+  throw new SyntaxError("makes a tensor of something that is none");
 }
 
-/** The entries of a checkpoint that can hold the state dict. */
-const NESTED = ["state_dict", "model"];
-
-/** The tensors of a state dict by name, or of the one that a checkpoint holds. */
-export function stateDict(value: unknown): Map<string, View> {
-  if (!(value instanceof Map)) {
-    throw new SyntaxError(`It holds ${show(value)}: a dict of tensors by name is needed`);
-  }
-  const nested = NESTED.map((key) => value.get(key)).find((inner) => inner instanceof Map);
-  const views = new Map<string, View>();
-  for (const [name, view] of (nested ?? value) as Map<unknown, unknown>) {
-    if (typeof name !== "string" || !(view instanceof View)) {
-      const where = nested === undefined
-        ? "It is a dict without state_dict or model, so all of it"
-        : "All of its state dict";
-      throw new SyntaxError(
-        `${where} must be tensors by name: under ${show(name)} there is ${show(view)}`,
-      );
-    }
-    views.set(name, view);
-  }
-  return views;
+function makeHolder(args: readonly unknown[], spend: (bytes: number) => void): Holder {
+  spend(COST.object);
+  const holder = new Holder();
+  holder.view = viewOf(args[0]);
+  if (args.length === 0 || holder.view !== undefined) return holder;
+  throw new SyntaxError("makes a tensor of something that is none");
 }
 
 /** The tensors of the views. `stored` has the bytes of their storages by key, and the file has `fileBytes`. */
@@ -118,7 +169,7 @@ export function readViews(
 ): Map<string, TensorData> {
   // Views share storages and repeat elements by a stride of 0: count what they come to before making any.
   let total = 0;
-  for (const { storage: { dtype }, layout } of views.values()) {
+  for (const { dtype, layout } of views.values()) {
     total += sizeOf(layout.shape) * ARRAY_TYPES[dtype].BYTES_PER_ELEMENT;
   }
   const limit = expansionLimit(fileBytes);
@@ -128,26 +179,16 @@ export function readViews(
     );
   }
   const tensors = new Map<string, TensorData>();
-  for (const [name, { storage, layout }] of views) {
+  for (const [name, { storage, dtype, layout, isNegative }] of views) {
     const bytes = stored.get(storage.key);
     try {
       if (bytes === undefined) throw new SyntaxError("its storage is not in the file");
-      tensors.set(name, stridedTensor(storage.dtype, layout, bytes));
+      const tensor = stridedTensor(dtype, layout, bytes);
+      tensors.set(name, isNegative ? negate(tensor) : tensor);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       throw new SyntaxError(`Tensor ${quote(name)}: ${error.message}`);
     }
   }
   return tensors;
-}
-
-/** What an error message says of a value. */
-export function show(value: unknown): string {
-  if (value === null) return "None";
-  if (typeof value === "string") return quote(value);
-  if (typeof value !== "object") return String(value);
-  if (value instanceof View) return "a tensor";
-  if (value instanceof Map) return "a dict";
-  if (Array.isArray(value)) return "a list";
-  return value instanceof Tuple ? "a tuple" : "another value";
 }

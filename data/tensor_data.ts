@@ -75,3 +75,22 @@ export function toFloat32(tensor: TensorData): Float32Array<ArrayBuffer> {
       );
   }
 }
+
+/** Whether {@link negate} takes tensors of a dtype: those of floats of 16 bits and more, and of ints with a sign. */
+export function hasNegative(dtype: TensorDtype): boolean {
+  return /^(F|BF|I)\d+$/.test(dtype);
+}
+
+/** A tensor with the other sign, in new memory. A TypeError where its dtype has none. */
+export function negate(tensor: TensorData): TensorData {
+  const { dtype, shape } = tensor;
+  if (!hasNegative(dtype)) throw new TypeError(`A tensor of dtype ${dtype} has no negative`);
+  if (tensor.dtype === "BF16") {
+    return { dtype: "BF16", shape, data: tensor.data.map((bits) => bits ^ 0x8000) };
+  }
+  if (tensor.dtype === "I64") {
+    return { dtype: "I64", shape, data: tensor.data.map((value) => -value) };
+  }
+  const data = (tensor.data as Float32Array<ArrayBuffer>).map((value) => -value);
+  return { dtype, shape, data } as TensorData;
+}

@@ -5,7 +5,7 @@
  */
 import { quote } from "./messages.ts";
 import { decodeNpz } from "./npz.ts";
-import { decodePth, isLegacyPth, isZip, pickleFolder } from "./pth.ts";
+import { decodePth, isLegacyPth, isZip, type Note, pickleFolder } from "./pth.ts";
 import { decodeSafetensors } from "./safetensors.ts";
 import type { TensorData } from "./tensor_data.ts";
 import { memorySource, readZipDirectory } from "./zip.ts";
@@ -13,18 +13,32 @@ import { memorySource, readZipDirectory } from "./zip.ts";
 /** A format of weights: what it is called and how its bytes are read. */
 interface Format {
   name: string;
-  decode(bytes: Uint8Array<ArrayBuffer>): Promise<Tensors | WeightFile>;
+  decode(bytes: Uint8Array<ArrayBuffer>, note: Note): Promise<Tensors | Decoded>;
 }
 
 type Tensors = Map<string, TensorData>;
 
+interface Decoded {
+  tensors: Tensors;
+  metadata: Record<string, string>;
+}
+
 /** What a weight file holds. */
-export interface WeightFile {
-  /** The tensors by name. */
+export interface WeightFile extends Decoded {
+  /** The tensors by name, without what wrappers put before every name. */
   tensors: Map<string, TensorData>;
   /** Of a safetensors file its metadata; else empty. */
   metadata: Record<string, string>;
+  /** Sentences to show to the user: what was left out of names, and what was passed over. */
+  notes: string[];
 }
+
+/** What wrappers put before every name of a network's tensors. */
+const PREFIXES: readonly [prefix: string, by: string][] = [
+  ["module.", "PyTorch's DataParallel"],
+  ["model.", "PyTorch Lightning and others"],
+  ["_orig_mod.", "torch.compile"],
+];
 
 const SAFETENSORS: Format = {
   name: "safetensors",
@@ -48,7 +62,8 @@ const OTHERS: readonly [begin: string, what: string][] = [
 
 /**
  * Read the tensors of a weight file by name. The format is found by the file's content: safetensors, PyTorch's
- * `.pth` in either format ({@link decodePth} says which it accepts), or NumPy's `.npz`.
+ * `.pth` in either format ({@link decodePth} says which it accepts), or NumPy's `.npz`. What `DataParallel`
+ * (`module.`), Lightning (`model.`) and `torch.compile` (`_orig_mod.`) put before every name is left out.
  *
  * A SyntaxError says what the file is instead or what is wrong with it, a RangeError that it would take too much
  * memory; both name the file.
@@ -62,21 +77,40 @@ export async function readWeights(path: string): Promise<Map<string, TensorData>
   return (await readWeightFile(path)).tensors;
 }
 
-/** The same with the file's metadata. */
+/** The same with the file's metadata, and notes on what was left out. */
 export async function readWeightFile(path: string): Promise<WeightFile> {
   const bytes = await Deno.readFile(path);
   let name = "a weight file";
   try {
     const format = await findFormat(bytes);
     name = format.name;
-    const decoded = await format.decode(bytes);
-    return decoded instanceof Map ? { tensors: decoded, metadata: {} } : decoded;
+    const notes: string[] = [];
+    const decoded = await format.decode(bytes, (text) => notes.push(text));
+    const { tensors, metadata } = decoded instanceof Map
+      ? { tensors: decoded, metadata: {} }
+      : decoded;
+    return { tensors: withoutPrefixes(tensors, (text) => notes.push(text)), metadata, notes };
   } catch (error) {
     const message = () => `${path} cannot be read as ${name}: ${(error as Error).message}`;
     if (error instanceof SyntaxError) throw new SyntaxError(message());
     if (error instanceof RangeError) throw new RangeError(message());
     throw error;
   }
+}
+
+/** The tensors without the prefixes that every name has. */
+function withoutPrefixes(tensors: Tensors, note: Note): Tensors {
+  const found = PREFIXES.find(([prefix]) =>
+    tensors.size > 0 && [...tensors.keys()].every((name) => name.startsWith(prefix))
+  );
+  if (found === undefined) return tensors;
+  const [prefix, by] = found;
+  note(`Left out "${prefix}" before every name, as ${by} put it there`);
+  const shorter = [...tensors].map(([name, tensor]): [string, TensorData] => [
+    name.slice(prefix.length),
+    tensor,
+  ]);
+  return withoutPrefixes(new Map(shorter), note);
 }
 
 /** The format of a file, by its content. A SyntaxError says what it is where it is no weight file. */

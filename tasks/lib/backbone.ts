@@ -119,14 +119,14 @@ async function findWeights({ backbone, weights }: BackboneSettings): Promise<Sou
     const known = { size: EMBEDDED_SIZE, classNames: classes, notes: [EMBEDDED_NOTE] };
     return { name: "squeezenet1_1", dict, ...known };
   }
-  const { tensors, metadata } = await readWeightFile(weights);
+  const { tensors, metadata, notes } = await readWeightFile(weights);
   const { size = 224, classNames } = readCard(weights, metadata);
   return {
     name: recognise(tensors, weights, backbone),
     dict: tensors,
     size,
     classNames,
-    notes: [],
+    notes,
   };
 }
 

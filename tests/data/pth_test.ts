@@ -4,6 +4,7 @@ import { decodePth, readPth } from "../../data/pth.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
 import {
   BINPERSID,
+  BUILD,
   call,
   dict,
   EMPTY_DICT,
@@ -91,18 +92,44 @@ Deno.test("readPth() refuses by name what is no tensor and no plain value", asyn
   await assertRejects(
     () => readPth(fixture("plain.pth")),
     SyntaxError,
-    `without state_dict or model, so all of it must be tensors by name: under "epoch" there is 3`,
+    `It holds no tensor: under "epoch" there is 3. Needed is a dict of tensors by name, or one under ` +
+      "state_dict, model_state_dict, model, net",
   );
+});
+
+Deno.test("readPth() reads parameters as PyTorch wrote them in 2017", async () => {
+  const tensors = await readPth(fixture("parameters_2017.pth"));
+  const today = await readPth(fixture("module_legacy.pth"));
+  assertEquals(tensors, today);
+});
+
+Deno.test("readPth() passes over what stands beside a state dict", async () => {
+  const today = await readPth(fixture("module_legacy.pth"));
+  const prefixed = (prefix: string) =>
+    new Map([...today].map(([name, tensor]) => [`${prefix}${name}`, tensor]));
+  const files = {
+    "company_legacy.pth": "",
+    "company_4.pth": "",
+    "company.pth": "module.",
+    "lightning.ckpt": "model.",
+  };
+  for (const [name, prefix] of Object.entries(files)) {
+    assertEquals(await readPth(fixture(name)), prefixed(prefix), name);
+  }
 });
 
 const floats = (...numbers: number[]) => new Uint8Array(Float32Array.from(numbers).buffer);
 
 /** A persistent id of a storage of floats. */
-function storage(key: string, size: number | bigint, type = "FloatStorage"): Piece {
-  return [
-    tuple(text("storage"), global("torch", type), text(key), text("cpu"), int(size)),
-    BINPERSID,
-  ];
+function storage(
+  key: string,
+  size: number | bigint,
+  type = "FloatStorage",
+  module = "torch",
+  ...part: Piece[]
+): Piece {
+  const id = [text("storage"), global(module, type), text(key), text("cpu"), int(size), ...part];
+  return [tuple(...id), BINPERSID];
 }
 
 function tensor(from: Piece, offset: number, shape: number[], strides: number[]): Piece {
@@ -140,6 +167,116 @@ Deno.test("decodePth() reads strides, repeats and views from one storage", async
   assertEquals((await decodePth(zipped(object, [deflated]))).get("all"), tensors.get("all"));
 });
 
+/** The file's notes, and the values of its tensor `weight`. */
+async function noted(object: Piece): Promise<{ notes: string[]; weight: (number | bigint)[] }> {
+  const notes: string[] = [];
+  const tensors = await decodePth(zipped(object), (text) => notes.push(text));
+  return { notes, weight: values(tensors.get("weight")!) };
+}
+
+Deno.test("decodePth() finds the state dict, and notes what is no tensor in it", async () => {
+  const one = dict(text("weight"), tensor(four, 1, [1], [1]));
+  const wrong = dict(text("weight"), tensor(four, 0, [1], [1]));
+  const company = call(global("argparse", "Namespace"));
+  for (const name of ["state_dict", "model_state_dict", "model", "net", "ema"]) {
+    const object = dict(text("args"), company, text(name), one, text("model "), EMPTY_DICT);
+    assertEquals(await noted(object), { notes: [], weight: [2] }, name);
+  }
+  const both = dict(text("other"), wrong, text("net"), dict(text("a"), NONE), text("model"), one);
+  assertEquals(await noted(both), { notes: [], weight: [2] });
+  const deep = dict(text("model"), dict(text("state_dict"), one));
+  assertEquals(await noted(deep), { notes: [], weight: [2] });
+  const mixed = dict(
+    ...[text("epoch\n"), int(3), text("weight"), tensor(four, 1, [1], [1])],
+    ...[text("args"), company, int(3), NONE],
+  );
+  assertEquals(await noted(mixed), {
+    notes: [
+      `Passed over what is no tensor in the state dict: "epoch\\n", "args", "3"`,
+    ],
+    weight: [2],
+  });
+});
+
+Deno.test("decodePth() reads all ways in which PyTorch has described a tensor", async () => {
+  const torch = (name: string) => global("torch._utils", name);
+  const [from, size] = [tuple(int(1)), tuple(int(2))];
+  const plain = [four, int(1), size, from];
+  const hooks = [0x89, call(global("collections", "OrderedDict"))];
+  const one = call(torch("_rebuild_tensor"), ...plain);
+  const parameter = global("torch.nn.parameter", "Parameter");
+  const bytes = storage("0", 16, "UntypedStorage", "torch.storage");
+  const part = tuple(text("v"), int(1), int(3));
+  const typed = (name: string) =>
+    call(torch("_rebuild_tensor_v3"), bytes, ...plain.slice(1), ...hooks, global("torch", name));
+  const ways: [string, Piece, (number | bigint)[]][] = [
+    ["before 0.4", one, [2, 3]],
+    ["today", call(torch("_rebuild_tensor_v2"), ...plain, ...hooks), [2, 3]],
+    ["without marks", call(torch("_rebuild_tensor_v2"), ...plain, ...hooks, EMPTY_DICT), [2, 3]],
+    ["by its type", typed("float32"), [2, 3]],
+    ["another type", typed("uint16"), [0x3f80, 0]],
+    ["a parameter", call(torch("_rebuild_parameter"), one, ...hooks), [2, 3]],
+    ["with state", call(torch("_rebuild_parameter_with_state"), one, ...hooks, NONE), [2, 3]],
+    ["called", [call(parameter, one, 0x88), tuple(0x88, 0x89, NONE), BUILD], [2, 3]],
+    ["made", [parameter, tuple(one), 0x81, tuple(0x88, 0x89, NONE), BUILD], [2, 3]],
+    ["made empty", [parameter, tuple(), 0x81, tuple(one, NONE, NONE, 0x88, 0x89), BUILD], [2, 3]],
+    ["an old tensor", [global("torch", "FloatTensor"), tuple(), 0x81, tuple(...plain), BUILD], [
+      2,
+      3,
+    ]],
+    [
+      "with attributes",
+      call(
+        global("torch._tensor", "_rebuild_from_type_v2"),
+        ...[torch("_rebuild_tensor_v2"), global("torch", "Tensor")],
+        ...[tuple(...plain, ...hooks), EMPTY_DICT],
+      ),
+      [2, 3],
+    ],
+    [
+      "a part of a storage",
+      call(
+        torch("_rebuild_tensor"),
+        ...[storage("0", 4, "FloatStorage", "torch", part), int(1), size, from],
+      ),
+      [3, 4],
+    ],
+  ];
+  for (const [way, described, expected] of ways) {
+    const { notes, weight } = await noted(dict(text("weight"), described));
+    assertEquals([notes, weight], [[], expected], way);
+  }
+});
+
+Deno.test("decodePth() gives a negative view the other sign, and refuses other marks", async () => {
+  const marked = (marks: Piece, type = "FloatStorage", size = 4) =>
+    dict(
+      text("weight"),
+      call(
+        global("torch._utils", "_rebuild_tensor_v2"),
+        ...[storage("0", size, type), int(1), tuple(int(2)), tuple(int(1))],
+        ...[0x89, EMPTY_DICT, marks],
+      ),
+    );
+  const negative = dict(text("neg"), 0x88, text("conj"), 0x89);
+  assertEquals((await noted(marked(negative))).weight, [-2, -3]);
+  assertEquals((await noted(marked(dict(text("neg"), 0x89)))).weight, [2, 3]);
+  const halves = await noted(marked(negative, "HalfStorage", 8));
+  assertEquals(halves.weight, [-1.875, -0]); // the upper half of 1, the lower of 2
+  const brain = await noted(marked(negative, "BFloat16Storage", 8));
+  assertEquals(brain.weight, [0xbf80, 0x8000]);
+  assertEquals((await noted(marked(negative, "ShortStorage", 8))).weight, [-0x3f80, 0]);
+  const refused: [string, Piece][] = [
+    [`marks a tensor as "conj", which is not supported`, marked(dict(text("conj"), 0x88))],
+    ['marks a tensor as "?"', marked(int(3))],
+    ["marks a tensor of U8 as a negative", marked(negative, "ByteStorage", 16)],
+    ["marks a tensor of BOOL as a negative", marked(negative, "BoolStorage", 16)],
+  ];
+  for (const [message, object] of refused) {
+    await assertRejects(() => decodePth(zipped(object)), SyntaxError, message);
+  }
+});
+
 Deno.test("decodePth() says what is wrong with a malformed zip file", async () => {
   const huge = 2 ** 52;
   const one = tensor(four, 0, [1], [1]);
@@ -173,24 +310,32 @@ Deno.test("decodePth() says what is wrong with a malformed zip file", async () =
     ],
     ["describes a storage", weight(storage("0", -4))],
     ["describes a storage", weight(storage("0", 2n ** 70n))],
-    ["refuses the global torch.QInt8Storage", weight(storage("0", 4, "QInt8Storage"))],
+    [`under "weight" there is a QInt8Storage`, weight(storage("0", 4, "QInt8Storage"))],
+    [
+      `Tensor "weight" is a tensor of a QInt8Storage, which is not supported`,
+      weight(tensor(storage("0", 16, "QInt8Storage"), 0, [1], [1])),
+    ],
+    [
+      `Tensor "weight" is a sparse tensor, which is not supported`,
+      weight(call(global("torch._utils", "_rebuild_sparse_tensor"), NONE)),
+    ],
     [`no storage "1"`, weight(tensor(storage("1", 4), 0, [1], [1]))],
     [
-      `Storage "0" of 5 F32 needs 20 bytes: it has 16`,
+      `Storage "0" of 5 elements (FloatStorage) needs 20 bytes: it has 16`,
       weight(tensor(storage("0", 5), 0, [1], [1])),
     ],
     [
-      `Storage "0" of 4 F64 needs 32`,
+      `Storage "0" of 4 elements (DoubleStorage) needs 32`,
       weight(tensor(storage("0", 4, "DoubleStorage"), 0, [1], [1])),
     ],
     ["needs 18014398509481984 bytes", weight(tensor(storage("0", huge), 0, [1], [1]))],
     ["It holds a tensor: a dict", zipped(one)],
     ["It holds None: a dict", zipped(NONE)],
-    ["under 3 there is a tensor", zipped(dict(int(3), one))],
+    ["A tensor's name must be a text: under 3 there is one", zipped(dict(int(3), one))],
     [`under "a" there is a list`, zipped(dict(text("a"), EMPTY_LIST))],
     [
-      `All of its state dict must be tensors by name: under "a" there is a dict`,
-      zipped(dict(text("model"), dict(text("a"), EMPTY_DICT), text("x"), one)),
+      `the dicts "a", "b", and none of them is the usual one. Needed is`,
+      zipped(dict(...["a", "b"].flatMap((name) => [text(name), dict(text("x"), one)]))),
     ],
     ["no folder with a data.pkl", writeZip([{ name: "data.pkl", bytes: pickle(EMPTY_DICT) }])],
     ["no folder with a data.pkl", zipped(one, [{ name: "y/data.pkl", bytes: pickle(one) }])],
@@ -249,10 +394,13 @@ Deno.test("decodePth() says what is wrong with a malformed file of the older for
     ["magic number", legacy({ magic: 5n }, two)],
     ["protocol version is 1002: supported is 1001", legacy({ protocol: 1002 }, two)],
     ["not little-endian", legacy({ little: 0x89 }, two)],
-    [`Storage "k" of 2 F32 cannot start at byte`, legacy({ size: 3 }, two)],
-    [`Storage "k" of 2 F32 cannot start at byte`, legacy({ size: 2 ** 53 }, two)],
-    [`Storage "k" of 2 F32 cannot start at byte`, legacy({}, two.subarray(1))],
-    [`Storage "k" of 2 F32 cannot start at byte`, legacy({}).slice(0, -3)],
+    [`Storage "k" of 2 elements (FloatStorage) cannot start at byte`, legacy({ size: 3 }, two)],
+    [
+      `Storage "k" of 2 elements (FloatStorage) cannot start at byte`,
+      legacy({ size: 2 ** 53 }, two),
+    ],
+    [`Storage "k" of 2 elements (FloatStorage) cannot start at byte`, legacy({}, two.subarray(1))],
+    [`Storage "k" of 2 elements (FloatStorage) cannot start at byte`, legacy({}).slice(0, -3)],
     ["The storages end at byte", legacy({}, two, Uint8Array.of(0))],
     [`The list of the storages has "j"`, legacy({ keys: ["j"] }, two)],
     [`The list of the storages has "k"`, legacy({ keys: ["k", "k"] }, two, two, two)],

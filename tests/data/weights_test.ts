@@ -26,11 +26,33 @@ permissionTest("readWeightFile() gives a file's metadata too", [{ name: "write" 
     const a: TensorData = { dtype: "F32", shape: [1], data: Float32Array.of(2) };
     const tensors = new Map([["a", a]]);
     await writeSafetensors(path, tensors, { classes: "[]" });
-    assertEquals(await readWeightFile(path), { tensors, metadata: { classes: "[]" } });
+    assertEquals(await readWeightFile(path), {
+      ...{ tensors, metadata: { classes: "[]" }, notes: [] },
+    });
     assertEquals((await readWeightFile(fixture("weights/zip.pth"))).metadata, {});
   } finally {
     await Deno.remove(path);
   }
+});
+
+Deno.test("readWeightFile() leaves out what wrappers put before every name, and notes it", async () => {
+  const names = [
+    ...["0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var"],
+    "1.num_batches_tracked",
+  ];
+  const [parallel, lightning, plain] = await Promise.all(
+    ["company.pth", "lightning.ckpt", "module_legacy.pth"].map((name) =>
+      readWeightFile(fixture(`weights/${name}`))
+    ),
+  );
+  for (const { tensors } of [parallel, lightning, plain]) assertEquals([...tensors.keys()], names);
+  assertEquals(parallel.notes, [
+    `Left out "module." before every name, as PyTorch's DataParallel put it there`,
+  ]);
+  assertEquals(lightning.notes, [
+    `Left out "model." before every name, as PyTorch Lightning and others put it there`,
+  ]);
+  assertEquals(plain.notes, []);
 });
 
 permissionTest("readWeights() says what a file is instead", [{ name: "write" }], async () => {
