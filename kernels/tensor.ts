@@ -1,5 +1,6 @@
 /** Tensors: a shape over a buffer of the pool, with an explicit end of life. */
-import { type Gpu, GpuError, mappedAtOnce } from "./gpu.ts";
+import { mappedAtOnce } from "./device.ts";
+import { type Gpu, GpuError } from "./gpu.ts";
 import type { PooledBuffer } from "./pool.ts";
 
 /** Element types on the GPU. */
