@@ -39,13 +39,8 @@
 
 // The GPU
 export { GpuError, NoAdapterError } from "./kernels/errors.ts";
-export {
-  type AdapterSummary,
-  type Gpu,
-  type KernelPath,
-  openGpu,
-  type OpenGpuOptions,
-} from "./kernels/gpu.ts";
+export type { AdapterSummary } from "./kernels/device.ts";
+export { type Gpu, type KernelPath, openGpu, type OpenGpuOptions } from "./kernels/gpu.ts";
 export type { BufferPool, PooledBuffer } from "./kernels/pool.ts";
 export type { Recorder, RecorderCounts } from "./kernels/recorder.ts";
 export { type DType, type Elements, Tensor, type TensorOptions } from "./kernels/tensor.ts";

@@ -1,5 +1,111 @@
-/** Adapters and devices: how they are asked for, and what Mesa's software driver is told before. */
-import { NoAdapterError, noAdapterMessage } from "./errors.ts";
+/**
+ * Adapters and devices: how they are asked for, what Mesa's software driver is told before, and how a device
+ * that was given back is used again.
+ */
+import { unwatched } from "./error_watch.ts";
+import { GpuError, NoAdapterError, noAdapterMessage } from "./errors.ts";
+
+/** Which adapter to prefer, where there are several. */
+export type PowerPreference = "high-performance" | "low-power";
+
+/** What the adapter says of itself. */
+export interface AdapterSummary {
+  description: string;
+  vendor: string;
+  /** True for a software adapter such as Mesa's lavapipe. */
+  isFallback: boolean;
+  subgroupMinSize: number;
+  subgroupMaxSize: number;
+}
+
+/** A device, and what is made once for it. */
+export interface OpenDevice {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterSummary;
+  readonly powerPreference: PowerPreference;
+  /** It has subgroups. */
+  readonly subgroups: boolean;
+  /** See {@linkcode mappedAtOnce}. */
+  readonly mapsAtOnce: boolean;
+  readonly layouts: Map<string, GPUBindGroupLayout>;
+  /** By their WGSL. */
+  readonly pipelines: Map<string, GPUComputePipeline>;
+  /** Told when the device is lost. */
+  onLost: (why: string) => void;
+}
+
+/**
+ * Devices that were given back. Deno frees a device, with a thread and some megabytes, only when the garbage
+ * collector comes upon it, which a script cannot ask for: so the next one to open a device gets this one.
+ */
+const waiting: OpenDevice[] = [];
+
+/**
+ * A device: one that was given back, or a new one.
+ *
+ * Errors: NoAdapterError when there is no adapter, GpuError when it gives no device.
+ */
+export async function openDevice(powerPreference: PowerPreference): Promise<OpenDevice> {
+  for (;;) {
+    const place = waiting.findIndex((open) => open.powerPreference === powerPreference);
+    if (place === -1) return await newDevice(powerPreference);
+    const [open] = waiting.splice(place, 1);
+    if (isAlive(open.device)) return open;
+  }
+}
+
+/** Give a device back, with nothing left on it but its layouts and pipelines. */
+export function giveBack(open: OpenDevice): void {
+  open.onLost = () => {};
+  waiting.push(open);
+}
+
+async function newDevice(powerPreference: PowerPreference): Promise<OpenDevice> {
+  const gpuAdapter = await requestAdapter(powerPreference);
+  const info = gpuAdapter.info;
+  const adapter: AdapterSummary = {
+    description: info.description || info.device || "unknown adapter",
+    vendor: info.vendor,
+    isFallback: info.isFallbackAdapter === true,
+    subgroupMinSize: info.subgroupMinSize ?? 0,
+    subgroupMaxSize: info.subgroupMaxSize ?? 0,
+  };
+  // Deno accepts the feature without listing it, so asking is the only way to know.
+  const withSubgroups = await requestDevice(gpuAdapter, ["subgroups"]);
+  const device = withSubgroups ?? await requestDevice(gpuAdapter, []);
+  if (device === undefined || !isAlive(device)) {
+    throw new GpuError(
+      `The adapter "${adapter.description}" gives no device that works: it may have no memory left`,
+    );
+  }
+  const open: OpenDevice = {
+    device,
+    adapter,
+    powerPreference,
+    subgroups: withSubgroups !== undefined,
+    mapsAtOnce: adapter.isFallback && waitAtOnce(device),
+    layouts: new Map(),
+    pipelines: new Map(),
+    onLost: () => {},
+  };
+  device.lost.then(({ message, reason }) => open.onLost(message || reason || "no reason given"));
+  return open;
+}
+
+/** Whether a device still makes buffers: one that is lost does not. */
+export function isAlive(device: GPUDevice): boolean {
+  return unwatched(device, () => {
+    const probe = makeProbe(device);
+    try {
+      probe.unmap();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      probe.destroy();
+    }
+  });
+}
 
 /** Set an environment variable of Mesa's software driver, where the script may and nobody has. */
 function setDriverOption(name: string, value: () => string | undefined): void {
@@ -32,11 +138,8 @@ function tuneSoftwareDriver(): void {
 }
 
 /** The adapter. NoAdapterError, which says what to install, where there is none. */
-export async function requestAdapter(
-  options: { powerPreference?: GPUPowerPreference },
-): Promise<GPUAdapter> {
+async function requestAdapter(powerPreference: PowerPreference): Promise<GPUAdapter> {
   tuneSoftwareDriver();
-  const powerPreference = options.powerPreference ?? "high-performance";
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference });
   if (adapter) return adapter;
   const name = "DENO_WEBGPU_BACKEND";
@@ -46,7 +149,7 @@ export async function requestAdapter(
 }
 
 /** A device of the adapter with its own limits for buffers, or nothing where it lacks a feature. */
-export async function requestDevice(
+async function requestDevice(
   adapter: GPUAdapter,
   features: string[],
 ): Promise<GPUDevice | undefined> {
@@ -79,20 +182,29 @@ export function mappedAtOnce(buffer: GPUBuffer): ArrayBuffer | undefined {
   }
 }
 
-/** Whether {@linkcode mappedAtOnce} works here: the standard does not promise it. */
-export function canMapAtOnce(device: GPUDevice): boolean {
-  const probe = device.createBuffer({
-    label: "probe",
-    size: 4,
-    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    mappedAtCreation: true,
+function makeProbe(device: GPUDevice): GPUBuffer {
+  const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+  return device.createBuffer({ label: "probe", size: 4, usage, mappedAtCreation: true });
+}
+
+/**
+ * Wait for all work submitted so far, where Deno waits for the GPU within `mapAsync`. Whether
+ * {@linkcode mappedAtOnce} works here: the standard does not promise it.
+ */
+export function waitAtOnce(device: GPUDevice): boolean {
+  return unwatched(device, () => {
+    const probe = makeProbe(device);
+    try {
+      probe.unmap();
+      device.queue.writeBuffer(probe, 0, Uint32Array.of(0x2a));
+      device.queue.submit([]);
+      probe.mapAsync(GPUMapMode.READ).catch(() => {});
+      const range = mappedAtOnce(probe);
+      return range !== undefined && new Uint32Array(range)[0] === 0x2a;
+    } catch {
+      return false;
+    } finally {
+      probe.destroy();
+    }
   });
-  probe.unmap();
-  device.queue.writeBuffer(probe, 0, Uint32Array.of(0x2a));
-  device.queue.submit([]);
-  probe.mapAsync(GPUMapMode.READ).catch(() => {});
-  const range = mappedAtOnce(probe);
-  const works = range !== undefined && new Uint32Array(range)[0] === 0x2a;
-  probe.destroy();
-  return works;
 }

@@ -3,7 +3,16 @@
  *
  * @module
  */
-import { canMapAtOnce, requestAdapter, requestDevice } from "./device.ts";
+import { Allocator } from "./allocator.ts";
+import {
+  type AdapterSummary,
+  giveBack,
+  type OpenDevice,
+  openDevice,
+  type PowerPreference,
+  waitAtOnce,
+} from "./device.ts";
+import { ErrorWatch } from "./error_watch.ts";
 import { GpuError } from "./errors.ts";
 import { BufferPool, type PooledBuffer } from "./pool.ts";
 import { Recorder } from "./recorder.ts";
@@ -22,17 +31,7 @@ export interface OpenGpuOptions {
   /** Force the kernel bodies; by default the adapter decides. */
   path?: KernelPath;
   /** Passed to `requestAdapter`: a laptop with two GPUs gives the stronger one by default. */
-  powerPreference?: "high-performance" | "low-power";
-}
-
-/** What the adapter says of itself. */
-export interface AdapterSummary {
-  description: string;
-  vendor: string;
-  /** True for a software adapter such as Mesa's lavapipe. */
-  isFallback: boolean;
-  subgroupMinSize: number;
-  subgroupMaxSize: number;
+  powerPreference?: PowerPreference;
 }
 
 /**
@@ -48,35 +47,26 @@ export interface AdapterSummary {
  * ```
  */
 export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
-  const adapter = await requestAdapter(options);
-  const info = adapter.info;
-  const summary: AdapterSummary = {
-    description: info.description || info.device || "unknown adapter",
-    vendor: info.vendor,
-    isFallback: info.isFallbackAdapter === true,
-    subgroupMinSize: info.subgroupMinSize ?? 0,
-    subgroupMaxSize: info.subgroupMaxSize ?? 0,
-  };
-  // Deno accepts the feature without listing it, so asking is the only way to know.
-  const withSubgroups = await requestDevice(adapter, ["subgroups"]);
-  const device = withSubgroups ?? await requestDevice(adapter, []);
-  if (device === undefined) {
-    throw new GpuError(`The adapter "${summary.description}" gives no device`);
-  }
-  const fits = withSubgroups !== undefined && supportsSubgroupPath(summary);
+  const open = await openDevice(options.powerPreference ?? "high-performance");
+  const { adapter, subgroups } = open;
+  const fits = subgroups && supportsSubgroupPath(adapter);
   if (options.path === "subgroup" && !fits) {
+    giveBack(open);
     throw new GpuError(
       `The path "subgroup" needs an adapter with one subgroup size of 4, 8 or 16, and ` +
-        `"${summary.description}" has ${summary.subgroupMinSize} to ${summary.subgroupMaxSize}`,
+        `"${adapter.description}" has ${adapter.subgroupMinSize} to ${adapter.subgroupMaxSize}`,
     );
   }
-  const path = options.path ?? (fits && summary.isFallback ? "subgroup" : "workgroup");
-  return new Gpu(device, summary, path, summary.isFallback && canMapAtOnce(device));
+  return new Gpu(open, options.path ?? (fits && adapter.isFallback ? "subgroup" : "workgroup"));
 }
 
 function supportsSubgroupPath(summary: AdapterSummary): boolean {
   const { subgroupMinSize: min, subgroupMaxSize: max } = summary;
   return min === max && (min === 4 || min === 8 || min === 16);
+}
+
+function closedError(): GpuError {
+  return new GpuError("The GPU was closed: nothing can run on it any more");
 }
 
 /** What a bind group holds of a buffer: a part of it, or its mirror. */
@@ -89,55 +79,77 @@ const MOST_BIND_GROUPS = 8192;
 
 /** An open device with its recorder and buffer pool. Make one with {@linkcode openGpu}. */
 export class Gpu {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterSummary;
   readonly recorder: Recorder;
   readonly pool: BufferPool;
   /** Lanes of a subgroup on the `subgroup` path. */
   readonly lanes: number;
-  /** Resolves with the reason when the device is lost; never rejects. */
+  /** Resolves with the reason when the device is lost or the GPU is closed; never rejects. */
   readonly lost: Promise<string>;
+  /** A read need not wait for the event loop (see `mappedAtOnce`); set it to false and it does. */
+  mapsAtOnce: boolean;
 
-  readonly #layouts = new Map<string, GPUBindGroupLayout>();
-  readonly #pipelines = new Map<string, GPUComputePipeline>();
+  readonly #open: OpenDevice;
+  readonly #watch: ErrorWatch;
+  readonly #allocator: Allocator;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #staging = new Set<GPUBuffer>();
+  readonly #lose: (why: string) => void;
   #destroyedSeen = 0;
-  readonly #checks: Promise<void>[] = [];
   #failure: GpuError | undefined;
+  #closed = false;
 
-  constructor(
-    readonly device: GPUDevice,
-    readonly adapter: AdapterSummary,
-    readonly path: KernelPath,
-    /** A read need not wait for the event loop (see {@linkcode mappedAtOnce}); set it to false and it does. */
-    public mapsAtOnce: boolean,
-  ) {
-    this.recorder = new Recorder(device);
-    this.pool = new BufferPool(device);
-    this.lanes = path === "subgroup" ? adapter.subgroupMaxSize : 0;
-    this.lost = device.lost.then((info) => {
-      const why = info.message || info.reason || "no reason given";
+  constructor(open: OpenDevice, readonly path: KernelPath) {
+    this.#open = open;
+    this.device = open.device;
+    this.adapter = open.adapter;
+    this.mapsAtOnce = open.mapsAtOnce;
+    this.lanes = path === "subgroup" ? open.adapter.subgroupMaxSize : 0;
+    this.#watch = new ErrorWatch(open.device, (error) => this.fail(error));
+    this.#allocator = new Allocator(this.#watch, () => this.#makeRoom(), () => this.#inUse());
+    this.pool = new BufferPool(this.#allocator);
+    this.recorder = new Recorder(open.device, this.#allocator);
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.lost = promise;
+    this.#lose = resolve;
+    open.onLost = (why) => {
       this.fail(new GpuError(`The GPU device was lost: ${why}`));
-      return why;
-    });
-    device.addEventListener("uncapturederror", (event) => {
-      event.preventDefault();
-      this.fail(
-        new GpuError(`The GPU reports: ${(event as GPUUncapturedErrorEvent).error.message.trim()}`),
-      );
-    });
+      resolve(why);
+    };
+  }
+
+  #inUse(): string {
+    const { liveBuffers, liveBytes } = this.pool;
+    return `${liveBytes} bytes in ${liveBuffers} buffers are in use`;
+  }
+
+  /** Destroy all buffers that wait for their next use, and wait until their memory is free. */
+  #makeRoom(): void {
+    this.recorder.flush();
+    this.pool.trim();
+    this.#bindGroups.clear();
+    waitAtOnce(this.device);
   }
 
   /** A buffer to read a tensor through. GpuError when the device is lost or has no memory for it. */
   stagingBuffer(name: string, size: number): GPUBuffer {
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-    try {
-      const label = `read ${name}`;
-      const mappedAtCreation = this.mapsAtOnce;
-      const buffer = this.device.createBuffer({ label, size, usage, mappedAtCreation });
-      if (mappedAtCreation) buffer.unmap();
-      return buffer;
-    } catch (error) {
-      throw new GpuError(`The tensor "${name}" of ${size} bytes cannot be read back: ${error}`);
-    }
+    const label = `read ${name}`;
+    const mappedAtCreation = this.mapsAtOnce;
+    const buffer = this.#allocator.buffer(
+      { label, size, usage, mappedAtCreation },
+      () => `reading the tensor "${name}"`,
+    );
+    if (mappedAtCreation) buffer.unmap();
+    this.#staging.add(buffer);
+    return buffer;
+  }
+
+  /** Let go of a buffer that a tensor was read through. */
+  releaseStaging(buffer: GPUBuffer): void {
+    this.#staging.delete(buffer);
+    buffer.destroy();
   }
 
   /** Remember the first failure; the next flush or read throws it. */
@@ -145,10 +157,11 @@ export class Gpu {
     this.#failure ??= error;
   }
 
-  /** Submit what was recorded. Throws what went wrong on the GPU since the last call. */
+  /** Submit what was recorded. Throws what is known to have gone wrong on the GPU. */
   flush(): void {
     this.throwFailure();
     this.recorder.flush();
+    this.#watch.collect();
     if (this.pool.idleBytes > this.pool.idleLimit) this.pool.trim(this.pool.idleLimit);
   }
 
@@ -157,9 +170,14 @@ export class Gpu {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Wait until every pipeline made so far is known to have compiled; throws the first that did not. */
+  /** GpuError when the GPU was closed. */
+  mustBeOpen(): void {
+    if (this.#closed) throw closedError();
+  }
+
+  /** Wait until everything that went wrong so far is known, kernels that do not compile as well; throws the first. */
   async check(): Promise<void> {
-    await Promise.all(this.#checks.splice(0));
+    await this.#watch.settled();
     this.throwFailure();
   }
 
@@ -171,7 +189,7 @@ export class Gpu {
   /** The bind group layout: parameters in binding 0, then one storage buffer for each access. */
   bindGroupLayout(accesses: readonly ("read" | "write" | "mirror")[]): GPUBindGroupLayout {
     const key = accesses.join();
-    let layout = this.#layouts.get(key);
+    let layout = this.#open.layouts.get(key);
     if (layout === undefined) {
       const uniform: GPUBufferBindingLayout = { type: "uniform", hasDynamicOffset: true };
       const entries: GPUBindGroupLayoutEntry[] = [
@@ -185,7 +203,7 @@ export class Gpu {
         })),
       ];
       layout = this.device.createBindGroupLayout({ label: key, entries });
-      this.#layouts.set(key, layout);
+      this.#open.layouts.set(key, layout);
     }
     return layout;
   }
@@ -225,32 +243,45 @@ export class Gpu {
 
   /** The pipeline of a WGSL text, made once for each text. */
   pipeline(label: string, code: string, layout: GPUBindGroupLayout): GPUComputePipeline {
-    let pipeline = this.#pipelines.get(code);
-    if (pipeline === undefined) {
-      this.device.pushErrorScope("validation");
-      const module = this.device.createShaderModule({ label, code });
-      pipeline = this.device.createComputePipeline({
-        label,
-        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: "main" },
-      });
-      this.#checks.push(
-        this.device.popErrorScope().then((error) => {
-          if (error === null) return;
-          this.fail(
-            new GpuError(`The kernel "${label}" does not compile: ${error.message.trim()}`),
-          );
+    const known = this.#open.pipelines.get(code);
+    if (known !== undefined) return known;
+    const pipeline = this.#watch.around(
+      "validation",
+      (error) => {
+        this.#open.pipelines.delete(code);
+        return `The kernel "${label}" does not compile: ${error.message.trim()}`;
+      },
+      () =>
+        this.device.createComputePipeline({
+          label,
+          layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+          compute: {
+            module: this.device.createShaderModule({ label, code }),
+            entryPoint: "main",
+          },
         }),
-      );
-      this.#pipelines.set(code, pipeline);
-    }
+    );
+    this.#open.pipelines.set(code, pipeline);
     return pipeline;
   }
 
-  /** Give the device back. Everything made with it is unusable afterwards. */
+  /**
+   * Let go of everything: no buffer and no texture of it is left, and what was made with it can only be
+   * disposed of. A second call does nothing.
+   */
   close(): void {
-    this.fail(new GpuError("The GPU was closed: nothing can run on it any more"));
-    this.device.destroy();
+    if (this.#closed) return;
+    const failed = this.#failure !== undefined;
+    this.#closed = true;
+    this.fail(closedError());
+    this.pool.close();
+    for (const buffer of this.#staging) this.releaseStaging(buffer);
+    this.recorder.close();
+    this.#bindGroups.clear();
+    this.#watch.close();
+    this.#lose("the GPU was closed");
+    if (failed) this.device.destroy();
+    else giveBack(this.#open);
   }
 
   [Symbol.dispose](): void {

@@ -162,7 +162,7 @@ export function defineKernel<
         paramsSize(paramEntries.length + mirrorPlaces.length),
         bound.map((tensor, i) =>
           accesses[i] === "mirror"
-            ? { buffer: tensor.buffer, mirror: mirrored(gpu.device, gpu.recorder, tensor.buffer) }
+            ? { buffer: tensor.buffer, mirror: mirrored(tensor) }
             : { buffer: tensor.buffer, offset: 4 * tensor.offset, size: bindingSize(tensor) }
         ),
       );

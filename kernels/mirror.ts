@@ -3,9 +3,7 @@
  * one from a buffer, which the driver does number by number: what a kernel loads again and again, as the
  * weights of a product, is worth a copy. A copy is kept for as long as its buffer does not change.
  */
-import type { PooledBuffer } from "./pool.ts";
-import type { Recorder } from "./recorder.ts";
-import type { Tensor } from "./tensor.ts";
+import type { DType, Tensor } from "./tensor.ts";
 
 /** Quads in a row of a texture, as a power of two: then a place needs no division. */
 const WIDTH_BITS = 12;
@@ -39,21 +37,22 @@ export function worthMirror({ gpu, buffer, offset, bytes }: Tensor, reads = Infi
   return copied || reads * bytes >= READS_OF_A_COPY * buffer.bytes;
 }
 
-/** The texture with the contents that a buffer has at this place of the recording. */
-export function mirrored(
-  device: GPUDevice,
-  recorder: Recorder,
-  buffer: PooledBuffer,
-): GPUTextureView {
+/** The texture with the contents that a tensor's buffer has at this place of the recording. */
+export function mirrored({ buffer, name, gpu }: Tensor<DType>): GPUTextureView {
+  const { recorder, pool } = gpu;
   const quads = Math.floor(buffer.bytes / 16);
   const height = Math.ceil(quads / WIDTH);
   if (buffer.mirror === undefined) {
-    const texture = device.createTexture({
-      label: `mirror ${buffer.bytes}`,
-      size: [WIDTH, height],
-      format: "rgba32float",
-      usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
-    });
+    const texture = pool.allocator.texture(
+      {
+        label: `mirror ${buffer.bytes}`,
+        size: [WIDTH, height],
+        format: "rgba32float",
+        usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
+      },
+      16 * WIDTH * height,
+      () => `the copy of the tensor "${name}" in a texture`,
+    );
     buffer.mirror = { texture, view: texture.createView(), version: -1 };
   }
   const { mirror } = buffer;

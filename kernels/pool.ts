@@ -1,4 +1,5 @@
 /** Buffers by size class: released buffers are used again, and live ones are counted. */
+import type { Allocator } from "./allocator.ts";
 
 /** A GPU buffer of the pool. `bytes` is its size class, at least what was asked for. */
 export interface PooledBuffer {
@@ -41,16 +42,26 @@ export class BufferPool {
 
   #made = 0;
   readonly #idle = new Map<number, PooledBuffer[]>();
+  readonly #live = new Set<PooledBuffer>();
+  readonly #largest: number;
 
-  constructor(readonly device: GPUDevice, readonly idleLimit: number = 1 << 30) {}
+  constructor(readonly allocator: Allocator, readonly idleLimit: number = 1 << 30) {
+    this.#largest = allocator.watch.device.limits.maxBufferSize;
+  }
 
   /**
    * Take a buffer of at least `bytes` bytes. Its contents are undefined. A buffer that the recording
    * `unusedBy` uses is not taken: it can be written to without a submit first.
+   *
+   * Errors: GpuError when there is no memory; it names `what` the buffer is for.
    */
-  acquire(bytes: number, unusedBy?: number): PooledBuffer {
+  acquire(
+    bytes: number,
+    what: () => string = () => "a buffer",
+    unusedBy?: number,
+  ): PooledBuffer {
     // The class of a very large size could pass the largest buffer that the device allows.
-    const size = Math.max(bytes, Math.min(sizeClass(bytes), this.device.limits.maxBufferSize));
+    const size = Math.max(bytes, Math.min(sizeClass(bytes), this.#largest));
     const idle = this.#idle.get(size) ?? [];
     const free = unusedBy === undefined
       ? idle.length - 1
@@ -61,9 +72,10 @@ export class BufferPool {
       this.idleBytes -= size;
     } else {
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-      const gpuBuffer = this.device.createBuffer({ label: `pool ${size}`, size, usage });
+      const gpuBuffer = this.allocator.buffer({ label: `pool ${size}`, size, usage }, what);
       buffer = { id: this.#made++, gpuBuffer, bytes: size, lastRecording: -1, version: 0 };
     }
+    this.#live.add(buffer);
     this.liveBuffers++;
     this.liveBytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes);
@@ -72,6 +84,7 @@ export class BufferPool {
 
   /** Give a buffer back. Work already recorded may still use it: the GPU keeps the order. */
   release(buffer: PooledBuffer): void {
+    if (!this.#live.delete(buffer)) return; // destroyed with the others when the GPU was closed
     this.liveBuffers--;
     this.liveBytes -= buffer.bytes;
     const list = this.#idle.get(buffer.bytes);
@@ -86,13 +99,24 @@ export class BufferPool {
     for (const size of sizes) {
       const list = this.#idle.get(size)!;
       while (this.idleBytes > bytes && list.length > 0) {
-        const { gpuBuffer, mirror } = list.pop()!;
-        gpuBuffer.destroy();
-        mirror?.texture.destroy();
+        this.#destroy(list.pop()!);
         this.idleBytes -= size;
-        this.destroyed++;
       }
       if (list.length === 0) this.#idle.delete(size);
     }
+  }
+
+  #destroy({ gpuBuffer, mirror }: PooledBuffer): void {
+    gpuBuffer.destroy();
+    mirror?.texture.destroy();
+    this.destroyed++;
+  }
+
+  /** Destroy all buffers, those in use as well. */
+  close(): void {
+    this.trim();
+    for (const buffer of this.#live) this.#destroy(buffer);
+    this.#live.clear();
+    this.liveBuffers = this.liveBytes = 0;
   }
 }

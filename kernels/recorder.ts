@@ -6,6 +6,8 @@
  * twice would show its last value to both dispatches.
  */
 
+import type { Allocator } from "./allocator.ts";
+
 /** Bytes of one parameter slot: WebGPU's guaranteed alignment of dynamic uniform offsets. */
 export const PARAMS_SLOT = 256;
 const SLOTS = 1024;
@@ -31,13 +33,13 @@ export class Recorder {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, allocator: Allocator) {
     this.#device = device;
-    this.paramsBuffer = device.createBuffer({
+    this.paramsBuffer = allocator.buffer({
       label: "kernel parameters",
       size: PARAMS_SLOT * SLOTS,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    });
+    }, () => "the parameters of kernels");
   }
 
   /** True when nothing waits to be submitted. */
@@ -94,5 +96,12 @@ export class Recorder {
     this.#device.queue.submit([commands]);
     this.counts.submits++;
     this.recording++;
+  }
+
+  /** Forget what was recorded. */
+  close(): void {
+    this.#encoder = this.#pass = undefined;
+    this.#slots = 0;
+    this.paramsBuffer.destroy();
   }
 }

@@ -26,6 +26,10 @@ export interface TensorOptions<D extends DType = DType> {
   dtype?: D;
 }
 
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
 function describeShape(shape: readonly number[]): string {
   return `[${shape.join(", ")}]`;
 }
@@ -102,7 +106,9 @@ export class Tensor<D extends DType = "f32"> {
           `"${gpu.adapter.description}" allows ${Math.min(limit, maxBufferSize)} in one binding`,
       );
     }
-    const storage: Storage = { buffer: gpu.pool.acquire(bytes, unusedBy), owners: 1 };
+    gpu.mustBeOpen();
+    const what = () => `the tensor "${name}" of shape ${describeShape(shape)}`;
+    const storage: Storage = { buffer: gpu.pool.acquire(bytes, what, unusedBy), owners: 1 };
     return new Tensor(gpu, [...shape], options.dtype ?? "f32" as D, name, storage, 0);
   }
 
@@ -152,6 +158,7 @@ export class Tensor<D extends DType = "f32"> {
         } is used after its disposal`,
       );
     }
+    this.gpu.mustBeOpen();
     return this.#storage.buffer;
   }
 
@@ -273,11 +280,12 @@ export class Tensor<D extends DType = "f32"> {
         gpu.throwFailure();
         return make((range ?? staging.getMappedRange()).slice(0));
       } catch (error) {
+        await turn(); // in which a lost device says so
         gpu.throwFailure();
         if (error instanceof GpuError) throw error;
         throw new GpuError(`The tensor "${this.name}" cannot be read back: ${error}`);
       } finally {
-        staging.destroy();
+        gpu.releaseStaging(staging);
       }
     })();
   }

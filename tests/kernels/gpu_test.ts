@@ -232,7 +232,7 @@ gpuTest(
 );
 
 gpuTest("the pool hands a released buffer out again, and counts", (gpu) => {
-  const pool = new BufferPool(gpu.device, 1024);
+  const pool = new BufferPool(gpu.pool.allocator, 1024);
   const a = pool.acquire(1000);
   const b = pool.acquire(10);
   assertEquals([pool.liveBuffers, pool.liveBytes, pool.peakBytes], [2, 1024 + 256, 1280]);
