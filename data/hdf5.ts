@@ -8,49 +8,96 @@
  * @module
  */
 import type { Worker } from "node:worker_threads";
-import { decodeFile } from "./file.ts";
-import type { Hdf5Answer, Hdf5Dataset, Hdf5Question } from "./hdf5_worker.ts";
+import { saying } from "./file.ts";
+import { checkWritten } from "./hdf5_layout.ts";
+import type { Hdf5Answer, Hdf5Array, Hdf5Question, Hdf5Reply } from "./hdf5_worker.ts";
 import code from "./hdf5_worker.ts" with { type: "text" };
 import { expansionLimit } from "./strided.ts";
 
-export type { Hdf5Array, Hdf5Dataset } from "./hdf5_worker.ts";
+export type { Hdf5Array } from "./hdf5_worker.ts";
+
+/** A dataset of an HDF5 file: its shape, and its values in row-major order. */
+export interface Hdf5Dataset {
+  /** The extents of what was read, outermost first. */
+  shape: number[];
+  /** The extents in the file: the same where all rows were read. */
+  stored: number[];
+  /** The values, in the array class of the stored type. */
+  data: Hdf5Array;
+}
 
 /** What `readHdf5` can be told. */
 export interface Hdf5Options {
   /** How many seconds a read may take; by default 30, and one more for each 5 MB of the file. */
   timeLimit?: number;
+  /** Read only these rows of the first dimension, ascending and each once; all by default. */
+  rows?: ArrayLike<number>;
 }
+
+/** The array classes by their names. */
+const ARRAYS: Record<string, new (buffer: ArrayBuffer) => Hdf5Array> = {
+  Float64Array,
+  Float32Array,
+  BigInt64Array,
+  BigUint64Array,
+  Int32Array,
+  Uint32Array,
+  Int16Array,
+  Uint16Array,
+  Int8Array,
+  Uint8Array,
+};
 
 /**
  * Read datasets by name (`"group/name"` inside groups) from an HDF5 file. They must be arrays of
- * integers, or of floating-point numbers of 32 or 64 bits.
+ * integers, or of floating-point numbers of 32 or 64 bits. Of the file only what they need is read.
  *
  * A file that is truncated or no HDF5, a missing dataset, and one of another kind are a SyntaxError that
- * names the file; so are datasets of more than 16 times the file and 64 MiB, and a file that cannot be read
- * within the time limit. A limit that is none is a TypeError.
+ * names the file; so are virtual datasets, links to other files, numbers in other files or behind a filter that
+ * the library does not have, numbers that were never written, which HDF5 gives as zeros, datasets of more than
+ * 16 times the file and 64 MiB, and a file that cannot be read within the time limit. A limit that is none, or
+ * rows that do not ascend, are a TypeError.
  *
  * ```ts ignore
  * const { features } = await readHdf5("train2014_vgg16_fc7_pca.h5", ["features"]);
  * console.log(features.shape);
  * ```
  */
-export function readHdf5<Name extends string>(
+export async function readHdf5<Name extends string>(
   path: string,
   names: readonly Name[],
-  { timeLimit }: Hdf5Options = {},
+  { timeLimit, rows }: Hdf5Options = {},
 ): Promise<Record<Name, Hdf5Dataset>> {
-  return decodeFile(path, "cannot be read as HDF5", async (bytes) => {
-    const seconds = timeLimit ?? 30 + bytes.length / 5e6;
-    // A timer takes no more than 2^31 milliseconds.
-    if (!(seconds > 0 && seconds < 2e6)) {
-      throw new TypeError(`The time limit must be above 0 and below 2e6 seconds: it is ${seconds}`);
-    }
-    const question = { bytes, names, most: expansionLimit(bytes.length) };
+  const { isFile, size } = await Deno.stat(path);
+  const seconds = timeLimit ?? 30 + size / 5e6;
+  // A timer takes no more than 2^31 milliseconds.
+  if (!(seconds > 0 && seconds < 2e6)) {
+    throw new TypeError(`The time limit must be above 0 and below 2e6 seconds: it is ${seconds}`);
+  }
+  const chosen = rows === undefined ? {} : { rows: checkRows(rows) };
+  return await saying(path, "cannot be read as HDF5", async () => {
+    if (!isFile) throw new SyntaxError("it is no regular file");
+    const question = { path, names, most: expansionLimit(size), ...chosen };
     const answer = await ask(question, seconds);
     if ("error" in answer) throw new SyntaxError(answer.error);
-    const read = answer.datasets.map((dataset, i) => [names[i], dataset] as const);
+    const read = answer.datasets.map((reply, i) => [names[i], take(path, names[i], reply)]);
     return Object.fromEntries(read) as Record<Name, Hdf5Dataset>;
   });
+}
+
+function checkRows(rows: ArrayLike<number>): Uint32Array<ArrayBuffer> {
+  for (let i = 0; i < rows.length; i++) {
+    const before = i === 0 ? -1 : rows[i - 1];
+    if (Number.isInteger(rows[i]) && rows[i] > before && rows[i] < 2 ** 32) continue;
+    throw new TypeError(`Rows must be whole numbers that ascend: after ${before} comes ${rows[i]}`);
+  }
+  return Uint32Array.from(rows);
+}
+
+function take(path: string, name: string, reply: Hdf5Reply): Hdf5Dataset {
+  const { shape, stored, type, buffer } = reply;
+  if (!stored.includes(0)) checkWritten(path, name, reply);
+  return { shape, stored, data: new ARRAYS[type](buffer) };
 }
 
 /** The thread, while there is one. */
@@ -79,7 +126,7 @@ async function askThread(question: Hdf5Question, seconds: number): Promise<Hdf5A
       timer = setTimeout(() => {
         resolve({ error: `the HDF5 library did not end within ${seconds} s`, broken: true });
       }, 1000 * seconds);
-      current.postMessage(question, [question.bytes.buffer]);
+      current.postMessage(question);
     });
     if ("error" in answer && answer.broken) await end();
     return answer;
