@@ -10,6 +10,8 @@ import type { Vocabulary } from "./vocabulary.ts";
 export interface Picture {
   /** A short name, shown beside the picture. */
   name: string;
+  /** Which picture it is, where a name can occur twice: its path inside the data, or its address. */
+  id?: string;
   /** A file on disk, a drawing, or a place on the web. */
   source:
     | { kind: "file"; path: string }
@@ -33,6 +35,8 @@ export interface CaptionSplit {
 export interface CaptionData {
   /** The data set's name, for reports. */
   name: string;
+  /** What is odd about the data, a sentence each for the report; empty when nothing is. */
+  notes: string[];
   /** The words behind the captions' ids. */
   vocabulary: Vocabulary;
   /** Tokens in a row of captions, `<START>`, `<END>` and padding included. */
@@ -43,6 +47,40 @@ export interface CaptionData {
   train: CaptionSplit;
   /** The split to measure on. */
   val: CaptionSplit;
+}
+
+/** Images and captions of a split that are kept, by their numbers, which ascend. */
+export interface CaptionSelection {
+  images: readonly number[];
+  captions: ArrayLike<number> & Iterable<number>;
+}
+
+/**
+ * Choose `n` captions without replacement, and the images they use. `imageIndex [count]` is the image of each
+ * caption. A RangeError when there are fewer than `n`.
+ */
+export function chooseCaptions(
+  imageIndex: Int32Array,
+  n: number,
+  stream: RandomStream,
+): CaptionSelection {
+  const count = imageIndex.length;
+  if (!Number.isInteger(n) || n < 1 || n > count) {
+    throw new RangeError(`Cannot take ${n} captions: the split allows 1 to ${count}`);
+  }
+  const captions = stream.permutation(count).subarray(0, n).sort();
+  const images = [...new Set(Array.from(captions, (c) => imageIndex[c]))].sort((a, b) => a - b);
+  return { images, captions };
+}
+
+/** At most `n` of so many images, spread evenly over them, with all their captions. */
+export function chooseImages(imageIndex: Int32Array, images: number, n: number): CaptionSelection {
+  const chosen = spread(images, n);
+  const kept = new Set(chosen);
+  return {
+    images: chosen,
+    captions: [...imageIndex.keys()].filter((c) => kept.has(imageIndex[c])),
+  };
 }
 
 /**
@@ -63,13 +101,7 @@ export interface CaptionData {
  * ```
  */
 export function takeCaptions(split: CaptionSplit, n: number, stream: RandomStream): CaptionSplit {
-  const count = split.imageIndex.length;
-  if (!Number.isInteger(n) || n < 1 || n > count) {
-    throw new RangeError(`Cannot take ${n} captions: the split allows 1 to ${count}`);
-  }
-  const chosen = stream.permutation(count).subarray(0, n).sort();
-  const images = [...new Set(Array.from(chosen, (c) => split.imageIndex[c]))].sort((a, b) => a - b);
-  return select(split, images, chosen);
+  return select(split, chooseCaptions(split.imageIndex, n, stream));
 }
 
 /**
@@ -78,10 +110,7 @@ export function takeCaptions(split: CaptionSplit, n: number, stream: RandomStrea
  */
 export function spreadPictures(split: CaptionSplit, n: number): CaptionSplit {
   if (split.pictures.length <= n) return split;
-  const images = spread(split.pictures.length, n);
-  const kept = new Set(images);
-  const captions = [...split.imageIndex.keys()].filter((c) => kept.has(split.imageIndex[c]));
-  return select(split, images, captions);
+  return select(split, chooseImages(split.imageIndex, split.pictures.length, n));
 }
 
 /**
@@ -97,26 +126,41 @@ export function spread(count: number, n: number): number[] {
 }
 
 /** The given images and captions of a split, numbered anew. */
-function select(
-  split: CaptionSplit,
-  images: readonly number[],
-  chosen: ArrayLike<number> & Iterable<number>,
-): CaptionSplit {
-  const renumbered = new Map(images.map((image, i) => [image, i]));
-  const captionLength = split.captions.length / split.imageIndex.length;
-  const featureDim = split.features.length / split.pictures.length;
+function select(split: CaptionSplit, selection: CaptionSelection): CaptionSplit {
+  const { images } = selection;
+  return {
+    features: selectRows(split.features, split.pictures.length, images),
+    pictures: images.map((i) => split.pictures[i]),
+    ...renumber(split, selection),
+  };
+}
 
-  const features = new Float32Array(images.length * featureDim);
-  for (const [i, image] of images.entries()) {
-    features.set(row(split.features, image, featureDim), i * featureDim);
+/** The chosen captions, with the numbers that the chosen images have among themselves. */
+export function renumber(
+  { captions, imageIndex }: Pick<CaptionSplit, "captions" | "imageIndex">,
+  { images, captions: chosen }: CaptionSelection,
+): Pick<CaptionSplit, "captions" | "imageIndex"> {
+  const numbers = new Map(images.map((image, i) => [image, i]));
+  return {
+    captions: selectRows(captions, imageIndex.length, chosen),
+    imageIndex: Int32Array.from(chosen, (c) => numbers.get(imageIndex[c])!),
+  };
+}
+
+/** The chosen rows of an array of so many, one after the other. */
+export function selectRows<A extends Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(
+  array: A,
+  rows: number,
+  chosen: ArrayLike<number> & Iterable<number>,
+): A {
+  const width = array.length / rows;
+  const taken = new (array.constructor as new (length: number) => A)(chosen.length * width);
+  let at = 0;
+  for (const index of chosen) {
+    taken.set(array.subarray(index * width, (index + 1) * width), at);
+    at += width;
   }
-  const captions = new Int32Array(chosen.length * captionLength);
-  const imageIndex = new Int32Array(chosen.length);
-  for (const [i, c] of [...chosen].entries()) {
-    captions.set(row(split.captions, c, captionLength), i * captionLength);
-    imageIndex[i] = renumbered.get(split.imageIndex[c])!;
-  }
-  return { features, pictures: images.map((i) => split.pictures[i]), captions, imageIndex };
+  return taken;
 }
 
 /**
@@ -157,9 +201,11 @@ export function standardizer(features: Float32Array, featureDim: number): Standa
   const rows = checkRows(features, featureDim);
   const mean = new Float64Array(featureDim);
   const variance = new Float64Array(featureDim);
-  for (let i = 0; i < features.length; i++) mean[i % featureDim] += features[i] / rows;
-  for (let i = 0; i < features.length; i++) {
-    variance[i % featureDim] += (features[i] - mean[i % featureDim]) ** 2 / rows;
+  for (let start = 0; start < features.length; start += featureDim) {
+    for (let k = 0; k < featureDim; k++) mean[k] += features[start + k] / rows;
+  }
+  for (let start = 0; start < features.length; start += featureDim) {
+    for (let k = 0; k < featureDim; k++) variance[k] += (features[start + k] - mean[k]) ** 2 / rows;
   }
   // Float32 rounding leaves a constant feature a deviation near 1e-7 of its size: that is no signal.
   const deviation = Float32Array.from(variance, (v, i) => {
@@ -183,10 +229,14 @@ export function standardize(
   { mean, deviation }: Standardizer,
 ): Float32Array<ArrayBuffer> {
   checkRows(features, mean.length);
-  return Float32Array.from(
-    features,
-    (value, i) => (value - mean[i % mean.length]) / deviation[i % mean.length],
-  );
+  // Float32Array.from would pass the numbers one by one through a list.
+  const scaled = new Float32Array(features.length);
+  for (let start = 0; start < scaled.length; start += mean.length) {
+    for (let k = 0; k < mean.length; k++) {
+      scaled[start + k] = (features[start + k] - mean[k]) / deviation[k];
+    }
+  }
+  return scaled;
 }
 
 function checkRows(features: Float32Array, featureDim: number): number {

@@ -4,11 +4,19 @@
  *
  * @module
  */
-import type { CaptionData, CaptionSplit, Picture } from "./captions.ts";
-import { readFeatures as readFeatureFile } from "./feature_files.ts";
+import {
+  type CaptionData,
+  type CaptionSelection,
+  type CaptionSplit,
+  type Picture,
+  renumber,
+} from "./captions.ts";
+import { readImageFeatures } from "./coco_features.ts";
+import { describeVariation } from "./feature_files.ts";
 import { checkFiles, folderName } from "./folder.ts";
 import { type Hdf5Dataset, readHdf5 } from "./hdf5.ts";
-import { START, Vocabulary } from "./vocabulary.ts";
+import { pictureOfLine } from "./picture_lines.ts";
+import { readVocabulary, START, type Vocabulary } from "./vocabulary.ts";
 
 const CAPTIONS = "coco2014_captions.h5";
 const VOCABULARY = "coco2014_vocab.json";
@@ -20,6 +28,13 @@ export interface CocoCaptioningOptions {
    * the whole 4,096 (`…_vgg16_fc7.h5`).
    */
   pca?: boolean;
+  /**
+   * Choose what is kept of a split, from the image of each caption and the count of images: only the features
+   * of the images chosen are read. All of a split without it.
+   */
+  choose?: Partial<Record<Split, (imageIndex: Int32Array, images: number) => CaptionSelection>>;
+  /** Whether the URL files may name pictures outside the folder. False by default. */
+  outside?: boolean;
 }
 
 /** The captions and image numbers of one split, as the captions file holds them. */
@@ -43,6 +58,15 @@ export function urlsFile(split: Split): string {
   return `${split}2014_urls.txt`;
 }
 
+/** What the parts of a folder are read with. */
+interface Reading extends CocoCaptioningOptions {
+  root: string;
+  captionsPath: string;
+  vocabulary: Vocabulary;
+  /** Grows by what is odd. */
+  notes: string[];
+}
+
 async function isThere(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isFile;
@@ -53,8 +77,9 @@ async function isThere(path: string): Promise<boolean> {
 
 /**
  * Load a `coco_captioning` folder: CS231n's own, or one in the same layout. Lines of the URL files that
- * start with `http` become pictures on the web, all others files in the folder. Where there are no features
- * reduced by PCA, those of {@linkcode ownFeatureFile} take their place.
+ * start with `http` become pictures on the web, all others files in the folder ({@linkcode pictureOfLine}).
+ * Where there are no features reduced by PCA, those of {@linkcode ownFeatureFile} take their place. Features
+ * that do not vary are named in `notes`.
  *
  * A missing folder or file is a `Deno.errors.NotFound` that lists what is expected and what was found.
  * Anything that does not fit together (word ids outside the vocabulary, image numbers out of range,
@@ -67,8 +92,9 @@ async function isThere(path: string): Promise<boolean> {
  */
 export async function loadCocoCaptioning(
   folder: string,
-  { pca = true }: CocoCaptioningOptions = {},
+  options: CocoCaptioningOptions = {},
 ): Promise<CaptionData> {
+  const { pca = true } = options;
   const { root, name } = folderName(folder);
   const vgg = (split: Split) => `${split}2014_vgg16_fc7${pca ? "_pca" : ""}.h5`;
   const own = pca && !await isThere(`${root}/${vgg("train")}`) &&
@@ -88,8 +114,10 @@ export async function loadCocoCaptioning(
     "val_captions",
     "val_image_idxs",
   ]);
+  const notes: string[] = [];
+  const reading = { ...options, root, captionsPath: path, vocabulary, notes };
   const load = (split: Split, captions: StoredCaptions) =>
-    loadSplit(root, path, split, features(split), captions, vocabulary);
+    loadSplit(reading, split, features(split), captions);
   const train = await load("train", {
     captions: stored.train_captions,
     imageIndex: stored.train_image_idxs,
@@ -114,37 +142,17 @@ export async function loadCocoCaptioning(
       } has ${featureDim} numbers, ${features("val")} ${valDim}`,
     );
   }
-  return { name, vocabulary, captionLength, featureDim, train, val };
-}
-
-async function readVocabulary(path: string): Promise<Vocabulary> {
-  const text = await Deno.readTextFile(path);
-  try {
-    const json: unknown = JSON.parse(text);
-    const words = typeof json === "object" && json !== null && "idx_to_word" in json
-      ? json.idx_to_word
-      : undefined;
-    if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) {
-      throw new SyntaxError(`"idx_to_word" must be a list of words`);
-    }
-    return new Vocabulary(words);
-  } catch (error) {
-    throw new SyntaxError(`${path}: ${(error as Error).message}`);
-  }
+  return { name, notes, vocabulary, captionLength, featureDim, train, val };
 }
 
 async function loadSplit(
-  root: string,
-  captionsPath: string,
+  reading: Reading,
   split: Split,
   featuresFile: string,
   stored: StoredCaptions,
-  vocabulary: Vocabulary,
 ): Promise<CaptionSplit> {
-  const pictures = await readPictures(root, split);
-  const features = featuresFile.endsWith(".h5")
-    ? await readFeatures(`${root}/${featuresFile}`, pictures.length, urlsFile(split))
-    : await readOwnFeatures(`${root}/${featuresFile}`, pictures, urlsFile(split));
+  const { root, captionsPath, vocabulary, notes } = reading;
+  const pictures = await readPictures(root, split, reading);
   const where = (part: string) => `${captionsPath}, ${split}_${part}`;
   const captions = readCaptions(stored.captions, where("captions"), vocabulary);
   const imageIndex = readIntegers(stored.imageIndex, 1, where("image_idxs"));
@@ -159,19 +167,34 @@ async function loadSplit(
     throw new SyntaxError(
       `${where("image_idxs")}: caption ${wrong} belongs to image ${
         imageIndex[wrong]
-      }, but images go from 0 to ${pictures.length - 1}`,
+      }, but images go from 0 to ${pictures.length - 1} (${
+        urlsFile(split)
+      } names ${pictures.length})`,
     );
   }
-  return { features, pictures, captions, imageIndex };
+  const chosen = reading.choose?.[split]?.(imageIndex, pictures.length);
+  const path = `${root}/${featuresFile}`;
+  const features = await readImageFeatures(path, pictures, urlsFile(split), chosen?.images);
+  const kept = chosen === undefined ? { features, pictures, captions, imageIndex } : {
+    features,
+    pictures: chosen.images.map((i) => pictures[i]),
+    ...renumber({ captions, imageIndex }, chosen),
+  };
+  notes.push(...describeVariation(path, features, kept.pictures.length));
+  return kept;
 }
 
 /**
  * The pictures of a split of a `coco_captioning` folder, one for each line of its URL file. An empty line is a
- * SyntaxError.
+ * SyntaxError, and so is a picture outside the folder unless `outside` allows it.
  */
-export async function readPictures(root: string, split: Split): Promise<Picture[]> {
+export async function readPictures(
+  root: string,
+  split: Split,
+  { outside = false }: Pick<CocoCaptioningOptions, "outside"> = {},
+): Promise<Picture[]> {
   const path = `${root}/${urlsFile(split)}`;
-  const lines = (await Deno.readTextFile(path)).split("\n");
+  const lines = (await Deno.readTextFile(path)).replace(/^\ufeff/, "").split("\n");
   const trimmed = lines.map((line) => line.trim());
   while (trimmed.length > 0 && trimmed[trimmed.length - 1] === "") trimmed.pop();
   const blank = trimmed.indexOf("");
@@ -180,62 +203,13 @@ export async function readPictures(root: string, split: Split): Promise<Picture[
       `${path} must hold one URL or path a line: line ${Math.max(blank, 0) + 1} is empty`,
     );
   }
-  return trimmed.map((line) => ({
-    name: line.split(/[/\\]/).pop() ?? line,
-    source: /^https?:\/\//.test(line)
-      ? { kind: "url", url: line }
-      : { kind: "file", path: `${root}/${line}` },
-  }));
-}
-
-/** Features of one's own making, of the very pictures that the URL file names. */
-async function readOwnFeatures(
-  path: string,
-  pictures: readonly Picture[],
-  urlsFile: string,
-): Promise<Float32Array<ArrayBuffer>> {
-  const { features, pictures: names } = await readFeatureFile(path);
-  const fail = (difference: string) =>
-    new SyntaxError(`${path} has features of other pictures than ${urlsFile}: ${difference}`);
-  if (names.length !== pictures.length) {
-    throw fail(`of ${names.length} instead of ${pictures.length}`);
-  }
-  const wrong = pictures.findIndex(({ name }, i) => names[i] !== name);
-  if (wrong >= 0) {
-    throw fail(`picture ${wrong} is ${names[wrong]} instead of ${pictures[wrong].name}`);
-  }
-  checkFinite(path, features, features.length / names.length);
-  return features;
-}
-
-async function readFeatures(
-  path: string,
-  images: number,
-  urlsFile: string,
-): Promise<Float32Array<ArrayBuffer>> {
-  const { features: { shape, data } } = await readHdf5(path, ["features"]);
-  if (!(data instanceof Float32Array || data instanceof Float64Array) || shape.length !== 2) {
-    throw new SyntaxError(
-      `${path}: "features" must be floating-point numbers of shape [images, featureDim]: the shape is [${shape}]`,
-    );
-  }
-  if (shape[0] !== images || shape[1] === 0) {
-    throw new SyntaxError(
-      `${path}: "features" has shape [${shape}], but ${urlsFile} names ${images} images`,
-    );
-  }
-  checkFinite(path, data, shape[1]);
-  return data instanceof Float32Array ? data : Float32Array.from(data);
-}
-
-function checkFinite(path: string, data: Float32Array | Float64Array, featureDim: number): void {
-  const wrong = data.findIndex((value: number) => !Number.isFinite(Math.fround(value)));
-  if (wrong < 0) return;
-  throw new SyntaxError(
-    `${path}: "features" must be finite: number ${wrong % featureDim} of image ${
-      Math.floor(wrong / featureDim)
-    } is ${data[wrong]}`,
-  );
+  return trimmed.map((line, i) => {
+    try {
+      return pictureOfLine(line, root, outside);
+    } catch (error) {
+      throw new SyntaxError(`${path}, line ${i + 1}: ${(error as Error).message}`);
+    }
+  });
 }
 
 /** Captions, each `<START>`, words, and so on to the row's end, with all ids in the vocabulary. */
@@ -283,9 +257,11 @@ function readIntegers(
     );
   }
   if (data instanceof Int32Array) return data;
-  return Int32Array.from(data as ArrayLike<number | bigint>, (value) => {
-    const id = Number(value);
+  const ids = new Int32Array(data.length);
+  for (let i = 0; i < ids.length; i++) {
+    const id = Number(data[i]);
     // A number that wraps round would pass for a valid id.
-    return Math.abs(id) < 2 ** 31 ? id : -1;
-  });
+    ids[i] = Math.abs(id) < 2 ** 31 ? id : -1;
+  }
+  return ids;
 }

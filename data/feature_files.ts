@@ -63,3 +63,56 @@ export async function readFeatures(path: string): Promise<PictureFeatures> {
   }
   return { features: toFloat32(tensor), pictures };
 }
+
+/**
+ * Check features of so many images, row by row: a SyntaxError that names the file and the image where a number
+ * is not finite in 32 bits. `numbers` says which images they are where these are not all of the file.
+ */
+export function checkFeatures(
+  path: string,
+  features: Float32Array | Float64Array,
+  images: number,
+  numbers?: readonly number[],
+): void {
+  const wrong = features.findIndex((value: number) => !Number.isFinite(Math.fround(value)));
+  if (wrong < 0) return;
+  const featureDim = features.length / images;
+  const row = Math.floor(wrong / featureDim);
+  throw new SyntaxError(
+    `${path}: "features" must be finite: number ${wrong % featureDim} of image ${
+      numbers?.[row] ?? row
+    } is ${features[wrong]}`,
+  );
+}
+
+/** Sentences about features that do not vary, over an image's numbers or over all images: often not written. */
+export function describeVariation(
+  path: string,
+  features: Float32Array,
+  images: number,
+): string[] {
+  const featureDim = features.length / images;
+  let [flat, like] = [0, 0];
+  let example = 0;
+  for (let image = 0; image < images; image++) {
+    const start = image * featureDim;
+    let [isFlat, isLike] = [featureDim > 1, true];
+    for (let k = 0; k < featureDim && (isFlat || isLike); k++) {
+      if (features[start + k] !== features[start]) isFlat = false;
+      if (features[start + k] !== features[k]) isLike = false;
+    }
+    if (isFlat) example = features[start];
+    if (isFlat) flat++;
+    if (isLike) like++;
+  }
+  if (images > 1 && like === images) {
+    return [
+      `${path}: the features of all ${images} images are the same, so nothing tells them apart`,
+    ];
+  }
+  if (flat === 0) return [];
+  return [
+    `${path}: of ${flat} of ${images} images all features are one number, such as ${example}: they may never ` +
+    "have been written",
+  ];
+}

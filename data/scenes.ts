@@ -287,6 +287,7 @@ export function makeScenes(options: SceneOptions): CaptionData {
   const vocabulary = sceneVocabulary();
   return {
     name: "scenes",
+    notes: [],
     vocabulary,
     captionLength: CAPTION_LENGTH,
     featureDim: SCENE_FEATURE_DIM,

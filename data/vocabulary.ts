@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { quote } from "./messages.ts";
 
 /** The id of `<NULL>`, the padding after a caption's end. */
 export const NULL = 0;
@@ -106,5 +107,42 @@ export class Vocabulary {
       words.push(word);
     }
     return words;
+  }
+}
+
+/**
+ * Read the words of CS231n's `coco2014_vocab.json`: `idx_to_word`, a list, and where it is there `word_to_idx`,
+ * which must say the same. A byte order mark is passed over. What is wrong is a SyntaxError that names the file.
+ */
+export async function readVocabulary(path: string): Promise<Vocabulary> {
+  const text = (await Deno.readTextFile(path)).replace(/^\ufeff/, "");
+  try {
+    const json: unknown = JSON.parse(text);
+    const { idx_to_word: words, word_to_idx: ids } = isObject(json) ? json : {};
+    if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) {
+      throw new SyntaxError(`"idx_to_word" must be a list of words`);
+    }
+    const vocabulary = new Vocabulary(words);
+    if (ids !== undefined) checkIds(vocabulary, ids);
+    return vocabulary;
+  } catch (error) {
+    throw new SyntaxError(`${path}: ${(error as Error).message}`);
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Check that the vocabulary's other direction, where it is given, says the same. */
+function checkIds({ words }: Vocabulary, ids: unknown): void {
+  if (!isObject(ids)) throw new SyntaxError(`"word_to_idx" must be an object of words and ids`);
+  for (const [word, id] of Object.entries(ids)) {
+    if (typeof id === "number" && words[id] === word) continue;
+    throw new SyntaxError(
+      `"word_to_idx" says that ${quote(word)} is word ${quote(String(id))}, and "idx_to_word" has ${
+        typeof id === "number" && id in words ? quote(words[id]) : "nothing"
+      } there`,
+    );
   }
 }

@@ -5,7 +5,7 @@ import { writeFeatures } from "../data/feature_files.ts";
 import { checkFiles, folderName } from "../data/folder.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
 import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/features.ts";
-import { defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
+import { boolean, defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
 import { INTERRUPTED, interruptSignal, runTask, TaskError } from "./lib/main.ts";
 import { findPictures, PICTURE_FLAGS, pictureCount } from "./lib/own_pictures.ts";
 
@@ -16,6 +16,10 @@ const FLAGS = defineFlags({
     placeholder: "DIR",
     help:
       "Instead of --images: a folder in CS231n's coco_captioning layout whose pictures are files; caption-lstm --data=DIR then reads the features where there are no VGG ones",
+  }),
+  allowOutside: boolean({
+    default: false,
+    help: "Let the URL files of --data name pictures outside its folder",
   }),
   weights: text({
     placeholder: "FILE",
@@ -50,13 +54,16 @@ async function plan(args: readonly string[]) {
       "deno task features --weights=squeezenet1_1-b8a52dc0.pth --data=coco_captioning",
     ],
   });
-  const { images, data, weights, strict } = given;
+  const { images, data, allowOutside: outside, weights, strict } = given;
   if ((images === undefined) === (data === undefined)) {
     throw new UsageError(
       "Either --images, pictures, or --data, a folder of captions and pictures, must be given",
     );
   }
   if (images !== undefined) {
+    if (outside) {
+      throw new UsageError("Flag --allow-outside is for --data: --images may name any place");
+    }
     if (given.to === undefined) {
       throw new UsageError("Flag --to, the folder for the features, must be given with --images");
     }
@@ -69,9 +76,9 @@ async function plan(args: readonly string[]) {
   await checkFiles(root, CAPTION_SPLITS.map(urlsFile));
   const jobs: Job[] = [];
   for (const split of CAPTION_SPLITS) {
-    const pictures = await readPictures(root, split);
+    const pictures = await readPictures(root, split, { outside });
     const names = new Map<string, string>();
-    const paths = pictures.map(({ name, source }) => {
+    const paths = pictures.map(({ name, id = name, source }) => {
       if (source.kind !== "file") {
         throw new TaskError(
           `${root}/${
@@ -79,7 +86,7 @@ async function plan(args: readonly string[]) {
           } names pictures on the web, such as ${name}, and only files can be read`,
         );
       }
-      names.set(source.path, name);
+      names.set(source.path, id);
       return source.path;
     });
     const nameOf = (path: string) => names.get(path)!;

@@ -191,6 +191,7 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
         gpu.adapter.isFallback ? " (a software adapter)" : ""
       }; writing to ${folder.path}`,
   );
+  for (const note of data.notes) console.log(`Note: ${note}`);
   folder.writeConfig({ task: `caption-${cell}`, ...settings, model: config, adapter: gpu.adapter });
   const training = await train(captioner, splits, data, settings, folder);
   await saveCaptioner(`${folder.path}/model.safetensors`, captioner, {

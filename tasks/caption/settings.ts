@@ -1,6 +1,8 @@
 /** The captioning task's flags, their defaults for each kind of data, and the data itself. */
 import {
   type CaptionData,
+  chooseCaptions,
+  chooseImages,
   type Standardizer,
   standardizer,
   takeCaptions,
@@ -29,6 +31,10 @@ const TRAINING_FLAGS = defineFlags({
     optional: true,
     placeholder: "DIR",
     help: "A folder in CS231n's coco_captioning layout; without it, scenes drawn by neckar itself",
+  }),
+  allowOutside: boolean({
+    default: false,
+    help: "Let the URL files of --data name pictures outside its folder",
   }),
   pca: boolean({ default: true, help: "Read the features reduced by PCA (…_fc7_pca.h5)" }),
   maxTrain: integer({
@@ -218,6 +224,9 @@ export function captionSettings(
   if (!real && !given.pca) {
     throw new UsageError("Flag --no-pca needs --data: scenes have no such features");
   }
+  if (!real && given.allowOutside) {
+    throw new UsageError("Flag --allow-outside needs --data: scenes are drawn, and no files");
+  }
   if (real && given.scenes !== undefined) {
     throw new UsageError("Flag --scenes is for drawn scenes, and --data gives pictures: use one");
   }
@@ -243,18 +252,37 @@ export function captionSettings(
   };
 }
 
-/** Load or draw the data. Everything wrong with it is found here, before any training. */
+/**
+ * Load or draw the data, and keep what `--max-train` and, of a folder, `--max-val` say. Everything wrong with it
+ * is found here, before any training.
+ */
 export async function captionData(settings: CaptionSettings): Promise<CaptionData> {
-  const { data: folder, pca, scenes, seed, maxTrain } = settings;
-  const data = folder === undefined
-    ? makeScenes({ seed, train: scenes, val: 200 })
-    : await loadCocoCaptioning(folder, { pca });
-  const count = data.train.imageIndex.length;
-  if (maxTrain > count) {
+  const { data: folder, seed, maxTrain, maxVal } = settings;
+  const stream = new RandomStream(seed).split("max-train");
+  const checkMaxTrain = (count: number) => {
+    if (maxTrain <= count) return;
     throw new UsageError(
       `Flag --max-train is ${maxTrain}, and the training set has ${count} captions: 0 (all) to ${count} are allowed`,
     );
-  }
+  };
+  const { pca, allowOutside: outside } = settings;
+  const data = folder === undefined
+    ? makeScenes({ seed, train: settings.scenes, val: 200 })
+    : await loadCocoCaptioning(folder, {
+      pca,
+      outside,
+      choose: {
+        ...(maxTrain === 0 ? {} : {
+          train: (imageIndex) => {
+            checkMaxTrain(imageIndex.length);
+            return chooseCaptions(imageIndex, maxTrain, stream);
+          },
+        }),
+        ...(maxVal === 0
+          ? {}
+          : { val: (imageIndex, images) => chooseImages(imageIndex, images, maxVal) }),
+      },
+    });
   if (settings.beam > data.vocabulary.size - 2) {
     throw new UsageError(
       `Flag --beam is ${settings.beam}, and the vocabulary of ${data.vocabulary.size} words allows 1 to ${
@@ -262,8 +290,8 @@ export async function captionData(settings: CaptionSettings): Promise<CaptionDat
       }`,
     );
   }
-  if (maxTrain === 0) return data;
-  const stream = new RandomStream(seed).split("max-train");
+  if (maxTrain === 0 || folder !== undefined) return data;
+  checkMaxTrain(data.train.imageIndex.length);
   return { ...data, train: takeCaptions(data.train, maxTrain, stream) };
 }
 

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { extname } from "@std/path";
 import type { Picture } from "../../data/captions.ts";
+import { MAX_PIXELS } from "../../data/rgb_image.ts";
 
 /** Markup that may go into a page as it is. Only the makers in this folder build it. */
 export type Html = string & { readonly __html: true };
@@ -64,7 +65,13 @@ async function loadSharp() {
   }
 }
 
+/** The largest file that is taken for a picture. */
+const MOST_BYTES = 256 * 2 ** 20;
+
 async function fileImage(path: string, alt: string): Promise<Html> {
+  const { isFile, size } = await Deno.stat(path);
+  if (!isFile) throw new TypeError("it is no regular file");
+  if (size > MOST_BYTES) throw new TypeError(`it has ${size} bytes, and ${MOST_BYTES} are allowed`);
   const bytes = await Deno.readFile(path);
   const type = WEB_TYPES[extname(path).toLowerCase()];
   const sharp = await loadSharp();
@@ -74,7 +81,7 @@ async function fileImage(path: string, alt: string): Promise<Html> {
       "the image library sharp cannot be loaded, and browsers do not show this format",
     );
   }
-  const small = sharp(bytes).autoOrient().resize({
+  const small = sharp(bytes, { limitInputPixels: MAX_PIXELS }).autoOrient().resize({
     width: LONGEST,
     height: LONGEST,
     fit: "inside",

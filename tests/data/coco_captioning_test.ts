@@ -16,11 +16,101 @@ permissionTest("loadCocoCaptioning() reads a folder in CS231n's layout", write, 
     assertEquals(data.val.features, Float32Array.of(6, 7, 8, 9));
     assertEquals(data.train.imageIndex, Int32Array.of(2, 0, 1, 2));
     assertEquals(data.train.pictures.slice(0, 2), [
-      { name: "one.jpg", source: { kind: "url", url: "http://images.example.org/z/one.jpg" } },
-      { name: "two.jpg", source: { kind: "file", path: `${folder}/images/two.jpg` } },
+      {
+        name: "one.jpg",
+        id: "http://images.example.org/z/one.jpg",
+        source: { kind: "url", url: "http://images.example.org/z/one.jpg" },
+      },
+      {
+        name: "two.jpg",
+        id: "images/two.jpg",
+        source: { kind: "file", path: `${folder}/images/two.jpg` },
+      },
     ]);
     assertEquals(data.val.pictures.map((picture) => picture.name), ["four.jpg", "five.jpg"]);
     assertEquals(referencesByImage(data.train, data.vocabulary)[2], [["a", "red", "dog"], ["dog"]]);
+  });
+});
+
+permissionTest("loadCocoCaptioning() reads only what is chosen of a split", write, async () => {
+  await withFolder((data) => data.train.features.data[2] = NaN, async (folder) => {
+    const choose = {
+      train: (imageIndex: Int32Array, images: number) => {
+        assertEquals([[...imageIndex], images], [[2, 0, 1, 2], 3]);
+        return { images: [0, 2], captions: [1, 3] };
+      },
+    };
+    const { train, val } = await loadCocoCaptioning(folder, { choose });
+    assertEquals(train.features, Float32Array.of(0, 1, 4, 5)); // and not the NaN of image 1
+    assertEquals(train.pictures.map(({ name }) => name), ["one.jpg", "three.jpg"]);
+    assertEquals(train.imageIndex, Int32Array.of(0, 1));
+    assertEquals(train.captions, Int32Array.of(1, 4, 6, 2, 0, 1, 6, 2, 0, 0));
+    assertEquals(val.features, Float32Array.of(6, 7, 8, 9));
+    const all = { train: () => ({ images: [1, 2], captions: [0, 2] }) };
+    const message = "number 0 of image 1 is NaN";
+    await assertRejects(() => loadCocoCaptioning(folder, { choose: all }), SyntaxError, message);
+  });
+});
+
+permissionTest("loadCocoCaptioning() says that features do not vary", write, async () => {
+  const cases: [number[], string[]][] = [
+    [[0, 1, 2, 3, 4, 5], []],
+    [[1, 1, 2, 3, 4, 5], ["of 1 of 3 images all features are one number, such as 1"]],
+    [[0, 1, 2, 3, 0, 0], ["of 1 of 3 images all features are one number, such as 0"]],
+    [[2, 3, 2, 3, 2, 3], ["the features of all 3 images are the same"]],
+    [[0, 0, 0, 0, 0, 0], ["the features of all 3 images are the same"]],
+  ];
+  for (const [features, expected] of cases) {
+    await withFolder((data) => data.train.features.data.set(features as never), async (folder) => {
+      const { notes } = await loadCocoCaptioning(folder);
+      assertEquals(notes.length, expected.length, notes.join());
+      notes.forEach((note, i) => {
+        assertStringIncludes(note, `${folder}/train2014_vgg16_fc7_pca.h5`);
+        assertStringIncludes(note, expected[i]);
+      });
+    });
+  }
+});
+
+permissionTest("loadCocoCaptioning() tells places outside the folder apart", write, async () => {
+  const outside: [string, string, string][] = [
+    ["/etc/0.jpg", "an absolute path", "/etc/0.jpg"],
+    ["file:///etc/a%20b.jpg", "a file address", "/etc/a b.jpg"],
+    ["file:///C:/x/0.jpg", "a file address", "C:/x/0.jpg"],
+    ["C:\\x\\0.jpg", "an absolute path of Windows", "C:\\x\\0.jpg"],
+    ["c:/x/0.jpg", "an absolute path of Windows", "c:/x/0.jpg"],
+    ["\\\\server\\x\\0.jpg", "an absolute path of Windows", "\\\\server\\x\\0.jpg"],
+    ["../0.jpg", "a path that leaves the folder", "ROOT/../0.jpg"],
+    ["a/../../../0.jpg", "a path that leaves the folder", "ROOT/../../0.jpg"],
+    ["..\\0.jpg", "a path that leaves the folder", "ROOT/../0.jpg"],
+  ];
+  for (const [line, kind, path] of outside) {
+    await withFolder((data) => data.valUrls = `a.jpg\n${line}`, async (folder) => {
+      const error = await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, kind);
+      assertStringIncludes(error.message, `${folder}/val2014_urls.txt, line 2: `);
+      assertStringIncludes(error.message, "--allow-outside");
+      const { val } = await loadCocoCaptioning(folder, { outside: true });
+      assertEquals(val.pictures[1].source, { kind: "file", path: path.replace("ROOT", folder) });
+    });
+  }
+  const inside = "images\\sub\\..\\four.jpg\n./images//five%20a.jpg";
+  await withFolder((data) => data.valUrls = inside, async (folder) => {
+    const { val } = await loadCocoCaptioning(folder);
+    assertEquals(val.pictures.map(({ id }) => id), ["images/four.jpg", "images/five%20a.jpg"]);
+    assertEquals(val.pictures[0].source, { kind: "file", path: `${folder}/images/four.jpg` });
+  });
+  await withFolder((data) => data.valUrls = "ftp://x.org/a.jpg\nb.jpg", async (folder) => {
+    await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, "no address of a picture");
+  });
+});
+
+permissionTest("loadCocoCaptioning() passes over byte order marks", write, async () => {
+  await withFolder((data) => {
+    data.vocabulary = "\ufeff" + data.vocabulary;
+    data.valUrls = "\ufeff" + data.valUrls;
+  }, async (folder) => {
+    const { vocabulary, val } = await loadCocoCaptioning(folder);
+    assertEquals([vocabulary.size, val.pictures[0].id], [7, "images/four.jpg"]);
   });
 });
 
@@ -85,9 +175,16 @@ const wrong: [string, string[], (data: SmallData) => void][] = [
   }],
   [
     "fewer urls than features",
-    ["train2014_vgg16_fc7_pca.h5", "train2014_urls.txt names 2"],
+    ["train_image_idxs", "train2014_urls.txt names 2"],
     (data) => {
       data.trainUrls = "one.jpg\ntwo.jpg\n";
+    },
+  ],
+  [
+    "more urls than features",
+    ["train2014_vgg16_fc7_pca.h5", "shape [3,2], but train2014_urls.txt names 4"],
+    (data) => {
+      data.trainUrls += "four.jpg\n";
     },
   ],
   ["an empty line of urls", ["train2014_urls.txt", "line 2 is empty"], (data) => {
@@ -121,6 +218,18 @@ const wrong: [string, string[], (data: SmallData) => void][] = [
     [`"idx_to_word" must be a list`],
     (data) => data.vocabulary = "{}",
   ],
+  [
+    "a vocabulary whose two directions differ",
+    ['"word_to_idx" says that "dog" is word "5"', 'has "red" there'],
+    (data) => {
+      const { idx_to_word } = JSON.parse(data.vocabulary);
+      data.vocabulary = JSON.stringify({ idx_to_word, word_to_idx: { red: 5, dog: 5 } });
+    },
+  ],
+  ["a vocabulary with a word too many", ['"cat" is word "7"', "nothing there"], (data) => {
+    const { idx_to_word } = JSON.parse(data.vocabulary);
+    data.vocabulary = JSON.stringify({ idx_to_word, word_to_idx: { red: 5, cat: 7 } });
+  }],
   ["a vocabulary without special tokens", [`word 0 is "a"`], (data) => {
     data.vocabulary = JSON.stringify({ idx_to_word: ["a", "dog"] });
   }],

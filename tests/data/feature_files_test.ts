@@ -56,7 +56,7 @@ permissionTest("loadCocoCaptioning() reads features of one's own making", write,
       assertRejects(() => loadCocoCaptioning(folder), SyntaxError, message);
     await writeFeatures(val, { ...two, pictures: ["five.jpg", "four.jpg"] });
     await rejects(
-      "other pictures than val2014_urls.txt: picture 0 is five.jpg instead of four.jpg",
+      "other pictures than val2014_urls.txt: picture 0 is five.jpg instead of images/four.jpg",
     );
     await writeFeatures(val, { features, pictures: ["a", "b", "c"] });
     await rejects("other pictures than val2014_urls.txt: of 3 instead of 2");
@@ -67,5 +67,35 @@ permissionTest("loadCocoCaptioning() reads features of one's own making", write,
     const path = `${folder}/train2014_squeezenet.safetensors`;
     await writeFeatures(path, { features: new Float32Array(3), pictures: ["a", "b", "c"] });
     assertEquals((await loadCocoCaptioning(folder)).featureDim, 2);
+  });
+});
+
+permissionTest("features belong to pictures by their whole paths", write, async () => {
+  const urls = "a/0.jpg\nb/0.jpg";
+  await withFolder((data) => {
+    data.ending = ".h5";
+    data.valUrls = urls;
+  }, async (folder) => {
+    const [train, val] = ["train", "val"].map((split) =>
+      `${folder}/${split}2014_squeezenet.safetensors`
+    );
+    const features = Float32Array.of(9, 8, 7, 6, 5, 4);
+    await writeFeatures(train, { features, pictures: ["one.jpg", "two.jpg", "three.jpg"] });
+    const two = features.slice(0, 4);
+    const pictures = ["a/0.jpg", "b/0.jpg"];
+    await writeFeatures(val, { features: two, pictures });
+    assertEquals((await loadCocoCaptioning(folder)).val.features, two);
+    const cases: [string[], string][] = [
+      [["b/0.jpg", "a/0.jpg"], "picture 0 is b/0.jpg instead of a/0.jpg"],
+      [["a/0.jpg", "a/0.jpg"], "picture 1 is a/0.jpg instead of b/0.jpg"],
+      [
+        ["0.jpg", "0.jpg"],
+        "names pictures without their folders, and val2014_urls.txt has several 0.jpg",
+      ],
+    ];
+    for (const [pictures, message] of cases) {
+      await writeFeatures(val, { features: two, pictures });
+      await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, message);
+    }
   });
 });

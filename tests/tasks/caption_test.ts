@@ -176,7 +176,8 @@ permissionTest("caption-lstm: refuses a truncated HDF5 file", TASK_PERMISSIONS, 
   await withFolder(() => {}, async (folder) => {
     const path = join(folder, "train2014_vgg16_fc7_pca.h5");
     await Deno.truncate(path, Math.floor((await Deno.stat(path)).size / 2));
-    await assertRefused("caption-lstm", [`--data=${folder}`], 1, [path, "truncated file"]);
+    const args = [`--data=${folder}`, "--max-train=3"];
+    await assertRefused("caption-lstm", args, 1, [path, "truncated file"]);
   });
 });
 
@@ -189,7 +190,15 @@ permissionTest(
       await assertRefused("caption-lstm", [`--data=${folder}`], 1, parts);
     });
     await withFolder((data) => data.trainUrls = "one.jpg\ntwo.jpg\n", async (folder) => {
-      const parts = ['"features" has shape [3,2], but train2014_urls.txt names 2 images'];
+      const parts = ["caption 0 belongs to image 2, ", "train2014_urls.txt names 2"];
+      await assertRefused("caption-lstm", [`--data=${folder}`], 1, parts);
+    });
+    await withFolder((data) => data.trainUrls += "four.jpg\n", async (folder) => {
+      const parts = ['"features" has shape [3,2], but train2014_urls.txt names 4 images'];
+      await assertRefused("caption-lstm", [`--data=${folder}`, "--max-train=3"], 1, parts);
+    });
+    await withFolder((data) => data.valUrls = "a.jpg\n../b.jpg", async (folder) => {
+      const parts = ["val2014_urls.txt, line 2", '"../b.jpg"', "--allow-outside"];
       await assertRefused("caption-lstm", [`--data=${folder}`], 1, parts);
     });
     await withFolder(() => {}, async (folder) => {
