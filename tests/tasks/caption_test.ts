@@ -199,7 +199,7 @@ permissionTest(
     });
     await withFolder((data) => data.valUrls = "a.jpg\n../b.jpg", async (folder) => {
       const parts = ["val2014_urls.txt, line 2", '"../b.jpg"', "--allow-outside"];
-      await assertRefused("caption-lstm", [`--data=${folder}`], 1, parts);
+      await assertRefused("caption-lstm", [`--data=${folder}`, "--max-train=3"], 1, parts);
     });
     await withFolder(() => {}, async (folder) => {
       const few = [`--data=${folder}`, "--max-train=3"];
