@@ -9,7 +9,7 @@
 export type FloatType = "f32" | "vec4f";
 
 /**
- * The functions `nan_T`, `is_nan_T`, `is_finite_T`, `max_T`, `clamp_T`, `relu_T`, `relu_gradient_T`, `exp_T`, `tanh_T`, `sigmoid_T` and
+ * The functions `nan_T`, `is_nan_T`, `is_finite_T`, `max_T`, `clamp_T`, `order_T`, `relu_T`, `relu_gradient_T`, `exp_T`, `tanh_T`, `sigmoid_T` and
  * `softplus_T`, with T the name of the type, for instance `relu_vec4f`. What a kernel does not call costs
  * nothing. A million numbers through a kernel of one function take 1.5 ms with either relu, 1.6 with the
  * language's `exp` and 1.8 with this one, 1.8 with either `tanh` (AMD EPYC Zen 5, 2 cores, Mesa 22.3.6 lavapipe).
@@ -38,6 +38,13 @@ fn max_${t}(a: ${t}, b: ${t}) -> ${t} {
 
 fn clamp_${t}(x: ${t}, low: ${t}, high: ${t}) -> ${t} {
   return select(clamp(x, low, high), x, is_nan_${t}(x));
+}
+
+// Whole numbers in the order of x: one for 0 and -0, and the largest for NaN.
+fn order_${t}(x: ${t}) -> ${u} {
+  let bits = bitcast<${u}>(x);
+  let order = select(bits | ${u}(0x80000000u), ~bits, bits > ${u}(0x80000000u));
+  return select(order, ${u}(0xffffffffu), is_nan_${t}(x));
 }
 
 // The bits of -0 to -∞ become those of 0.

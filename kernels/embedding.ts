@@ -1,7 +1,11 @@
 /** Looking up rows of a table by index, and the gradient of the table, without atomics. */
-import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { activations, type FloatType } from "./activations.ts";
+import { blockSum } from "./block_sum.ts";
 import type { Gpu } from "./gpu.ts";
+import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { element, perShape } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
+import { eachStretch, STRETCH } from "./turns.ts";
 import { uploadPacked } from "./upload.ts";
 
 /**
@@ -16,6 +20,10 @@ export interface Indices {
   /** `[S + 1, 2]`: for each distinct index, where its places begin, and the index. */
   segments: Tensor<"u32">;
   distinct: number;
+  /** Places of the index that occurs most. */
+  most: number;
+  /** Rows of the table that the indices are from. */
+  rows: number;
   [Symbol.dispose](): void;
 }
 
@@ -88,75 +96,121 @@ export function uploadIndices(
     places: { data: places, shape: [ids.length] },
     segments: { data: segments, shape: [distinct + 1, 2] },
   }, name);
-  return { ...packed, distinct };
+  return { ...packed, distinct, most: longestSegment(segments), rows };
 }
 
-// An invocation copies one number (or quad) of the result.
-const lookUpKernel = defineKernel({
-  name: "embedding",
-  bindings: { table: "read f32", ids: "read u32", out: "write f32" },
-  params: { n: "u32", width: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
+/** The most places of a segment of {@linkcode groupIndices}. */
+export function longestSegment(segments: Uint32Array): number {
+  let most = 0;
+  for (let s = 2; s < segments.length; s += 2) most = Math.max(most, segments[s] - segments[s - 2]);
+  return most;
+}
+
+/** RangeError where indices were checked against another, larger table than the one they are used with. */
+export function checkTable(
+  table: Tensor,
+  { ids, rows }: { ids: Tensor<"u32">; rows: number },
+): void {
+  if (rows <= table.shape[0]) return;
+  throw new RangeError(
+    `"${ids.name}" was uploaded for a table of ${rows} rows, and "${table.name}" has ${
+      table.shape[0]
+    }`,
+  );
+}
+
+// An invocation copies one number (or quad) of the result. An index outside the table gives NaN, not a neighbor.
+const lookUpKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
+  const t = element(vec4);
+  return defineKernel({
+    name: "embedding",
+    bindings: { table: `read ${t}`, ids: "read u32", out: `write ${t}` },
+    params: { n: "u32", width: "u32", rows: "u32" },
+    code: /* wgsl */ `${activations(t)}${FLAT_MAIN}
   if (i >= params.n) { return; }
-  let row = i / params.width;
+  let index = ids[i / params.width];
   let column = i % params.width;
-  out[i] = table[ids[row] * params.width + column];
+  let row = min(index, params.rows - 1u);
+  out[i] = select(nan_${t}(), table[row * params.width + column], index < params.rows);
 }`,
+  });
 });
 
-const lookUpQuads = defineKernel({
-  ...lookUpKernel.spec,
-  name: "embedding of quads",
-  bindings: { table: "read vec4f", ids: "read u32", out: "write vec4f" },
-});
-
-// An invocation owns one number (or quad) of the row of a segment.
-const gradientKernel = defineKernel({
-  name: "embedding gradient",
-  bindings: { dout: "read f32", places: "read u32", segments: "read u32", dtable: "write f32" },
-  params: { n: "u32", width: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
+/**
+ * The kernel of a table's gradient: invocation i adds up one number (or quad) of the row of a segment, over the
+ * places of the index from the `skip`th on, at most {@linkcode STRETCH}; more are a dispatch of their own, which adds
+ * to what the one before has left. `value` is WGSL that lets v be what place p adds, and `column` the number (or quad) in the row.
+ */
+export function rowsGradient<
+  const B extends Record<string, Binding>,
+  const P extends Record<string, "u32">,
+>(name: string, t: FloatType, bindings: B, params: P, value: string) {
+  const sum = blockSum("sum", t);
+  const table = { segments: "read u32", dtable: `write ${t}` } as const;
+  return defineKernel({
+    name,
+    bindings: { ...bindings, ...table } as B & typeof table,
+    params: { n: "u32", width: "u32", skip: "u32", ...params },
+    code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
-  let row = i / params.width;
+  let segment = i / params.width;
   let column = i % params.width;
-  var sum = f32();
-  for (var p = segments[2u * row]; p < segments[2u * row + 2u]; p++) {
-    sum += dout[places[p] * params.width + column];
+  let first = segments[2u * segment] + params.skip;
+  let end = segments[2u * segment + 2u];
+  if (params.skip > 0u && first >= end) { return; }
+  ${sum.start}
+  for (var p = first; p < min(end, first + ${STRETCH}u); p++) {
+    ${value}
+    ${sum.add("v")}
   }
-  dtable[segments[2u * row + 1u] * params.width + column] = sum;
+  ${sum.end}
+  let at = segments[2u * segment + 1u] * params.width + column;
+  if (params.skip > 0u) { sum += dtable[at]; }
+  dtable[at] = sum;
 }`,
+  });
+}
+
+const gradientKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
+  const t = element(vec4);
+  const bindings = { dout: `read ${t}`, places: "read u32" } as const;
+  const value = "let v = dout[places[p] * params.width + column];";
+  return rowsGradient("embedding gradient", t, bindings, {}, value);
 });
 
-const gradientQuads = defineKernel({
-  ...gradientKernel.spec,
-  name: "embedding gradient of quads",
-  bindings: { dout: "read vec4f", places: "read u32", segments: "read u32", dtable: "write vec4f" },
-  code: gradientKernel.spec.code.replace("f32()", "vec4f()"),
-});
-
-/** Rows of `table [V, D]` by index: `[M, D]`. One dispatch. */
+/** Rows of `table [V, D]` by index: `[M, D]`. One dispatch. RangeError for a table of fewer rows than the indices'. */
 export function embedding(table: Tensor, indices: Indices, out?: Tensor): Tensor {
+  expectShape(table, [null, null], "An embedding's table [V, D]");
+  checkTable(table, indices);
   return lookUp(table, indices.ids, out);
 }
 
-/** The same for plain indices that need no gradient, for instance words just sampled on the GPU. */
+/**
+ * The same for plain indices that need no gradient, for instance words just sampled on the GPU. One that is not
+ * in the table gives a row of NaN.
+ */
 export function lookUp(table: Tensor, ids: Tensor<"u32">, out?: Tensor): Tensor {
   expectShape(table, [null, null], "An embedding's table [V, D]");
   expectShape(ids, [null], "An embedding's indices [M]");
   const { gpu } = table;
-  const [count, width] = [ids.shape[0], table.shape[1]];
+  const [rows, width] = table.shape;
+  const count = ids.shape[0];
+  if (rows === 0 && count > 0) {
+    throw new RangeError(`"${table.name}" has no rows, and "${ids.name}" asks for ${count}`);
+  }
   const result = out ?? Tensor.empty(gpu, [count, width], { name: "embedding" });
   expectShape(result, [count, width], "An embedding's result");
-  const quads = width % 4 === 0;
-  const w = quads ? width / 4 : width;
-  const kernel = quads ? lookUpQuads : lookUpKernel;
-  kernel.run(gpu, { table, ids, out: result }, { n: count * w, width: w }, flatGroups(count * w));
+  const vec4 = width % 4 === 0;
+  const w = vec4 ? width / 4 : width;
+  const params = { n: count * w, width: w, rows };
+  lookUpKernel(gpu, { vec4 }).run(gpu, { table, ids, out: result }, params, flatGroups(params.n));
   return result;
 }
 
 /**
  * The gradient of the table `[V, D]` from `dout [M, D]`: the sum over all places of each index, zero
- * for indices that do not occur. A clear and one dispatch; with `rowsOnly` no clear: the rows of
+ * for indices that do not occur. A clear and one dispatch, or more where an index occurs more than 65,000
+ * times; with `rowsOnly` no clear: the rows of
  * indices that do not occur stay as they are.
  */
 export function embeddingGradient(
@@ -168,12 +222,16 @@ export function embeddingGradient(
   expectShape(dtable, [null, null], "An embedding's table gradient [V, D]");
   const width = dtable.shape[1];
   expectShape(dout, [indices.ids.size, width], "An embedding's gradient [M, D]");
+  checkTable(dtable, indices);
   if (!rowsOnly) dtable.clear();
-  const { places, segments, distinct } = indices;
-  const quads = width % 4 === 0;
-  const w = quads ? width / 4 : width;
-  const kernel = quads ? gradientQuads : gradientKernel;
+  const { places, segments, distinct, most } = indices;
+  const vec4 = width % 4 === 0;
+  const w = vec4 ? width / 4 : width;
+  const { gpu } = dout;
   const n = distinct * w;
-  kernel.run(dout.gpu, { dout, places, segments, dtable }, { n, width: w }, flatGroups(n));
+  eachStretch(most, (skip) => {
+    const tensors = { dout, places, segments, dtable };
+    gradientKernel(gpu, { vec4 }).run(gpu, tensors, { n, width: w, skip }, flatGroups(n));
+  });
   return dtable;
 }

@@ -2,10 +2,19 @@
  * Embedding bags: for each bag of indices the sum or the mean of their rows of a table, without the
  * rows themselves ever being written down, and the gradient of the table, without atomics.
  */
-import { checkIndices, groupIndices } from "./embedding.ts";
+import { blockSum } from "./block_sum.ts";
+import {
+  checkIndices,
+  checkTable,
+  groupIndices,
+  longestSegment,
+  rowsGradient,
+} from "./embedding.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { element, perShape } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
+import { eachStretch, STRETCH } from "./turns.ts";
 import { uploadPacked } from "./upload.ts";
 
 /** How the rows of a bag are put together. */
@@ -25,6 +34,11 @@ export interface Bags {
   distinct: number;
   /** N */
   count: number;
+  /** Words of the largest bag, and places of the index that occurs most. */
+  largest: number;
+  most: number;
+  /** Rows of the table that the indices are from. */
+  rows: number;
   [Symbol.dispose](): void;
 }
 
@@ -60,90 +74,85 @@ export function uploadBags(
     owners: { data: owners, shape: [ids.length] },
     segments: { data: segments, shape: [distinct + 1, 2] },
   }, name);
-  return { ...packed, distinct, count: bags.length };
+  const largest = bags.reduce((most, bag) => Math.max(most, bag.length), 0);
+  return {
+    ...packed,
+    distinct,
+    count: bags.length,
+    largest,
+    most: longestSegment(segments),
+    rows,
+  };
 }
 
-// An invocation owns one number (or quad) of a bag's sum.
-const bagKernel = defineKernel({
-  name: "embedding bag",
-  bindings: { table: "read f32", ids: "read u32", offsets: "read u32", out: "write f32" },
-  params: { n: "u32", width: "u32", mean: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
+// An invocation owns one number (or quad) of a bag's sum: over its words from the `skip`th on, at most a stretch,
+// added to what the dispatch before has left.
+const bagKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
+  const t = element(vec4);
+  const sum = blockSum("sum", t);
+  return defineKernel({
+    name: "embedding bag",
+    bindings: { table: `read ${t}`, ids: "read u32", offsets: "read u32", out: `write ${t}` },
+    params: { n: "u32", width: "u32", skip: "u32", mean: "u32" },
+    code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
   let row = i / params.width;
   let column = i % params.width;
-  let first = offsets[row];
-  let end = offsets[row + 1u];
-  var sum = f32();
-  for (var p = first; p < end; p++) { sum += table[ids[p] * params.width + column]; }
-  let scale = select(1.0, 1.0 / f32(max(end - first, 1u)), params.mean == 1u);
-  out[i] = scale * sum;
+  let words = offsets[row + 1u] - offsets[row];
+  if (params.skip > 0u && params.skip >= words) { return; }
+  let first = offsets[row] + params.skip;
+  ${sum.start}
+  for (var p = first; p < min(offsets[row + 1u], first + ${STRETCH}u); p++) {
+    ${sum.add("table[ids[p] * params.width + column]")}
+  }
+  ${sum.end}
+  sum /= select(1.0, f32(max(words, 1u)), params.mean == 1u);
+  if (params.skip > 0u) { sum += out[i]; }
+  out[i] = sum;
 }`,
+  });
 });
 
-const bagQuads = defineKernel({
-  ...bagKernel.spec,
-  name: "embedding bag of quads",
-  bindings: { table: "read vec4f", ids: "read u32", offsets: "read u32", out: "write vec4f" },
-  code: bagKernel.spec.code.replace("f32();", "vec4f();"),
-});
-
-/** The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. One dispatch. */
+/**
+ * The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. One dispatch, or more for a bag of more than 65,000
+ * words. RangeError for a table of fewer rows than the bags'.
+ */
 export function embeddingBag(table: Tensor, bags: Bags, mode: BagMode, out?: Tensor): Tensor {
   expectShape(table, [null, null], "An embedding bag's table [V, D]");
+  checkTable(table, bags);
   const { gpu } = table;
   const width = table.shape[1];
   const result = out ?? Tensor.empty(gpu, [bags.count, width], { name: `bag ${mode}` });
   expectShape(result, [bags.count, width], "An embedding bag's result [N, D]");
-  const quads = width % 4 === 0;
-  const w = quads ? width / 4 : width;
+  const vec4 = width % 4 === 0;
+  const w = vec4 ? width / 4 : width;
   const { ids, offsets } = bags;
   const n = bags.count * w;
-  const params = { n, width: w, mean: mode === "mean" ? 1 : 0 };
-  (quads ? bagQuads : bagKernel).run(
-    gpu,
-    { table, ids, offsets, out: result },
-    params,
-    flatGroups(n),
-  );
+  eachStretch(bags.largest, (skip) => {
+    const params = { n, width: w, skip, mean: mode === "mean" ? 1 : 0 };
+    const tensors = { table, ids, offsets, out: result };
+    bagKernel(gpu, { vec4 }).run(gpu, tensors, params, flatGroups(n));
+  });
   return result;
 }
 
-// An invocation owns one number (or quad) of the row of a segment.
-const gradientKernel = defineKernel({
-  name: "embedding bag gradient",
-  bindings: {
-    dout: "read f32",
-    offsets: "read u32",
-    owners: "read u32",
-    segments: "read u32",
-    dtable: "write f32",
-  },
-  params: { n: "u32", width: "u32", mean: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let row = i / params.width;
-  let column = i % params.width;
-  var sum = f32();
-  for (var p = segments[2u * row]; p < segments[2u * row + 2u]; p++) {
-    let bag = owners[p];
+const gradientKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
+  const t = element(vec4);
+  return rowsGradient(
+    "embedding bag gradient",
+    t,
+    { dout: `read ${t}`, offsets: "read u32", owners: "read u32" },
+    { mean: "u32" },
+    `let bag = owners[p];
     let words = select(1u, offsets[bag + 1u] - offsets[bag], params.mean == 1u);
-    sum += dout[bag * params.width + column] / f32(words);
-  }
-  dtable[segments[2u * row + 1u] * params.width + column] = sum;
-}`,
-});
-
-const gradientQuads = defineKernel({
-  ...gradientKernel.spec,
-  name: "embedding bag gradient of quads",
-  bindings: { ...gradientKernel.spec.bindings, dout: "read vec4f", dtable: "write vec4f" },
-  code: gradientKernel.spec.code.replace("f32();", "vec4f();"),
+    let v = dout[bag * params.width + column] / f32(words);`,
+  );
 });
 
 /**
  * The gradient of the table `[V, D]` from `dout [N, D]`, zero for indices that do not occur. A clear and
- * one dispatch; with `rowsOnly` no clear: the rows of indices that do not occur stay as they are.
+ * one dispatch, or more where an index occurs more than 65,000 times; with `rowsOnly` no clear: the rows of indices
+ * that do not occur stay as they are.
  */
 export function embeddingBagGradient(
   dout: Tensor,
@@ -155,14 +164,17 @@ export function embeddingBagGradient(
   expectShape(dtable, [null, null], "An embedding bag's table gradient [V, D]");
   const width = dtable.shape[1];
   expectShape(dout, [bags.count, width], "An embedding bag's gradient [N, D]");
+  checkTable(dtable, bags);
   if (!rowsOnly) dtable.clear();
-  const quads = width % 4 === 0;
-  const w = quads ? width / 4 : width;
+  const vec4 = width % 4 === 0;
+  const w = vec4 ? width / 4 : width;
   const { offsets, owners, segments } = bags;
+  const { gpu } = dout;
   const n = bags.distinct * w;
-  const params = { n, width: w, mean: mode === "mean" ? 1 : 0 };
-  const kernel = quads ? gradientQuads : gradientKernel;
-  const tensors = { dout, offsets, owners, segments, dtable };
-  kernel.run(dout.gpu, tensors, params, flatGroups(n));
+  eachStretch(bags.most, (skip) => {
+    const params = { n, width: w, skip, mean: mode === "mean" ? 1 : 0 };
+    const tensors = { dout, offsets, owners, segments, dtable };
+    gradientKernel(gpu, { vec4 }).run(gpu, tensors, params, flatGroups(n));
+  });
   return dtable;
 }

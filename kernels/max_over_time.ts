@@ -1,22 +1,29 @@
 /** The largest value over the steps of each sequence, padding left out, and its gradient. */
+import { activations } from "./activations.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { expectShape, Tensor } from "./tensor.ts";
+import { eachStretch, STRETCH } from "./turns.ts";
 
-// An invocation owns one unit of an example. Of equals the first counts.
+// An invocation owns one unit of an example: its steps from `skip` on, at most a stretch, and the largest value that
+// the dispatch before has left. Of equals the first counts, and of NaNs, which count most. A length out of range
+// gives NaN.
 const forwardKernel = defineKernel({
   name: "max over time",
   bindings: { x: "read f32", lengths: "read u32", out: "write f32", steps: "write u32" },
-  params: { n: "u32", units: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
+  params: { n: "u32", units: "u32", skip: "u32", count: "u32" },
+  code: /* wgsl */ `${activations("f32")}${FLAT_MAIN}
   if (i >= params.n) { return; }
-  let length = max(lengths[i / params.units], 1u);
-  var best = x[i];
+  let length = lengths[i / params.units];
+  let known = length >= 1u && length <= params.count;
+  if (params.skip > 0u && (params.skip >= length || !known)) { return; }
   var step = 0u;
-  for (var t = 1u; t < length; t++) {
+  if (params.skip > 0u) { step = steps[i]; }
+  var best = x[step * params.n + i];
+  for (var t = params.skip; t < min(min(length, params.count), params.skip + ${STRETCH}u); t++) {
     let v = x[t * params.n + i];
-    if (v > best) { best = v; step = t; }
+    if (order_f32(v) > order_f32(best)) { best = v; step = t; }
   }
-  out[i] = best;
+  out[i] = select(nan_f32(), best, known);
   steps[i] = step;
 }`,
 });
@@ -43,20 +50,24 @@ export interface MaxOverTime {
 
 /**
  * The largest value over the first `lengths[n]` steps of each example: `x [T, N, H]`, `lengths [N]`,
- * from 1 to T, result `[N, H]`. One dispatch.
+ * from 1 to T, result `[N, H]`; NaN where one of them is, or where a length is out of range. One dispatch, or
+ * more for more than 65,000 steps.
  *
  * Errors: TypeError when the shapes do not fit.
  */
 export function maxOverTime(x: Tensor, lengths: Tensor<"u32">): MaxOverTime {
   expectShape(x, [null, null, null], "A maximum over time of x [T, N, H]");
-  const [steps, batch, units] = x.shape;
-  if (steps === 0) throw new TypeError(`A maximum over time needs at least one step`);
+  const [count, batch, units] = x.shape;
+  if (count === 0) throw new TypeError(`A maximum over time needs at least one step`);
   expectShape(lengths, [batch], "The lengths [N] of a maximum over time");
   const out = Tensor.empty(x.gpu, [batch, units], { name: "max over time" });
-  const from = Tensor.empty(x.gpu, [batch, units], { name: "steps of the maxima", dtype: "u32" });
+  const steps = Tensor.empty(x.gpu, [batch, units], { name: "steps of the maxima", dtype: "u32" });
   const n = batch * units;
-  forwardKernel.run(x.gpu, { x, lengths, out, steps: from }, { n, units }, flatGroups(n));
-  return { out, steps: from };
+  eachStretch(count, (skip) => {
+    const params = { n, units, skip, count };
+    forwardKernel.run(x.gpu, { x, lengths, out, steps }, params, flatGroups(n));
+  });
+  return { out, steps };
 }
 
 /** The gradient of {@linkcode maxOverTime} on `x`, written to `dx [T, N, H]` whole. One dispatch. */

@@ -135,7 +135,7 @@ const argmaxKernel = perPath((gpu) =>
       /* wgsl */ `
   var best = vec2u(0u, params.columns);
   for (var c = first; c < params.columns; c += stride) {
-    best = better(best, vec2u(best_key(scores[row * params.columns + c]), c));
+    best = better(best, vec2u(order_f32(scores[row * params.columns + c]), c));
   }
   best = reduce_best(local, best);
   if (local == 0u) { out[row] = best.y; }`,

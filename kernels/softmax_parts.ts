@@ -144,7 +144,7 @@ const bestOfShareKernel = defineKernel({
   let begin = i % params.count * params.share;
   let end = min(begin + params.share, params.columns);
   var best = vec2u(0u, begin);
-  for (var c = begin; c < end; c++) { best = better(best, vec2u(best_key(scores[row + c]), c)); }
+  for (var c = begin; c < end; c++) { best = better(best, vec2u(order_f32(scores[row + c]), c)); }
   partial[2u * i] = best.x;
   partial[2u * i + 1u] = best.y;
 }`,

@@ -73,16 +73,10 @@ export function fitsTurns(gpu: Gpu, width: number, loops: number): boolean {
 }
 
 /**
- * WGSL of the order of an argmax, in whole numbers: `best_key(v)` grows with v, is one for 0 and -0, and largest for
- * NaN; of two pairs of key and column, `better` is the one with the larger key, or the smaller column.
+ * WGSL of the order of an argmax: of two pairs of a score's `order_f32` and its column, `better` is the one with the
+ * larger score, or the smaller column.
  */
 export const BEST = /* wgsl */ `
-fn best_key(v: f32) -> u32 {
-  let bits = bitcast<u32>(v);
-  if (is_nan_f32(v)) { return 0xffffffffu; }
-  if (bits > 0x80000000u) { return ~bits; }
-  return bits | 0x80000000u;
-}
 fn better(a: vec2u, b: vec2u) -> vec2u {
   return select(a, b, b.x > a.x || (b.x == a.x && b.y < a.y));
 }

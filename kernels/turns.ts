@@ -31,3 +31,11 @@ export function expectTurns(
       `${MOST_TURNS}, since software GPU drivers cut longer ones: ${remedy}`,
   );
 }
+
+/** Turns of a loop whose length the data decide: one stretch of it, and one dispatch. */
+export const STRETCH = 65_000;
+
+/** Record a dispatch for each stretch of a loop of at most `most` turns, handing it the turns to skip. At least one. */
+export function eachStretch(most: number, record: (skip: number) => void): void {
+  for (let skip = 0; skip === 0 || skip < most; skip += STRETCH) record(skip);
+}

@@ -3,7 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { embeddingBag, embeddingBagGradient, uploadBags } from "../../kernels/embedding_bag.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { bagBackward, bagForward } from "../reference/pooling.ts";
-import { gpuTest } from "../gpu_support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 
 /** Repeated ids in a bag, empty bags (the last one too), a bag of one; rows 2, 3 and 7 occur nowhere. */
@@ -111,6 +111,49 @@ gpuTest(
     }
   },
 );
+
+// A dispatch takes 65,000 words of a bag, and as many places of an index.
+gpuTestBothPaths("bags and indices longer than a loop turns", async (gpu) => {
+  for (const count of [65_000, 65_001, 130_001]) {
+    for (const width of [1, 4]) {
+      const long = Array.from({ length: count }, (_, i) => i % 5 === 0 ? 1 : 2);
+      const all = [[0, 2], long, [], [2]];
+      const shape = { vocabulary: 3, dim: width };
+      const tableValues = Float64Array.from({ length: 3 * width }, (_, i) => i % 7 - 3);
+      const doutValues = Float64Array.from({ length: 4 * width }, (_, i) => i % 5 - 1);
+      using table = upload(gpu, tableValues, [3, width]);
+      using dout = upload(gpu, doutValues, [4, width]);
+      using bags = uploadBags(gpu, all, 3);
+      assertEquals(bags.largest, count);
+      for (const mode of MODES) {
+        using out = embeddingBag(table, bags, mode);
+        await assertTwin(out, bagForward(all, tableValues, shape, mode), mode, 1e-6);
+        using dtable = Tensor.from(gpu, new Float32Array(3 * width).fill(3), [3, width]);
+        embeddingBagGradient(dout, bags, mode, dtable);
+        const expected = bagBackward(doutValues, all, shape, mode);
+        await assertTwin(dtable, expected, `${mode} gradient`, 1e-6);
+      }
+    }
+  }
+});
+
+gpuTest("NaN and infinity reach the bags that hold them, and no other", async (gpu) => {
+  using bags = uploadBags(gpu, [[0, 2], [], [1], [2]], 3);
+  using table = Tensor.from(gpu, [NaN, Infinity, 3], [3, 1]);
+  for (const mode of MODES) {
+    using out = embeddingBag(table, bags, mode);
+    assertEquals(await out.read(), Float32Array.of(NaN, 0, Infinity, 3));
+  }
+});
+
+gpuTest("bags of a larger table are refused", (gpu) => {
+  using bags = uploadBags(gpu, [[0]], 4, "words");
+  using table = Tensor.zeros(gpu, [3, 2], { name: "table" });
+  using dout = Tensor.zeros(gpu, [1, 2]);
+  const message = `"words ids" was uploaded for a table of 4 rows, and "table" has 3`;
+  assertThrows(() => embeddingBag(table, bags, "sum"), RangeError, message);
+  assertThrows(() => embeddingBagGradient(dout, bags, "sum", table), RangeError, message);
+});
 
 gpuTest("bags refuse shapes that do not fit", (gpu) => {
   using bags = uploadBags(gpu, [[0, 1]], 3);

@@ -9,7 +9,7 @@ import {
 } from "../../kernels/embedding.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { embeddingBackward, embeddingForward } from "../reference/softmax.ts";
-import { gpuTest } from "../gpu_support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 
 const IDS = [4, 1, 1, 0, 1, 4, 10, 1];
@@ -75,6 +75,58 @@ gpuTest("one index repeated 1,000 times adds up all its places", async (gpu) => 
   embeddingGradient(dout, ids, dtable);
   const shape = { vocabulary: 3, dim: 5 };
   await assertTwin(dtable, embeddingBackward(values, Array(count).fill(2), shape), "gradient");
+});
+
+// A dispatch takes 65,000 places of an index.
+gpuTestBothPaths("one index repeated more often than a loop turns", async (gpu) => {
+  for (const count of [64_999, 65_000, 65_001, 65_537, 130_001]) {
+    for (const width of [1, 4]) {
+      const ids = new Uint32Array(count + 2).fill(2);
+      ids[0] = ids[count] = 1;
+      using indices = uploadIndices(gpu, ids, 4);
+      assertEquals(indices.most, count);
+      const values = Float32Array.from({ length: ids.length * width }, (_, i) => i % 7 - 2);
+      using dout = Tensor.from(gpu, values, [ids.length, width]);
+      const shape = { vocabulary: 4, dim: width };
+      const expected = embeddingBackward(Float64Array.from(values), ids, shape);
+      using dtable = Tensor.from(gpu, new Float32Array(4 * width).fill(3), [4, width]);
+      embeddingGradient(dout, indices, dtable);
+      assertEquals(await dtable.read(), Float32Array.from(expected));
+    }
+  }
+});
+
+gpuTestBothPaths("an index made on the GPU that is not in the table gives NaN", async (gpu) => {
+  for (const width of [3, 4]) {
+    using memory = Tensor.from(gpu, new Float32Array(8 * width).fill(1), [8, width]);
+    using table = memory.view([3, width]); // what lies behind it is not the table's
+    using ids = Tensor.from(gpu, [2, 3, 0, 0xffffffff, 0x80000000], [5], { dtype: "u32" });
+    using out = lookUp(table, ids);
+    const row = [1, NaN, 1, NaN, NaN];
+    const expected = Float32Array.from({ length: 5 * width }, (_, i) => row[Math.floor(i / width)]);
+    assertEquals(await out.read(), expected);
+  }
+});
+
+gpuTest("NaN and infinity reach the rows that they belong to, and no other", async (gpu) => {
+  using ids = uploadIndices(gpu, [1, 0, 1, 2], 4);
+  using table = Tensor.from(gpu, [NaN, Infinity, 3, 4], [4, 1]);
+  using out = embedding(table, ids);
+  assertEquals(await out.read(), Float32Array.of(Infinity, NaN, Infinity, 3));
+  using dtable = Tensor.empty(gpu, [4, 1]);
+  embeddingGradient(out, ids, dtable);
+  assertEquals(await dtable.read(), Float32Array.of(NaN, Infinity, 3, 0));
+});
+
+gpuTest("indices of a larger table are refused", (gpu) => {
+  using ids = uploadIndices(gpu, [0, 1], 4, "words");
+  using table = Tensor.zeros(gpu, [3, 2], { name: "table" });
+  using none = Tensor.zeros(gpu, [0, 2], { name: "none" });
+  using dout = Tensor.zeros(gpu, [2, 2]);
+  const message = `"words ids" was uploaded for a table of 4 rows, and "table" has 3`;
+  assertThrows(() => embedding(table, ids), RangeError, message);
+  assertThrows(() => embeddingGradient(dout, ids, table), RangeError, message);
+  assertThrows(() => lookUp(none, ids.ids), RangeError, `"none" has no rows`);
 });
 
 gpuTest("lookUp takes indices that were made on the GPU, and a given result", async (gpu) => {

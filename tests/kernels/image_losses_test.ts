@@ -109,7 +109,7 @@ gpuTest(
   },
 );
 
-// 32,768 invocations have 33 or 34 numbers each, added up in blocks of 32.
+// 32,768 invocations have 33 or 34 numbers each.
 gpuTest("losses of many equal numbers are right to a few units in the last place", async (gpu) => {
   const n = 33 * 32_768 + 5;
   const tenth = Math.fround(0.1);

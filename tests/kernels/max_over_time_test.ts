@@ -3,7 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { maxOverTime, maxOverTimeGradient } from "../../kernels/max_over_time.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { maxOverTimeBackward, maxOverTimeForward } from "../reference/pooling.ts";
-import { gpuTest } from "../gpu_support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, disposeAll, normals, swapAxes, upload } from "./values.ts";
 
 /** [T, N, H] and the length of each example. */
@@ -59,6 +59,45 @@ gpuTest("of equal values the first counts, and padding never", async (gpu) => {
   maxOverTimeGradient(dout, steps, dx);
   assertEquals(await dx.read(), Float32Array.of(3, 4, 0, 0, 0, 0, 0, 0));
   disposeAll({ out, steps });
+});
+
+gpuTestBothPaths("the first NaN counts as the largest, but not in the padding", async (gpu) => {
+  // Example 0: 1 NaN 9 NaN, all four; example 1: -∞ -2 NaN NaN, two of them; example 2: ∞ NaN, both.
+  const rows = [[1, -Infinity, Infinity], [NaN, -2, NaN], [9, NaN, 0], [NaN, NaN, 0]];
+  using x = Tensor.from(gpu, rows.flat(), [4, 3, 1]);
+  using lengths = Tensor.from(gpu, [4, 2, 2], [3], { dtype: "u32" });
+  const { out, steps } = maxOverTime(x, lengths);
+  assertEquals(await out.read(), Float32Array.of(NaN, -2, NaN));
+  assertEquals(await steps.read(), Uint32Array.of(1, 1, 1));
+  using dout = Tensor.from(gpu, [NaN, 4, Infinity], [3, 1]);
+  using dx = Tensor.empty(gpu, [4, 3, 1]);
+  maxOverTimeGradient(dout, steps, dx);
+  assertEquals(await dx.read(), Float32Array.of(0, 0, 0, NaN, 4, Infinity, 0, 0, 0, 0, 0, 0));
+  disposeAll({ out, steps });
+});
+
+gpuTestBothPaths("a length out of range gives NaN, not what stands elsewhere", async (gpu) => {
+  using x = Tensor.from(gpu, [1, 2, 3, 4, 5, 6, 7, 8], [2, 4, 1]);
+  using lengths = Tensor.from(gpu, [2, 0, 3, 1], [4], { dtype: "u32" });
+  const { out, steps } = maxOverTime(x, lengths);
+  assertEquals(await out.read(), Float32Array.of(5, NaN, NaN, 4));
+  disposeAll({ out, steps });
+});
+
+gpuTestBothPaths("the maximum over more steps than one dispatch takes", async (gpu) => {
+  for (const count of [64_999, 65_000, 65_001, 65_537, 130_001]) {
+    const values = new Float32Array(count * 3).fill(-1);
+    // The largest is at the end, at the beginning, and at the last step of the first dispatch, again later.
+    values[3 * (count - 1)] = 5;
+    values[1] = values[3 * (count - 1) + 1] = 6;
+    values[3 * 64_998 + 2] = values[3 * (count - 2) + 2] = 7;
+    using x = Tensor.from(gpu, values, [count, 1, 3]);
+    using lengths = Tensor.from(gpu, [count], [1], { dtype: "u32" });
+    const { out, steps } = maxOverTime(x, lengths);
+    assertEquals(await out.read(), Float32Array.of(5, 6, 7));
+    assertEquals(await steps.read(), Uint32Array.of(count - 1, 0, Math.min(64_998, count - 2)));
+    disposeAll({ out, steps });
+  }
 });
 
 gpuTest("the maximum over time refuses shapes that do not fit", (gpu) => {
