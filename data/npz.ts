@@ -6,7 +6,13 @@
  */
 import { decodeFile } from "./file.ts";
 import { quote } from "./messages.ts";
-import { expansionLimit, rowMajorStrides, sizeOf, stridedTensor } from "./strided.ts";
+import {
+  expansionLimit,
+  MAX_DIMENSIONS,
+  rowMajorStrides,
+  sizeOf,
+  stridedTensor,
+} from "./strided.ts";
 import { ARRAY_TYPES, type TensorData, type TensorDtype } from "./tensor_data.ts";
 import { memorySource, readZipDirectory, readZipEntry } from "./zip.ts";
 
@@ -100,6 +106,11 @@ function readHeader(bytes: Uint8Array<ArrayBuffer>) {
   const counts = shape.map(Number);
   if (!counts.every(Number.isSafeInteger)) {
     throw new SyntaxError(`The shape must be of whole numbers: it is (${quote(extents)})`);
+  }
+  if (counts.length > MAX_DIMENSIONS) {
+    throw new SyntaxError(
+      `The array has ${counts.length} dimensions: at most ${MAX_DIMENSIONS} are allowed`,
+    );
   }
   return { descr, isFortran: order === "True", shape: counts, begin: start + length };
 }

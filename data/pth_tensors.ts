@@ -7,7 +7,7 @@ import { quote } from "./messages.ts";
 import { COST, Foreign, PickleGlobal, type Stateful, Tuple } from "./pickle_machine.ts";
 import { FOREIGN } from "./pth_foreign.ts";
 import { DTYPES, isCount, OTHER_DTYPES, Storage, STORAGES } from "./pth_storage.ts";
-import { expansionLimit, type Layout, sizeOf, stridedTensor } from "./strided.ts";
+import { expansionLimit, type Layout, MAX_DIMENSIONS, sizeOf, stridedTensor } from "./strided.ts";
 import {
   ARRAY_TYPES,
   hasNegative,
@@ -73,9 +73,6 @@ export function viewOf(value: unknown): View | Foreign | undefined {
   if (value instanceof Holder) return value.view;
   return value instanceof View || (value instanceof Foreign && value.isTensor) ? value : undefined;
 }
-
-/** The most dimensions of a tensor: as many as PyTorch's operations take. */
-const MAX_DIMENSIONS = 64;
 
 function isCounts(value: unknown): value is Tuple & { items: readonly number[] } {
   return value instanceof Tuple && value.items.every(isCount);

@@ -6,7 +6,9 @@
  */
 
 import { decodeFile } from "./file.ts";
-import { sizeOf, tensorAt } from "./strided.ts";
+import { parseJson } from "./json.ts";
+import { printable, quote } from "./messages.ts";
+import { MAX_DIMENSIONS, sizeOf, tensorAt } from "./strided.ts";
 import { ARRAY_TYPES, isDtype, type TensorData, type TensorDtype } from "./tensor_data.ts";
 
 export { type TensorData, toFloat32 } from "./tensor_data.ts";
@@ -19,8 +21,8 @@ export interface SafetensorsFile {
   metadata: Record<string, string>;
 }
 
-/** The longest header the reference reader accepts, in bytes. */
-const MAX_HEADER = 100_000_000;
+/** The longest header that is read, in bytes: a vocabulary of a million words in the metadata has room. */
+const MAX_HEADER = 2 ** 25;
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -30,9 +32,10 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+/** A value of the header as a message shows it. */
+function show(value: unknown): string {
+  if (typeof value === "string") return quote(value);
+  return printable(JSON.stringify(value) ?? String(value), { most: 80 });
 }
 
 /**
@@ -86,7 +89,7 @@ function checkTensor(name: string, { dtype, shape, data }: TensorData): void {
   }
   if (!isDtype(dtype)) {
     throw new TypeError(
-      `Tensor ${quote(name)} has dtype ${quote(dtype)}: allowed are ${
+      `Tensor ${quote(name)} has dtype ${show(dtype)}: allowed are ${
         Object.keys(ARRAY_TYPES).join(", ")
       }`,
     );
@@ -139,16 +142,11 @@ function readHeader(bytes: Uint8Array<ArrayBuffer>): {
     );
   }
   const text = decodeText(bytes.subarray(8, 8 + length));
-  let header: unknown;
-  try {
-    header = JSON.parse(text);
-  } catch (error) {
-    throw new SyntaxError(`The header is not JSON: ${(error as Error).message}`);
-  }
+  // The header, a tensor, its shape.
+  const header = parseJson(text, { what: "The header", depth: 3 });
   if (!isRecord(header)) {
-    throw new SyntaxError(`The header must be a JSON object: it is ${quote(header)}`);
+    throw new SyntaxError(`The header must be a JSON object: it is ${show(header)}`);
   }
-  checkDuplicates(text);
   return { header: new Map(Object.entries(header)), start: 8 + length };
 }
 
@@ -160,30 +158,14 @@ function decodeText(bytes: Uint8Array<ArrayBuffer>): string {
   }
 }
 
-/** JSON.parse keeps the last of two equal keys and says nothing, so look at the text itself. */
-function checkDuplicates(json: string): void {
-  const tokens = json.match(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}:]/g) ?? [];
-  const open: Set<string>[] = [];
-  for (const [i, token] of tokens.entries()) {
-    if (token === "{") open.push(new Set());
-    else if (token === "}") open.pop();
-    else if (tokens[i + 1] === ":") {
-      const keys = open[open.length - 1];
-      const key: string = JSON.parse(token);
-      if (keys.has(key)) throw new SyntaxError(`The header has the name ${quote(key)} twice`);
-      keys.add(key);
-    }
-  }
-}
-
 function readMetadata(value: unknown): Record<string, string> {
   if (value === undefined) return {};
   if (!isRecord(value)) {
-    throw new SyntaxError(`"__metadata__" must be a JSON object: it is ${quote(value)}`);
+    throw new SyntaxError(`"__metadata__" must be a JSON object: it is ${show(value)}`);
   }
   const entries = Object.entries(value).map(([key, text]): [string, string] => {
     if (typeof text === "string") return [key, text];
-    throw new SyntaxError(`"__metadata__" must hold strings: ${quote(key)} is ${quote(text)}`);
+    throw new SyntaxError(`"__metadata__" must hold strings: ${quote(key)} is ${show(text)}`);
   });
   return Object.fromEntries(entries);
 }
@@ -196,19 +178,24 @@ function readEntry(name: string, entry: unknown, available: number): {
 } {
   const tensor = `Tensor ${quote(name)}`;
   if (!isRecord(entry)) {
-    throw new SyntaxError(`${tensor} must be a JSON object: it is ${quote(entry)}`);
+    throw new SyntaxError(`${tensor} must be a JSON object: it is ${show(entry)}`);
   }
   const { dtype, shape, data_offsets: offsets } = entry;
   if (!isDtype(dtype)) {
     throw new SyntaxError(
-      `${tensor} has dtype ${quote(dtype)}: known are ${Object.keys(ARRAY_TYPES).join(", ")}`,
+      `${tensor} has dtype ${show(dtype)}: known are ${Object.keys(ARRAY_TYPES).join(", ")}`,
     );
   }
   if (!Array.isArray(shape) || !shape.every(isCount)) {
-    throw new SyntaxError(`${tensor} needs a shape of whole numbers: it is ${quote(shape)}`);
+    throw new SyntaxError(`${tensor} needs a shape of whole numbers: it is ${show(shape)}`);
+  }
+  if (shape.length > MAX_DIMENSIONS) {
+    throw new SyntaxError(
+      `${tensor} has ${shape.length} dimensions: at most ${MAX_DIMENSIONS} are allowed`,
+    );
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
-    throw new SyntaxError(`${tensor} needs two data_offsets: they are ${quote(offsets)}`);
+    throw new SyntaxError(`${tensor} needs two data_offsets: they are ${show(offsets)}`);
   }
   const [begin, end]: number[] = offsets;
   if (begin > end || end > available) {
@@ -219,7 +206,7 @@ function readEntry(name: string, entry: unknown, available: number): {
   const expected = sizeOf(shape) * ARRAY_TYPES[dtype].BYTES_PER_ELEMENT;
   if (expected !== end - begin) {
     throw new SyntaxError(
-      `${tensor} of dtype ${dtype} and shape ${quote(shape)} needs ${expected} bytes: it has ${
+      `${tensor} of dtype ${dtype} and shape ${show(shape)} needs ${expected} bytes: it has ${
         end - begin
       }`,
     );

@@ -5,6 +5,9 @@
  */
 import { ARRAY_TYPES, type TensorData, type TensorDtype } from "./tensor_data.ts";
 
+/** The most dimensions that a tensor in a file may have: as many as PyTorch's and NumPy's operations take. */
+export const MAX_DIMENSIONS = 64;
+
 /** The count of values in a shape; 1 for `[]`. */
 export function sizeOf(shape: readonly number[]): number {
   // Without the test an infinite product times 0 would be NaN.

@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { RandomStream } from "../../data/rng.ts";
 import {
@@ -119,9 +126,9 @@ Deno.test("decodeSafetensors() names what is wrong with a malformed file", () =>
     ["there are 7 bytes", new Uint8Array(7)],
     ["length is 1 bytes", file("", 0).with(0, 1) as Uint8Array<ArrayBuffer>],
     ["at most 8 are possible", new Uint8Array(16).fill(0xff)],
-    ["not JSON", file("", 0)],
-    ["not JSON", file("{", 0)],
-    ["not JSON", file("\ufeff{}", 0)],
+    ["cannot be read as JSON", file("", 0)],
+    ["cannot be read as JSON", file("{", 0)],
+    ["cannot be read as JSON", file("\ufeff{}", 0)],
     ["not UTF-8", file("{}", 0).with(9, 0xff) as Uint8Array<ArrayBuffer>],
     ["must be a JSON object: it is []", file("[]", 0)],
     ["must be a JSON object: it is null", file("null", 0)],
@@ -149,6 +156,52 @@ Deno.test("decodeSafetensors() names what is wrong with a malformed file", () =>
   ];
   for (const [message, bytes] of wrong) {
     assertThrows(() => decodeSafetensors(bytes), SyntaxError, message);
+  }
+});
+
+Deno.test("decodeSafetensors() refuses headers that are bombs, quickly", () => {
+  const many = (text: string, count: number) => text.repeat(count);
+  const shape = JSON.stringify({ a: entry("U8", Array(65).fill(1), 0, 1) });
+  const refused: [string, typeof Error, Uint8Array<ArrayBuffer>][] = [
+    ["The header's length is 40000000 bytes", SyntaxError, file(many(" ", 40_000_000), 0)],
+    [
+      "may nest 3 deep, and goes deeper at character",
+      SyntaxError,
+      file(`{"a":${many("[", 5e6)}`, 0),
+    ],
+    ["may nest 3 deep", SyntaxError, file(many(`{"":`, 5e6), 0)],
+    ["more than 1000000 values", RangeError, file(`{"a":[${many("1,", 5e6)}1]}`, 0)],
+    ["more than 1000000 values", RangeError, file(`{${names(600_000)}}`, 0)],
+    ["has 65 dimensions: at most 64", SyntaxError, file(shape, 1)],
+    [`The header has the name "a" twice`, SyntaxError, file(`{${many('"a":1,', 1e6)}"b":1}`, 0)],
+  ];
+  for (const [message, kind, bytes] of refused) {
+    const start = performance.now();
+    const error = assertThrows(() => decodeSafetensors(bytes), kind, message);
+    assertLess((error as Error).message.length, 300);
+    assertLess(performance.now() - start, 5000, message);
+  }
+});
+
+/** So many entries of a header. */
+function names(count: number): string {
+  return Array.from({ length: count }, (_, i) => `"${i}":{}`).join();
+}
+
+Deno.test("decodeSafetensors() shows a stranger's names without what steers a terminal", () => {
+  const name = "\x1b[2J\r\n" + "x".repeat(1e6);
+  const wrong = [
+    file({ [name]: entry("U8", [1], 0, 2) }, 1),
+    file({ [name]: 3 }, 0),
+    file({ a: entry(name, [1], 0, 1) }, 1),
+    file({ a: { [name]: 3 } }, 1),
+    file({ a: entry("U8", { [name]: 1 }, 0, 1) }, 1),
+    file({ __metadata__: { [name]: 1 } }, 0),
+    file(`{"a":${name}}`, 0),
+  ];
+  for (const bytes of wrong) {
+    const { message } = assertThrows(() => decodeSafetensors(bytes), SyntaxError);
+    assertMatch(message, /^\P{Cc}{10,400}$/u);
   }
 });
 
