@@ -1,0 +1,134 @@
+/** How neckar's layers and optimizers are called for the golden table: weights come and go in PyTorch's layout. */
+import { RandomStream } from "../../data/rng.ts";
+import { uploadIndices } from "../../kernels/embedding.ts";
+import type { Variable } from "../../models/autograd.ts";
+import { type CellType, Embedding, Linear, Recurrent } from "../../models/layers.ts";
+import {
+  Adam,
+  type Optimizer,
+  type OptimizerOptions,
+  RmsProp,
+  Sgd,
+} from "../../models/optimizers.ts";
+import { Parameter, ParameterStore } from "../../models/parameters.ts";
+import { BatchNorm2d, Conv2d } from "../../models/vision_layers.ts";
+import { WeightAverage } from "../../models/weight_average.ts";
+import { type Call, call, type Context, type Results } from "./context.ts";
+
+const stream = () => new RandomStream(1);
+
+/** Give layers' parameters the case's numbers, by the names of its inputs, and put them on the GPU. */
+function load(c: Context<unknown>, parameters: Record<string, Parameter | undefined>): void {
+  const there = Object.entries(parameters).flatMap(([name, p]) =>
+    p === undefined ? [] : [{ name, p }]
+  );
+  for (const { name, p } of there) {
+    const { slots, decode } = p.layout;
+    const first = c.floats(name);
+    p.write(decode(slots.map((_, i) => i === 0 ? first : new Float32Array(first.length))));
+  }
+  c.keep(new ParameterStore(c.gpu, there.map(({ p }) => p)));
+}
+
+/** A layer's result, and the gradients of its inputs and parameters. */
+function differentiate(
+  c: Context<unknown>,
+  name: string,
+  y: Variable,
+  inputs: Record<string, Variable>,
+  parameters: Record<string, Parameter | undefined>,
+): Results {
+  const results: Results = c.differentiate(name, y, inputs);
+  for (const [key, parameter] of Object.entries(parameters)) {
+    if (parameter === undefined) continue;
+    const { encode } = parameter.layout;
+    results[`d${key}`] = {
+      tensor: parameter.variable.grad!,
+      encode: (values) => encode(values)[0],
+    };
+  }
+  return results;
+}
+
+const recurrent = (kind: CellType): Call =>
+  call<{ d: number; h: number }>((c) => {
+    const layer = new Recurrent("r", kind, c.p.d, c.p.h, stream());
+    const parameters = { wx: layer.wx, wh: layer.wh, b: layer.b };
+    load(c, parameters);
+    const inputs = { x: c.variable("x"), h0: c.variable("h0") };
+    return differentiate(c, "h", layer.forward(c.tape, inputs.x, inputs.h0), inputs, parameters);
+  });
+
+interface Steps extends OptimizerOptions {
+  steps: number;
+  decay?: number;
+  maxNorm?: number;
+}
+
+/** Steps of an optimizer along given gradients. */
+function optimizer<P extends Steps>(make: (store: ParameterStore, options: P) => Optimizer): Call {
+  return call<P>((c) => {
+    const w = new Parameter("w", c.shape("w"), c.floats("w"));
+    const store = c.keep(new ParameterStore(c.gpu, [w]));
+    const { decay: decayPerStep = 1, maxNorm: clipNorm } = c.p;
+    const moving = c.keep(make(store, { ...c.p, decayPerStep, clipNorm }));
+    for (let i = 0; i < c.p.steps; i++) {
+      const gradient = c.tensor(`g${i}`);
+      c.tape.pass(w.variable, gradient);
+      moving.step();
+    }
+    return { w: w.tensor };
+  });
+}
+
+/** By the table's names. */
+export const LAYER_CALLS: Record<string, Call> = {
+  "Linear layer": call<{ d: number; k: number; bias: boolean }>((c) => {
+    const layer = new Linear("l", c.p.d, c.p.k, stream(), { bias: c.p.bias });
+    const parameters = { w: layer.weight, b: layer.bias };
+    load(c, parameters);
+    const x = c.variable("x");
+    return differentiate(c, "y", layer.forward(c.tape, x), { x }, parameters);
+  }),
+  "Conv2d layer": call<{ w: number[]; stride: number; padding: number; bias: boolean }>((c) => {
+    const { w: [out, channels, kernel], bias, stride, padding } = c.p;
+    const layer = new Conv2d("c", channels, out, stream(), { kernel, stride, padding, bias });
+    const parameters = { w: layer.weight, b: layer.bias };
+    load(c, parameters);
+    const x = c.variable("x");
+    return differentiate(c, "y", layer.forward(c.tape, x), { x }, parameters);
+  }),
+  "BatchNorm2d layer": call<{ x: number[]; training: boolean }>((c) => {
+    const layer = new BatchNorm2d("b", c.p.x.at(-1)!);
+    const parameters = { weight: layer.weight, bias: layer.bias };
+    const { runningMean, runningVar } = layer;
+    load(c, { ...parameters, runningMean, runningVar });
+    const x = c.variable("x");
+    const y = layer.forward(c.tape, x, { batchStatistics: c.p.training });
+    const results = differentiate(c, "y", y, { x }, parameters);
+    return { ...results, mean: runningMean.tensor, var: runningVar.tensor };
+  }),
+  "Embedding layer": call<{ rows: number; width: number }>((c) => {
+    const layer = new Embedding("e", c.p.rows, c.p.width, stream());
+    const parameters = { table: layer.weight };
+    load(c, parameters);
+    const ids = c.keep(uploadIndices(c.gpu, c.numbers("ids"), c.p.rows));
+    return differentiate(c, "y", layer.forward(c.tape, ids), {}, parameters);
+  }),
+  "Recurrent layer rnn": recurrent("rnn"),
+  "Recurrent layer lstm": recurrent("lstm"),
+  Sgd: optimizer<Steps & { momentum?: number }>((store, options) => new Sgd(store, options)),
+  RmsProp: optimizer((store, options) => new RmsProp(store, options)),
+  Adam: optimizer((store, options) => new Adam(store, options)),
+  WeightAverage: call<{ steps: number; decay: number }>((c) => {
+    const w = new Parameter("w", c.shape("w"), c.floats("w"));
+    const store = c.keep(new ParameterStore(c.gpu, [w]));
+    const average = c.keep(new WeightAverage(store, c.p.decay));
+    for (let i = 0; i < c.p.steps; i++) {
+      w.write(c.floats(`g${i}`));
+      average.update();
+    }
+    average.swap();
+    return { average: w.tensor };
+  }),
+};

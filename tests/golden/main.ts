@@ -1,0 +1,52 @@
+/**
+ * `deno task golden`: how far every operation is from PyTorch in float64, on both kernel paths, beside how
+ * far PyTorch's own float32 is. With `--write` the table of docs/golden.md is written anew.
+ */
+import { openGpu } from "../../kernels/gpu.ts";
+import { boolean, defineFlags, parseFlags, text } from "../../tasks/lib/flags.ts";
+import { runTask, TaskError } from "../../tasks/lib/main.ts";
+import { readGolden, runCase } from "./runner.ts";
+import { describe, markdown, printed, report } from "./report.ts";
+
+const PAGE = new URL("../../docs/golden.md", import.meta.url);
+const MARK = "<!-- The rest is written by deno task golden. -->\n";
+
+const flags = defineFlags({
+  only: text({ optional: true, help: "Run only this operation, for instance matmul" }),
+  write: boolean({ default: false, help: "Write the table of docs/golden.md anew" }),
+});
+
+async function main(): Promise<void> {
+  const { only, write } = parseFlags(flags, Deno.args, {
+    task: "golden",
+    summary: "Compare every operation with PyTorch's float64, case by case, on both kernel paths.",
+    examples: ["deno task golden", "deno task golden --only matmul", "deno task golden --write"],
+  });
+  const golden = await readGolden();
+  const cases = golden.cases.filter(({ op }) => only === undefined || op === only);
+  if (cases.length === 0) {
+    const known = Object.keys(golden.operations).join(", ");
+    throw new TaskError(`There is no operation "${only}" in the table: it has ${known}`);
+  }
+  using subgroup = await openGpu({ path: "subgroup" });
+  using workgroup = await openGpu({ path: "workgroup" });
+  const paths = [subgroup, workgroup];
+  const outcomes = [];
+  for (const one of cases) {
+    for (const gpu of paths) {
+      const outcome = await runCase(gpu, one, golden);
+      outcomes.push(outcome);
+      if (!(outcome.error <= outcome.tolerance)) console.log(describe(outcome));
+    }
+  }
+  const rows = report(golden, outcomes);
+  console.log(printed(rows));
+  if (write) {
+    const [head] = (await Deno.readTextFile(PAGE)).split(MARK);
+    await Deno.writeTextFile(PAGE, head + MARK + markdown(rows, paths[0].adapter.description));
+  }
+  const failed = outcomes.filter(({ error, tolerance }) => !(error <= tolerance)).length;
+  if (failed > 0) throw new TaskError(`${failed} of ${outcomes.length} runs miss their tolerance`);
+}
+
+if (import.meta.main) await runTask(main);

@@ -1,0 +1,165 @@
+/** How neckar's differentiable operations are called for the golden table. */
+import { type BagMode, uploadBags } from "../../kernels/embedding_bag.ts";
+import { uploadIndices } from "../../kernels/embedding.ts";
+import type { BatchNormOptions } from "../../kernels/batch_norm.ts";
+import type { MaxPool2dOptions } from "../../kernels/pool2d.ts";
+import type { Variable } from "../../models/autograd.ts";
+import * as images from "../../models/image_operations.ts";
+import * as operations from "../../models/operations.ts";
+import { type Call, call, type Context } from "./context.ts";
+
+/** A function of one variable. */
+const unary = (run: typeof operations.relu): Call =>
+  call((c) => {
+    const x = c.variable("x");
+    return c.differentiate("y", run(c.tape, x), { x });
+  });
+
+const product = (run: typeof operations.linear): Call =>
+  call((c) => {
+    const [x, w, b] = [c.variable("x"), c.variable("w"), c.optionalVariable("b")];
+    return c.differentiate("y", run(c.tape, x, w, b), { x, w, b });
+  });
+
+const concatenation = (run: typeof operations.concat): Call =>
+  call<{ widths: number[] }>((c) => {
+    const names = c.p.widths.map((_, i) => `x${i}`);
+    const parts = Object.fromEntries(names.map((name) => [name, c.variable(name)]));
+    return c.differentiate("y", run(c.tape, Object.values(parts)), parts);
+  });
+
+const cell = (run: typeof operations.rnn): Call =>
+  call((c) => {
+    const [x, h0] = [c.variable("x"), c.variable("h0")];
+    const weights = { wx: c.variable("wx"), wh: c.variable("wh"), b: c.variable("b") };
+    return c.differentiate("h", run(c.tape, x, h0, weights), { x, h0, ...weights });
+  });
+
+interface Window {
+  stride?: number;
+  padding?: number;
+}
+
+function windowOf({ stride = 1, padding = 0 }: Window) {
+  return { stride, padding };
+}
+
+/** The running statistics move while the operation runs. */
+function batchNorm(c: Context<BatchNormOptions>) {
+  const { training, relu = false, momentum, eps } = c.p;
+  const [x, weight, bias] = [c.variable("x"), c.variable("weight"), c.variable("bias")];
+  const residual = c.optionalVariable("residual");
+  const running = { runningMean: c.tensor("runningMean"), runningVar: c.tensor("runningVar") };
+  const options = { training, relu, momentum, eps, residual };
+  const y = images.batchNorm(c.tape, x, { weight, bias, ...running }, options);
+  const results = c.differentiate("y", y, { x, weight, bias, residual });
+  return { ...results, mean: running.runningMean, var: running.runningVar };
+}
+
+/** A loss of scores and targets. */
+function scoreLoss<P>(run: (c: Context<P>, scores: Variable) => Variable): Call {
+  return call<P>((c) => {
+    const scores = c.variable("scores");
+    return c.differentiate("loss", run(c, scores), { scores });
+  });
+}
+
+/** By the table's names. */
+export const OPERATION_CALLS: Record<string, Call> = {
+  relu: unary(operations.relu),
+  tanh: unary(operations.tanh),
+  sigmoid: unary(operations.sigmoid),
+  add: call((c) => {
+    const [a, b] = [c.variable("a"), c.variable("b")];
+    return c.differentiate("y", operations.add(c.tape, a, b), { a, b });
+  }),
+  reshape: call<{ to: number[] }>((c) => {
+    const x = c.variable("x");
+    return c.differentiate("y", operations.reshape(c.tape, x, c.p.to), { x });
+  }),
+  dropout: call<{ p: number; key: [number, number] }>((c) => {
+    const x = c.variable("x");
+    return c.differentiate("y", operations.dropout(c.tape, x, c.p.p, c.p.key), { x });
+  }),
+  sumAll: call((c) => {
+    const x = c.variable("x");
+    return c.differentiate("sum", operations.sumAll(c.tape, x), { x });
+  }),
+  linear: product(operations.linear),
+  temporalLinear: product(operations.temporalLinear),
+  conv2d: call<Window & { relu?: boolean }>((c) => {
+    const [x, w, b] = [c.variable("x"), c.variable("w"), c.optionalVariable("b")];
+    const options = { ...windowOf(c.p), relu: c.p.relu ?? false };
+    return c.differentiate("y", operations.conv2d(c.tape, x, w, b, options), { x, w, b });
+  }),
+  convolutions: call<{ branches: Window[]; relu: boolean }>((c) => {
+    const x = c.variable("x");
+    const inputs: Record<string, Variable | undefined> = { x };
+    const branches = c.p.branches.map((branch, i) => {
+      const w = inputs[`w${i}`] = c.variable(`w${i}`);
+      const b = inputs[`b${i}`] = c.optionalVariable(`b${i}`);
+      return { w, b, ...windowOf(branch) };
+    });
+    const y = operations.convolutions(c.tape, x, branches, { relu: c.p.relu });
+    return c.differentiate("y", y, inputs);
+  }),
+  batchNorm: call<BatchNormOptions>(batchNorm),
+  maxPool2d: call<MaxPool2dOptions>((c) => {
+    const x = c.variable("x");
+    const { kernel, stride = kernel, padding = 0, ceilMode = false } = c.p;
+    const y = images.maxPool2d(c.tape, x, { kernel, stride, padding, ceilMode });
+    return c.differentiate("y", y, { x });
+  }),
+  adaptiveAveragePool2d: call<{ size: [number, number] }>((c) => {
+    const x = c.variable("x");
+    return c.differentiate("y", images.adaptiveAveragePool2d(c.tape, x, c.p.size), { x });
+  }),
+  concat: concatenation(operations.concat),
+  concatChannels: concatenation(images.concatChannels),
+  gram: call((c) => {
+    const f = c.variable("f");
+    return c.differentiate("y", images.gram(c.tape, f), { f });
+  }),
+  squaredDifference: call<{ weight?: number }>((c) => {
+    const x = c.variable("x");
+    const loss = images.squaredDifference(c.tape, x, c.tensor("target"), c.p.weight);
+    return c.differentiate("loss", loss, { x });
+  }),
+  totalVariation: call<{ weight?: number }>((c) => {
+    const x = c.variable("x");
+    return c.differentiate("loss", images.totalVariation(c.tape, x, c.p.weight), { x });
+  }),
+  embedding: call<{ rows: number }>((c) => {
+    const table = c.variable("table");
+    const ids = c.keep(uploadIndices(c.gpu, c.numbers("ids"), c.p.rows));
+    return c.differentiate("y", operations.embedding(c.tape, table, ids), { table });
+  }),
+  embeddingBag: call<{ rows: number; bags: number[]; times?: number; mode: BagMode }>((c) => {
+    const { rows, bags: sizes, times = 1, mode } = c.p;
+    const table = c.variable("table");
+    const ids = c.numbers("ids");
+    let at = 0;
+    const bags = Array.from({ length: times }, () => sizes).flat().map((size) =>
+      ids.subarray(at, at += size)
+    );
+    const uploaded = c.keep(uploadBags(c.gpu, bags, rows));
+    return c.differentiate("y", operations.embeddingBag(c.tape, table, uploaded, mode), { table });
+  }),
+  maxOverTime: call((c) => {
+    const x = c.variable("x");
+    return c.differentiate("y", operations.maxOverTime(c.tape, x, c.whole("lengths")), { x });
+  }),
+  rnn: cell(operations.rnn),
+  "lstm on the tape": cell(operations.lstm),
+  temporalSoftmaxLoss: scoreLoss<operations.TemporalSoftmaxLossOptions>((c, scores) => {
+    const { reduction = "batch", tokens } = c.p;
+    const options = { reduction, ...tokens !== undefined && { tokens } };
+    return operations.temporalSoftmaxLoss(c.tape, scores, c.whole("targets"), options);
+  }),
+  crossEntropy: scoreLoss((c, scores) => images.crossEntropy(c.tape, scores, c.whole("targets"))),
+  binaryCrossEntropy: call((c) => {
+    const logits = c.variable("logits");
+    const loss = operations.binaryCrossEntropy(c.tape, logits, c.tensor("targets"));
+    return c.differentiate("loss", loss, { logits });
+  }),
+};
