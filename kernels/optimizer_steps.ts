@@ -6,10 +6,12 @@ import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "./kernel.ts";
 import { expectShape, type Tensor } from "./tensor.ts";
 
 const CLIP = /* wgsl */ `
-// The factor that brings the gradient's norm down to max_norm; 0 means no limit.
+// The factor that brings the gradient's norm down to max_norm; 0 means no limit. Of a NaN it is NaN, so that the whole
+// step is, as in PyTorch.
 fn clip() -> f32 {
   if (params.max_norm == 0.0) { return 1.0; }
-  return min(1.0, params.max_norm / (sqrt(squared_norm[0]) + 1e-6));
+  let factor = params.max_norm / (sqrt(squared_norm[0]) + 1e-6);
+  return select(factor, 1.0, factor > 1.0);
 }
 `;
 
@@ -26,10 +28,14 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   for (var i = id.y * groups.x * 64u + id.x; i < params.n; i += stride) {${update}  }
 }`;
 
-// A moment far below every effect becomes 0: rows of a table that rest for long would otherwise reach the
-// subnormal numbers, on which a CPU is ten times slower.
+// Subnormal moments become 0: those of rows of a table that rest for long end there, and a CPU is ten times
+// slower on them. A second moment only where the first is 0: it may be all that keeps a step small.
 const FLUSH = /* wgsl */ `
-fn flush(x: vec4f) -> vec4f { return select(x, vec4f(), abs(x) < vec4f(1e-30)); }
+const SUBNORMAL = vec4f(1.1754944e-38);
+fn flush(x: vec4f) -> vec4f { return select(x, vec4f(), abs(x) < SUBNORMAL); }
+fn flush_second(v: vec4f, m: vec4f) -> vec4f {
+  return select(v, vec4f(), (m == vec4f()) & (v < SUBNORMAL));
+}
 `;
 
 const COMMON = { n: "u32", lr: "f32", weight_decay: "f32", max_norm: "f32" } as const;
@@ -77,7 +83,7 @@ const adamKernel = defineKernel({
     let p = parameters[i];
     let g = limit * gradient[i] + params.weight_decay * p;
     let m = flush(params.beta1 * mean[i] + params.rest1 * g);
-    let v = flush(params.beta2 * square[i] + params.rest2 * g * g);
+    let v = flush_second(params.beta2 * square[i] + params.rest2 * g * g, m);
     mean[i] = m;
     square[i] = v;
     parameters[i] = p - params.lr * m / (sqrt(v) * params.root + params.epsilon);

@@ -1,5 +1,5 @@
 /** Optimizer steps on the GPU against their float64 twins, over several steps. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { uploadIndices } from "../../kernels/embedding.ts";
 import {
   adamRowsStep,
@@ -96,6 +96,76 @@ for (const size of [1, 7, 8, 1001]) {
     });
   }
 }
+
+/** A step of each optimizer on `gradient`, from parameters of 1 and nothing remembered, clipped to a norm of 1. */
+async function clipped(gpu: Gpu, gradient: number[]): Promise<Float32Array[]> {
+  const sizes = { lr: 0.5, weightDecay: 0, maxNorm: 1 };
+  const betas = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, t: 1 };
+  const steps: ((tensors: StepTensors, states: Tensor[]) => void)[] = [
+    (tensors, [velocity]) => sgdStep(tensors, velocity, { ...sizes, momentum: 0.9 }),
+    (tensors, [mean, square]) => adamStep(tensors, { mean, square }, { ...sizes, ...betas }),
+    (tensors, [square]) => rmspropStep(tensors, square, { ...sizes, alpha: 0.99, epsilon: 1e-8 }),
+  ];
+  const results = [];
+  for (const step of steps) {
+    const states = [Tensor.zeros(gpu, [4]), Tensor.zeros(gpu, [4])];
+    using parameters = Tensor.from(gpu, [1, 1, 1, 1]);
+    using values = Tensor.from(gpu, gradient);
+    using squaredNorm = sum(values, { square: true });
+    step({ parameters, gradient: values, squaredNorm }, states);
+    results.push(await parameters.read());
+    disposeAll(states);
+  }
+  return results;
+}
+
+// PyTorch's clip_grad_norm_: a NaN makes all gradients NaN; a norm of infinity makes them 0, and ∞ itself NaN.
+gpuTest("clipping does not let gradients pass whose norm is not finite", async (gpu) => {
+  for (const result of await clipped(gpu, [1, NaN, 2, 3])) {
+    assertEquals(result, new Float32Array(4).fill(NaN));
+  }
+  for (const v of [Infinity, -Infinity]) {
+    for (const result of await clipped(gpu, [1, v, 2, 3])) {
+      assertEquals(result, Float32Array.of(1, NaN, 1, 1));
+    }
+  }
+  for (const result of await clipped(gpu, [1e30, 1, 2, 3])) {
+    assertEquals(result, Float32Array.of(1, 1, 1, 1));
+  }
+});
+
+gpuTest("Adam takes tiny and huge gradients as its twin does, at any step", async (gpu) => {
+  const gradient = [1e-15, -3e-14, 1e-10, 1e10, 1e15, -1e18, 1e-5, 1];
+  for (const epsilon of [1e-8, 1e-15]) {
+    for (const t of [1, 1000, 1e6]) {
+      const betas = { beta1: 0.9, beta2: 0.999, epsilon, weightDecay: 0 };
+      const expected = new Float64Array(8);
+      const state = { step: t - 1, mean: new Float64Array(8), square: new Float64Array(8) };
+      using parameters = Tensor.zeros(gpu, [8]);
+      const moments = { mean: Tensor.zeros(gpu, [8]), square: Tensor.zeros(gpu, [8]) };
+      using values = Tensor.from(gpu, gradient);
+      using squaredNorm = Tensor.zeros(gpu, []);
+      for (let k = 0; k < 20; k++) {
+        const tensors = { parameters, gradient: values, squaredNorm };
+        adamStep(tensors, moments, { lr: 0.01, maxNorm: 0, t: t + k, ...betas });
+        twin.adamStep(expected, Float64Array.from(gradient), state, {
+          learningRate: 0.01,
+          ...betas,
+        });
+      }
+      // One by one: the largest would hide the others.
+      (await parameters.read()).forEach((v, i) =>
+        assertAlmostEquals(
+          v / expected[i],
+          1,
+          1e-5,
+          `gradient ${gradient[i]}, ε ${epsilon}, t ${t}`,
+        )
+      );
+      disposeAll(moments);
+    }
+  }
+});
 
 const ROWS = 9;
 /** The rows that each step touches: some again, some never, and none at all in the fourth step. */
