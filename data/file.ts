@@ -1,5 +1,5 @@
 /**
- * Files that are read whole.
+ * Files that are read or written whole.
  *
  * @module
  */
@@ -34,5 +34,81 @@ export async function saying<T>(
     if (error instanceof SyntaxError) throw new SyntaxError(message());
     if (error instanceof RangeError) throw new RangeError(message());
     throw error;
+  }
+}
+
+/** A file that cannot be written; the message is a sentence with its path and the reason. */
+export class WriteError extends Error {
+  override readonly name = "WriteError";
+}
+
+/** What the system's refusals mean. Deno gives some of them as plain errors with a code. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EFBIG: "the file would be too large for the disk",
+  ENAMETOOLONG: "the name is too long",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of the path is a file, and not a folder",
+  ENOTEMPTY: "it is a folder with files in it",
+  ENOENT: "there is no such file or folder",
+  EACCES: "permission is denied",
+  EPERM: "the system does not allow it",
+  EROFS: "the disk can only be read",
+  EIO: "the disk does not answer",
+};
+
+/** Whether an error is the operating system's. */
+export function isSystemError(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && "code" in error && typeof error.code === "string" &&
+    /^E[A-Z0-9]+$/.test(error.code);
+}
+
+/** Why the system refused, in words: `the disk is full`. Other errors keep their message. */
+export function systemReason(error: unknown): string {
+  if (isSystemError(error) && error.code in REASONS) return REASONS[error.code];
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The error of a write to `path` as a {@linkcode WriteError}; a refused permission of Deno's stays as it is. */
+export function writeError(path: string, error: unknown): unknown {
+  if (!isSystemError(error) || error instanceof Deno.errors.NotCapable) return error;
+  return new WriteError(`${path} cannot be written: ${systemReason(error)}`);
+}
+
+/**
+ * Write a file whole: first to `path` + ".part", which then takes the place of `path`. An interruption or a
+ * full disk leaves the old file or the new one, never half of one.
+ *
+ * Errors: {@linkcode WriteError} where the system refuses.
+ */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const part = `${path}.part`;
+  try {
+    {
+      using file = await Deno.open(part, { write: true, create: true, truncate: true });
+      for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+      await file.sync();
+    }
+    await Deno.rename(part, path);
+  } catch (error) {
+    await Deno.remove(part).catch(() => {}); // it may not have come to be
+    throw writeError(path, error);
+  }
+}
+
+/** The same as {@linkcode writeWhole} at once, for small files. */
+export function writeWholeSync(path: string, bytes: Uint8Array): void {
+  const part = `${path}.part`;
+  try {
+    Deno.writeFileSync(part, bytes);
+    Deno.renameSync(part, path);
+  } catch (error) {
+    try {
+      Deno.removeSync(part);
+    } catch {
+      // It may not have come to be.
+    }
+    throw writeError(path, error);
   }
 }

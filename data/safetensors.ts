@@ -5,7 +5,7 @@
  * @module
  */
 
-import { decodeFile } from "./file.ts";
+import { decodeFile, writeWhole } from "./file.ts";
 import { parseJson } from "./json.ts";
 import { printable, quote } from "./messages.ts";
 import { MAX_DIMENSIONS, sizeOf, tensorAt } from "./strided.ts";
@@ -239,7 +239,7 @@ export function readSafetensors(path: string): Promise<SafetensorsFile> {
 }
 
 /**
- * Write a safetensors file. The bytes go to `path` + ".partial" first, which then takes the place of
+ * Write a safetensors file. The bytes go to `path` + ".part" first, which then takes the place of
  * `path`: a file that was there stays whole when the write is interrupted.
  */
 export async function writeSafetensors(
@@ -247,12 +247,5 @@ export async function writeSafetensors(
   tensors: ReadonlyMap<string, TensorData>,
   metadata: Record<string, string> = {},
 ): Promise<void> {
-  const bytes = encodeSafetensors(tensors, metadata);
-  const partial = `${path}.partial`;
-  {
-    using file = await Deno.open(partial, { write: true, create: true, truncate: true });
-    for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-    await file.sync();
-  }
-  await Deno.rename(partial, path);
+  await writeWhole(path, encodeSafetensors(tensors, metadata));
 }

@@ -1,5 +1,6 @@
 /** The folder of one run: its settings, its metrics, its results. Never overwrites another run's. */
 import { join } from "@std/path";
+import { systemReason, writeError, writeWholeSync } from "../../data/file.ts";
 import { TaskError } from "./main.ts";
 
 /** Where a run folder goes. */
@@ -24,6 +25,11 @@ export interface RunFolder extends Disposable {
    * and no infinity: they become the strings `"NaN"`, `"Infinity"`, `"-Infinity"`.
    */
   metric(record: Record<string, Metric>): void;
+  /**
+   * Leave out the records of `metrics.jsonl` that `keep` refuses, and a last line that was cut off: a run that
+   * goes on writes again what came after its checkpoint.
+   */
+  retainMetrics(keep: (record: Record<string, Metric>) => boolean): void;
   /** Write `config.json`. */
   writeConfig(config: Record<string, unknown>): void;
   /** Write a text file and give its path. A file of this run with this name is replaced whole. */
@@ -80,9 +86,45 @@ export function createRunFolder({ out, task, now }: RunFolderOptions): RunFolder
   });
 }
 
-/** Open the folder of an earlier run, to go on in it. Throws TaskError where it cannot be written. */
+/**
+ * Open the folder of an earlier run, to go on in it. Throws TaskError where it cannot be written, and where
+ * another process has it open.
+ */
 export function reopenRunFolder(path: string): RunFolder {
   return open(path, () => path);
+}
+
+/** Open a file of metrics, which no other process may have open: the system lets go of it even after a crash. */
+function openMetrics(path: string): Deno.FsFile {
+  const file = Deno.openSync(path, { append: true, create: true });
+  let locked = true;
+  try {
+    locked = file.tryLockSync(true);
+  } catch {
+    // Some network disks have no locks.
+  }
+  if (locked) return file;
+  file.close();
+  throw new TaskError("another run has it open; wait for it to end, or end it");
+}
+
+/** Take away what a full disk left of a line. */
+function cutLastLine(path: string): void {
+  const bytes = Deno.readFileSync(path);
+  Deno.truncateSync(path, bytes.lastIndexOf(10) + 1);
+}
+
+/** The record of a line, or nothing where it was cut off. */
+function parseRecord(line: string): Record<string, Metric> | undefined {
+  try {
+    const record: unknown = JSON.parse(line);
+    return typeof record === "object" && record !== null
+      ? record as Record<string, Metric>
+      : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** Open the folder that `make` gives; `shown` names it in errors. */
@@ -91,12 +133,12 @@ function open(shown: string, make: () => string): RunFolder {
   let metrics: Deno.FsFile;
   try {
     path = make();
-    metrics = Deno.openSync(join(path, "metrics.jsonl"), { append: true, create: true });
+    metrics = openMetrics(join(path, "metrics.jsonl"));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new TaskError(`The output folder "${shown}" cannot be written: ${reason}`);
+    throw new TaskError(`The output folder "${shown}" cannot be written: ${systemReason(error)}`);
   }
 
+  const metricsPath = join(path, "metrics.jsonl");
   const encoder = new TextEncoder();
   let closed = false;
   function writeBytes(name: string, bytes: Uint8Array): string {
@@ -104,9 +146,7 @@ function open(shown: string, make: () => string): RunFolder {
       throw new TypeError(`A file name in a run folder is a plain name, and not "${name}"`);
     }
     const target = join(path, name);
-    // First beside it, then renamed: a crash leaves the old checkpoint or the new one, never half.
-    Deno.writeFileSync(`${target}.part`, bytes);
-    Deno.renameSync(`${target}.part`, target);
+    writeWholeSync(target, bytes);
     return target;
   }
   const writeText = (name: string, text: string) => writeBytes(name, encoder.encode(text));
@@ -114,7 +154,28 @@ function open(shown: string, make: () => string): RunFolder {
     path,
     metric(record) {
       const line = encoder.encode(`${JSON.stringify(record, encodeMetric)}\n`);
-      for (let sent = 0; sent < line.length;) sent += metrics.writeSync(line.subarray(sent));
+      try {
+        for (let sent = 0; sent < line.length;) sent += metrics.writeSync(line.subarray(sent));
+      } catch (error) {
+        cutLastLine(metricsPath);
+        throw writeError(metricsPath, error);
+      }
+    },
+    retainMetrics(keep) {
+      const text = Deno.readTextFileSync(metricsPath);
+      const lines = text.split("\n").filter((line) => {
+        const record = parseRecord(line);
+        return record !== undefined && keep(record);
+      });
+      const kept = lines.map((line) => `${line}\n`).join("");
+      if (kept === text) return;
+      // The new file is locked before it takes the old one's place.
+      const part = `${metricsPath}.part`;
+      Deno.writeTextFileSync(part, kept);
+      const next = openMetrics(part);
+      Deno.renameSync(part, metricsPath);
+      metrics.close();
+      metrics = next;
     },
     writeConfig(config) {
       writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
