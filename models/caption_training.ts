@@ -105,11 +105,15 @@ export async function trainEpoch(options: EpochOptions): Promise<boolean> {
   return true;
 }
 
+/** Called after each batch of a measurement, which ends with what it throws. */
+export type OnBatch = () => void | Promise<void>;
+
 /** The mean loss of a split's captions, in batches, without learning. */
 export async function evaluateLoss(
   captioner: Captioner,
   split: PreparedSplit,
   batchSize = 100,
+  onBatch?: OnBatch,
 ): Promise<number> {
   const count = split.imageIndex.length;
   using history = new LossHistory(captioner.gpu, stepsPerEpoch(count, batchSize));
@@ -122,6 +126,7 @@ export async function evaluateLoss(
     await history.add(captioner.loss(tape, batch).tensor);
     captioner.gpu.flush();
     sizes.push(size);
+    await onBatch?.();
   }
   const losses = await history.finish();
   return losses.reduce((total, loss, i) => total + loss * sizes[i], 0) / count;
@@ -132,6 +137,8 @@ export interface SampleOptions {
   beam?: number | undefined;
   /** Only with a beam: see {@linkcode BeamOptions.lengthPower}. */
   lengthPower?: BeamOptions["lengthPower"] | undefined;
+  /** Called after each batch of pictures. */
+  onBatch?: OnBatch | undefined;
 }
 
 /** Caption all images of a split: for each image a list of words. */
@@ -139,7 +146,7 @@ export async function sampleCaptions(
   captioner: Captioner,
   split: PreparedSplit,
   vocabulary: Vocabulary,
-  { beam, lengthPower }: SampleOptions = {},
+  { beam, lengthPower, onBatch }: SampleOptions = {},
 ): Promise<string[][]> {
   if (beam === undefined && lengthPower !== undefined) {
     throw new TypeError(`Greedy sampling takes no lengthPower, and ${lengthPower} was given`);
@@ -161,6 +168,7 @@ export async function sampleCaptions(
         ...(lengthPower === undefined ? {} : { lengthPower }),
       });
     captions.push(...sampled.map((ids) => vocabulary.decode(ids)));
+    await onBatch?.();
   }
   return captions;
 }

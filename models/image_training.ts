@@ -136,7 +136,8 @@ export async function trainImageEpoch(options: ImageEpoch): Promise<PictureScore
 
 /**
  * A network's answers to pictures, without learning: no dropout, and batch norms take their running
- * statistics. There are at most so many `pictures`.
+ * statistics. There are at most so many `pictures`. `onBatch` is called after each batch; what it throws ends
+ * the measurement.
  *
  * Errors: RangeError for a picture without a label, and for a label that is no class.
  */
@@ -144,6 +145,7 @@ export async function imageScores(
   model: VisionModel,
   batches: AsyncIterable<ImageBatch>,
   pictures: number,
+  onBatch?: () => void | Promise<void>,
 ): Promise<PictureScores> {
   const { gpu } = model.store;
   using scores = new ScoreList(model, pictures);
@@ -153,6 +155,7 @@ export async function imageScores(
     using tape = new Tape(gpu, { training: false });
     scores.add(model.forward(tape, tape.constant(pixels)).tensor, batch);
     gpu.flush();
+    await onBatch?.();
   }
   return await scores.read();
 }

@@ -98,11 +98,15 @@ export async function trainSentenceEpoch(options: SentenceEpoch): Promise<boolea
   return true;
 }
 
-/** The logits of sentences, in their order. `batchSize` sentences of similar length at a time. */
+/**
+ * The logits of sentences, in their order. `batchSize` sentences of similar length at a time; `onBatch` is called
+ * after each batch, and what it throws ends the work.
+ */
 export async function sentenceLogits(
   classifier: SentenceClassifier,
   sentences: readonly Sentence[],
   batchSize = 256,
+  onBatch?: () => void | Promise<void>,
 ): Promise<Float32Array> {
   checkBatchSize(batchSize);
   const { gpu } = classifier;
@@ -119,6 +123,7 @@ export async function sentenceLogits(
     using slot = all.view([chosen.length], start);
     slot.copyFrom(classifier.logits(tape, input).tensor);
     gpu.flush();
+    await onBatch?.();
   }
   const values = await all.read();
   order.forEach((i, place) => logits[i] = values[place]);

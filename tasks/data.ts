@@ -4,7 +4,7 @@ import { CATALOGUE, type CatalogueEntry } from "../data/catalogue.ts";
 import { download, DownloadError, type DownloadProgress, fileSha256 } from "../data/download.ts";
 import { unpackZip } from "../data/unpack.ts";
 import { defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
-import { INTERRUPTED, interruptSignal, runTask, TaskError } from "./lib/main.ts";
+import { interruptSignal, runTask, TaskError } from "./lib/main.ts";
 import { type Progress, progress } from "./lib/progress.ts";
 
 const flags = defineFlags({
@@ -182,7 +182,6 @@ async function main(): Promise<void> {
   } catch (error) {
     if (!signal.aborted) throw explained(error);
     console.error("Stopped; the same command goes on from there");
-    Deno.exitCode = INTERRUPTED;
   }
 }
 

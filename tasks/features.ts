@@ -6,7 +6,7 @@ import { checkFiles, folderName } from "../data/folder.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
 import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/features.ts";
 import { boolean, defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
-import { INTERRUPTED, interruptSignal, runTask, TaskError } from "./lib/main.ts";
+import { runTask, TaskError } from "./lib/main.ts";
 import { findPictures, PICTURE_FLAGS, pictureCount } from "./lib/own_pictures.ts";
 
 const FLAGS = defineFlags({
@@ -128,5 +128,4 @@ await runTask(async () => {
   const planned = await plan(Deno.args);
   using gpu = await openGpu();
   await run(gpu, planned);
-  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
 });

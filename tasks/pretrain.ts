@@ -16,7 +16,9 @@ import { Adam } from "../models/optimizers.ts";
 import { SqueezeNet11 } from "../models/squeezenet.ts";
 import { defineFlags, integer, number, type Parsed, parseFlags, text } from "./lib/flags.ts";
 import { grouped, percent } from "./lib/format.ts";
-import { INTERRUPTED, interruptSignal, runTask, turn } from "./lib/main.ts";
+import { checkMeasured, checkTensors } from "./lib/finite.ts";
+import { interruptSignal, runTask } from "./lib/main.ts";
+import { Pace } from "./lib/pace.ts";
 import { progress } from "./lib/progress.ts";
 
 const flags = defineFlags({
@@ -76,8 +78,20 @@ function drawLoaders({ each, val, batch }: Settings, stream: RandomStream) {
 
 type Loaders = ReturnType<typeof drawLoaders>;
 
-async function validate(model: SqueezeNet11, { val }: Loaders, { val: each }: Settings) {
-  return measure(await imageScores(model, val.epoch(0), each * DRAWING_CLASSES.length));
+/** How good the network is on the held pictures; nothing when it was interrupted. */
+async function validate(
+  model: SqueezeNet11,
+  { val }: Loaders,
+  { val: each }: Settings,
+  pace: Pace,
+) {
+  const scores = await pace.measure((onBatch) =>
+    imageScores(model, val.epoch(0), each * DRAWING_CLASSES.length, onBatch)
+  );
+  if (scores === undefined) return undefined;
+  const held = measure(scores);
+  checkMeasured(held.loss, "The validation loss");
+  return held;
 }
 
 /** Train with batch norms. The weights of the network without them, or nothing when it was interrupted. */
@@ -86,6 +100,7 @@ async function train(
   loaders: Loaders,
   settings: Settings,
   stream: RandomStream,
+  pace: Pace,
 ): Promise<Map<string, TensorData> | undefined> {
   const { each, epochs, lr } = settings;
   using model = new SqueezeNet11(stream.split("weights"), DRAWING_CLASSES.length, {
@@ -97,12 +112,11 @@ async function train(
   last.tensor.write(last.initial.map((value) => 5 * value));
   bias.tensor.write(bias.initial.fill(0.5));
   using optimizer = new Adam(model.store, { lr: lr / WARM_UP });
-  const signal = interruptSignal();
   const total = epochs * loaders.train.batchCount;
   using bar = progress({ total, unit: "step" });
   let step = 0;
   for (let epoch = 1; epoch <= epochs; epoch++) {
-    using history = new LossHistory(gpu, 10);
+    using history = new LossHistory(gpu, 10, { firstStep: step + 1 });
     const scores = await trainImageEpoch({
       model,
       optimizer,
@@ -114,16 +128,16 @@ async function train(
         step++;
         const warm = Math.min(step / WARM_UP, 1);
         optimizer.lr = warm * lr * (1 + Math.cos(Math.PI * step / (total + 1))) / 2;
-        if (step % 10 === 0) {
-          await turn();
-          bar.update(step);
-        }
-        return !signal.aborted;
+        const goOn = await pace.step();
+        if (step % 10 === 0) bar.update(step);
+        return goOn;
       },
     });
     await history.finish();
     if (scores === undefined) return undefined;
-    const [seen, held] = [measure(scores), await validate(model, loaders, settings)];
+    const held = await validate(model, loaders, settings, pace);
+    if (held === undefined) return undefined;
+    const seen = measure(scores);
     bar.note(
       `epoch ${epoch}: training loss ${seen.loss.toFixed(4)}, accuracy ${
         percent(seen.accuracy)
@@ -140,16 +154,20 @@ async function pretrain(gpu: Gpu, settings: Settings): Promise<void> {
   const count = DRAWING_CLASSES.length;
   console.log(`Drawing ${grouped((each + val) * count)} pictures of ${count} classes`);
   const loaders = drawLoaders(settings, stream);
-  const trained = await train(gpu, loaders, settings, stream);
-  if (trained === undefined) {
+  using pace = new Pace(gpu, interruptSignal());
+  const trained = await train(gpu, loaders, settings, stream, pace);
+  const weights = new Map([...trained ?? []].map(([key, tensor]) => [key, half(tensor)]));
+  using model = new SqueezeNet11(stream, count, { width: EMBEDDED_WIDTH }).toGpu(gpu, "none");
+  if (trained !== undefined) {
+    checkTensors(weights, settings.epochs * loaders.train.batchCount);
+    model.load(weights);
+  }
+  const held = trained && await validate(model, loaders, settings, pace);
+  if (held === undefined) {
     console.log("Interrupted; nothing was written");
-    Deno.exitCode = INTERRUPTED;
     return;
   }
-  const weights = new Map([...trained].map(([key, tensor]) => [key, half(tensor)]));
-  using model = new SqueezeNet11(stream, count, { width: EMBEDDED_WIDTH }).toGpu(gpu, "none");
-  model.load(weights);
-  const { accuracy } = await validate(model, loaders, settings);
+  const { accuracy } = held;
   const { file: _, ...made } = settings;
   // As the transfer tasks save their models.
   await writeSafetensors(file, weights, {

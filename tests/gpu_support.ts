@@ -33,17 +33,21 @@ if (typeof first === "string") {
 
 /**
  * Register a test on the GPU. Every buffer the test makes must be gone at its end.
- * Options open a second device, for instance to force the other kernel bodies.
+ * Options open a second device, for instance to force the other kernel bodies. Without one of the permissions it
+ * is skipped.
  */
 export function gpuTest(
   name: string,
   fn: (gpu: Gpu, t: Deno.TestContext) => void | Promise<void>,
   options: OpenGpuOptions = {},
+  permissions: Permission[] = [],
 ): void {
   if (typeof first === "string") {
     Deno.test({ name: `${name} (skipped: no adapter)`, ignore: true, fn: () => {} });
     return;
   }
+  // Says which is missing.
+  if (!permissions.every(granted)) return permissionTest(name, permissions, () => {});
   Deno.test({
     name,
     sanitizeResources: false,

@@ -26,6 +26,8 @@ export interface Training {
   epochsDone: number;
   seconds: number;
   interrupted: boolean;
+  /** Why training was stopped, where a loss or a weight was not finite. */
+  diverged: string | undefined;
 }
 
 /** All results of a run. */
@@ -127,7 +129,7 @@ export async function writeCaptionPage(
   results: CaptionResults,
 ): Promise<void> {
   const unreadable: string[] = [];
-  const { losses, seconds, interrupted } = results;
+  const { losses, seconds, interrupted, diverged } = results;
   const trainGallery = await gallery(
     "Training pictures",
     results.train,
@@ -140,7 +142,15 @@ export async function writeCaptionPage(
     data.name === "scenes"
       ? "The pictures are scenes drawn by neckar itself; no validation scene shows a combination that training saw."
       : `The pictures are those of ${settings.data}.`,
-    ...(interrupted ? ["The run was interrupted: these are the weights learnt until then."] : []),
+    ...(interrupted
+      ? [
+        "The run was interrupted: these are the weights learnt until then, measured on " +
+        `${results.train.split.pictures.length} training and ${results.val.split.pictures.length} validation pictures.`,
+      ]
+      : []),
+    ...(diverged === undefined
+      ? []
+      : [`${diverged}. These are the weights after epoch ${results.keptEpoch}.`]),
     ...unreadable.map((reason) => `A picture could not be read: ${reason}`),
   ];
   const html = page({

@@ -6,6 +6,7 @@ import { Tensor } from "../../kernels/tensor.ts";
 import {
   type CaptionScores,
   evaluateLoss,
+  type OnBatch,
   type PreparedSplit,
   prepareSplit,
   sampleCaptions,
@@ -18,7 +19,9 @@ import type { CellType } from "../../models/layers.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/optimizers.ts";
 import { saveCaptioner } from "../../models/saved_captioner.ts";
-import { INTERRUPTED, interruptSignal, turn } from "../lib/main.ts";
+import { checkMeasured, checkWeights, diverged, divergence } from "../lib/finite.ts";
+import { interruptSignal } from "../lib/main.ts";
+import { Pace } from "../lib/pace.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import { captionOwnPictures } from "./own.ts";
@@ -57,17 +60,17 @@ async function train(
   data: CaptionData,
   settings: CaptionSettings,
   folder: RunFolder,
+  pace: Pace,
 ): Promise<Training> {
-  const { gpu } = captioner;
+  const { gpu, store } = captioner;
   const { epochs, batch, readEvery, keep, seed } = settings;
   const stream = new RandomStream(seed).split("batches");
   const perEpoch = stepsPerEpoch(splits.train.imageIndex.length, batch);
-  const signal = interruptSignal();
+  const { signal } = pace;
   using optimizer = makeOptimizer(captioner, settings);
   using history = new LossHistory(gpu, readEvery);
-  using best = keep === "best"
-    ? Tensor.empty(gpu, captioner.store.values.shape, { name: "best weights" })
-    : undefined;
+  // Also where the last weights are wanted: they may come to be of no use.
+  using good = Tensor.empty(gpu, store.values.shape, { name: "good weights" });
   using bar = progress({ total: epochs * perEpoch, unit: "step" });
   const result: Training = {
     losses: history.losses,
@@ -76,9 +79,10 @@ async function train(
     epochsDone: 0,
     seconds: 0,
     interrupted: false,
+    diverged: undefined,
   };
   const start = performance.now();
-  let [step, written, bestBleu] = [0, 0, -1];
+  let [step, written, bestBleu, checkedAt] = [0, 0, -1, 0];
   const report = () => {
     for (; written < history.losses.length; written++) {
       folder.metric({ step: written + 1, loss: history.losses[written] });
@@ -87,28 +91,50 @@ async function train(
     const loss = recent.reduce((a, b) => a + b, 0) / recent.length;
     bar.update(step, recent.length > 0 ? { loss } : {});
   };
-  for (let epoch = 1; epoch <= epochs && !signal.aborted; epoch++) {
-    const finished = await trainEpoch({
-      captioner,
-      optimizer,
-      split: splits.train,
-      batchSize: batch,
-      stream: stream.split(epoch),
-      history,
-      onStep: async () => {
-        step++;
-        if (step % readEvery === 0) {
-          await turn();
-          report();
-        }
-        return !signal.aborted;
-      },
-    });
-    if (finished) result.epochsDone = epoch;
-    if (best !== undefined && (finished || result.keptEpoch === 0)) {
-      await history.finish(); // sampling waits for the GPU anyway
+  const keepGood = (epoch: number) => {
+    result.keptEpoch = epoch;
+    good.copyFrom(store.values);
+  };
+  /** Wait for the losses, and see whether they and the weights are finite. */
+  const check = async () => {
+    await history.finish();
+    await checkWeights(store, step);
+    checkedAt = step;
+  };
+  try {
+    for (let epoch = 1; epoch <= epochs && !signal.aborted; epoch++) {
+      const finished = await trainEpoch({
+        captioner,
+        optimizer,
+        split: splits.train,
+        batchSize: batch,
+        stream: stream.split(epoch),
+        history,
+        onStep: async () => {
+          step++;
+          const goOn = await pace.step();
+          if (step % readEvery === 0) report();
+          return goOn;
+        },
+      });
+      if (finished) result.epochsDone = epoch;
+      if (keep === "last") {
+        // Not after each of many short epochs: every check waits for the GPU.
+        if (!finished || step - checkedAt < readEvery) continue;
+        await check();
+        keepGood(epoch);
+        continue;
+      }
+      if (!finished && result.keptEpoch > 0) break;
+      await check(); // sampling waits for the GPU anyway
       report();
-      const sampled = await sampleCaptions(captioner, splits.val, data.vocabulary);
+      const sampled = await pace.measure((onBatch) =>
+        sampleCaptions(captioner, splits.val, data.vocabulary, { onBatch })
+      );
+      if (sampled === undefined) {
+        if (result.keptEpoch === 0) keepGood(epoch);
+        break;
+      }
       const bleu4 = scoreCaptions(sampled, splits.val, data.vocabulary).bleu[3];
       result.validation.push({ epoch, bleu4 });
       folder.metric({ epoch, validationBleu4: bleu4, lr: optimizer.lr });
@@ -116,16 +142,19 @@ async function train(
       // Of equals the later: it has learnt more.
       if (bleu4 >= bestBleu) {
         bestBleu = bleu4;
-        result.keptEpoch = epoch;
-        best.copyFrom(captioner.store.values);
+        keepGood(epoch);
       }
     }
+    await check();
+  } catch (error) {
+    result.diverged = divergence(error);
+    if (result.keptEpoch === 0) throw error;
   }
-  await history.finish();
   report();
   bar.stop();
-  if (best === undefined) result.keptEpoch = result.epochsDone;
-  else if (result.keptEpoch > 0) captioner.store.values.copyFrom(best);
+  if (keep === "best" || result.diverged !== undefined) {
+    if (result.keptEpoch > 0) store.values.copyFrom(good);
+  } else result.keptEpoch = result.epochsDone;
   gpu.flush();
   result.seconds = (performance.now() - start) / 1000;
   result.interrupted = signal.aborted;
@@ -137,19 +166,54 @@ async function measure(
   split: PreparedSplit,
   data: CaptionData,
   settings: CaptionSettings,
+  onBatch?: OnBatch,
 ): Promise<SplitResults> {
   const { vocabulary } = data;
   const { beam: width, lengthPower } = settings;
-  const greedy = await sampleCaptions(captioner, split, vocabulary);
-  const beam = await sampleCaptions(captioner, split, vocabulary, { beam: width, lengthPower });
+  const greedy = await sampleCaptions(captioner, split, vocabulary, { onBatch });
+  const beam = await sampleCaptions(captioner, split, vocabulary, {
+    beam: width,
+    lengthPower,
+    onBatch,
+  });
+  const loss = await evaluateLoss(captioner, split, undefined, onBatch);
   return {
     split,
     greedy,
     beam,
-    loss: await evaluateLoss(captioner, split),
+    loss,
     greedyScores: scoreCaptions(greedy, split, vocabulary),
     beamScores: scoreCaptions(beam, split, vocabulary),
   };
+}
+
+/** After an interruption so many pictures of a split are captioned: it must not go on for long. */
+const MEASURED_INTERRUPTED = 16;
+
+/** Caption both splits, or after an interruption, or one on the way, a few pictures of them. */
+async function measureSplits(
+  captioner: Captioner,
+  splits: { train: PreparedSplit; val: PreparedSplit },
+  data: CaptionData,
+  settings: CaptionSettings,
+  pace: Pace,
+): Promise<Pick<CaptionResults, "train" | "val">> {
+  const both = async (few: boolean, onBatch?: OnBatch) => {
+    const of = (split: PreparedSplit, most: number) =>
+      measure(
+        captioner,
+        somePictures(split, few ? MEASURED_INTERRUPTED : most),
+        data,
+        settings,
+        onBatch,
+      );
+    return {
+      train: await of(splits.train, MOST_MEASURED),
+      val: await of(splits.val, Infinity),
+    };
+  };
+  const whole = await pace.measure((onBatch) => both(false, onBatch));
+  return whole ?? await both(true);
 }
 
 function describeScores(name: string, scores: CaptionScores): string {
@@ -193,19 +257,28 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
   );
   for (const note of data.notes) console.log(`Note: ${note}`);
   folder.writeConfig({ task: `caption-${cell}`, ...settings, model: config, adapter: gpu.adapter });
-  const training = await train(captioner, splits, data, settings, folder);
+  using pace = new Pace(gpu, interruptSignal());
+  const training = await train(captioner, splits, data, settings, folder, pace);
   await saveCaptioner(`${folder.path}/model.safetensors`, captioner, {
     vocabulary: data.vocabulary,
     scale,
     captionLength: data.captionLength,
   });
+  const measured = await measureSplits(captioner, splits, data, settings, pace);
   const results: CaptionResults = {
     ...training,
+    ...measured,
     gpu: gpu.adapter.description,
-    train: await measure(captioner, somePictures(splits.train, MOST_MEASURED), data, settings),
-    val: await measure(captioner, splits.val, data, settings),
+    interrupted: pace.signal.aborted,
   };
+  checkMeasured(measured.val.loss, "The validation loss of the weights that were kept");
   folder.writeText("loss.svg", lossChart(settings, data, results));
+  if (results.interrupted) {
+    console.log(
+      `Interrupted: measured on ${measured.train.split.pictures.length} training and ` +
+        `${measured.val.split.pictures.length} validation pictures`,
+    );
+  }
   for (const [name, split] of [["train", results.train], ["validation", results.val]] as const) {
     for (
       const [way, scores] of [["greedy", split.greedyScores], ["beam", split.beamScores]] as const
@@ -214,6 +287,7 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
       const { unigramPrecision } = scores;
       folder.metric({
         split: name,
+        ...(results.interrupted && { pictures: split.split.pictures.length }),
         way,
         loss: split.loss,
         bleu1,
@@ -230,7 +304,13 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
     );
   }
   await writeCaptionPage(folder, settings, data, results);
-  const state = training.interrupted ? "Interrupted; what was learnt so far is in" : "Done; see";
+  if (results.diverged !== undefined) {
+    throw diverged(
+      results.diverged,
+      `The weights after epoch ${results.keptEpoch} are kept; see ${folder.path}/index.html`,
+    );
+  }
+  const state = results.interrupted ? "Interrupted; what was learnt so far is in" : "Done; see";
   console.log(`${state} ${folder.path}/index.html (${training.seconds.toFixed(1)} s of training)`);
 }
 
@@ -244,6 +324,4 @@ export async function captionTask(cell: CellType): Promise<void> {
     using gpu = await openGpu();
     await run(gpu, settings, data);
   }
-  // All is saved, but a script that goes on after success must not go on after Ctrl-C.
-  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
 }

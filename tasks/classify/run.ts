@@ -10,7 +10,7 @@ import { imageOutputs } from "../../models/image_features.ts";
 import { probabilities } from "../../models/image_training.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { chance, grouped } from "../lib/format.ts";
-import { INTERRUPTED, interruptSignal, TaskError } from "../lib/main.ts";
+import { interruptSignal, TaskError } from "../lib/main.ts";
 import { findPictures, prepareAt, shortName, skippedNotes } from "../lib/own_pictures.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder } from "../lib/run_folder.ts";
@@ -169,5 +169,4 @@ export async function classifyTask(): Promise<void> {
   const pictures = await findAll(settings);
   using gpu = await openGpu();
   await run(gpu, settings, pictures);
-  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
 }

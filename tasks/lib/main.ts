@@ -1,4 +1,5 @@
-/** How a task starts and ends: errors as sentences, exit codes, Ctrl-C. */
+/** How a task starts and ends: errors as sentences, exit codes, Ctrl-C and its kin. */
+import { isSystemError, systemReason } from "../../data/file.ts";
 import { printable } from "../../data/messages.ts";
 import { HelpRequest, UsageError } from "./flags.ts";
 
@@ -20,6 +21,8 @@ export interface Ending {
 // Errors that the project's own code raises with a whole sentence.
 const EXPECTED = new Set([
   "TaskError",
+  "WriteError",
+  "NonFiniteLossError",
   "NoAdapterError",
   "GpuError",
   "TypeError",
@@ -42,6 +45,18 @@ function isExpected(error: Error): boolean {
   return fromDeno || (EXPECTED.has(error.name) && !ENGINE.test(error.message));
 }
 
+const WRITING = new Set(["writefile", "mkdir", "rename", "remove"]);
+
+/** What the system refuses, as a sentence: Deno's message says where, `…: open '/a/b'`, or is of stdout. */
+function describeRefusal(error: Error & { code: string }): string | undefined {
+  const why = systemReason(error);
+  if (why === error.message) return undefined;
+  const [, action, path] = error.message.match(/\(os error \d+\): (\w+) (['"].*['"])$/s) ?? [];
+  if (path === undefined) return `The output cannot be written: ${why}`;
+  const cannot = action === "open" ? "opened" : WRITING.has(action) ? "written" : "read";
+  return `${path} cannot be ${cannot}: ${why}`;
+}
+
 /**
  * What a task prints when it ends with an error. Wrong command lines and expected errors (the
  * TypeErrors, RangeErrors and SyntaxErrors of this project, a missing adapter or a refusal of the
@@ -61,6 +76,10 @@ export function explain(error: unknown): Ending {
     }\nRun the task with --help to see every flag`;
     return { code: 2, text, stream: "stderr" };
   }
+  const refusal = isSystemError(error) ? describeRefusal(error) : undefined;
+  if (refusal !== undefined) {
+    return { code: 1, text: `error: ${printable(refusal)}`, stream: "stderr" };
+  }
   if (error instanceof Error && isExpected(error)) {
     const text = `error: ${printable(error.message, { lines: true })}`;
     return { code: 1, text, stream: "stderr" };
@@ -71,46 +90,78 @@ export function explain(error: unknown): Ending {
 
 /**
  * Run a task. When it fails, print what {@link explain} says and exit with 1 or, for a wrong command
- * line, with 2.
+ * line, with 2. When it ends after a signal, the exit code is the signal's: what was learnt is saved, but a
+ * script that goes on after success must not go on.
  */
 export async function runTask(main: () => void | Promise<void>): Promise<void> {
   try {
     await main();
+    if (stopping !== undefined) Deno.exitCode = STOPPED[stopping];
   } catch (error) {
     const { code, text, stream } = explain(error);
-    if (stream === "stdout") console.log(text);
-    else console.error(text);
+    try {
+      if (stream === "stdout") console.log(text);
+      else console.error(text);
+    } catch {
+      // Nobody can be told.
+    }
     // Timers or an open GPU device must not keep a failed task alive.
     Deno.exit(code);
   }
 }
 
-/** The exit code of a task that Ctrl-C ended: 128 and the number of SIGINT, as shells have it. */
-export const INTERRUPTED = 130;
+/** The exit codes after the signals that end a task: 128 and the signal's number, as shells have it. */
+export const STOPPED = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/** Where a first and a second signal are further apart, the second is meant. `deno task` doubles Ctrl-C. */
+const DOUBLED_MS = 400;
 
 let interrupt: AbortSignal | undefined;
+let stopping: keyof typeof STOPPED | undefined;
+
+/** Whether a closed terminal must not end the task: `./neckar` sets this under `nohup`. */
+function ignoresHangup(): boolean {
+  const variable = "NECKAR_IGNORE_HUP";
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" && Deno.env.get(variable) === "1";
+}
 
 /**
- * A signal that the first Ctrl-C sets: the training loop looks at `signal.aborted` after each step,
- * stops and saves. A second Ctrl-C ends the process at once with exit code 130. Every call gives the
- * same signal.
+ * A signal that the first Ctrl-C, SIGTERM (`kill`, `timeout`, a batch system) or SIGHUP (a closed terminal)
+ * sets: the training loop looks at `signal.aborted` after each step, stops and saves. A second one ends the
+ * process at once with the exit code of {@link STOPPED}. Every call gives the same signal.
  *
- * Deno delivers Ctrl-C between turns of the event loop: a loop that never awaits anything but
- * resolved promises must call {@link turn} now and then.
+ * Deno delivers signals between turns of the event loop: a loop that never awaits anything but
+ * resolved promises must call {@link turn} now and then, as `Pace` does.
  */
 export function interruptSignal(): AbortSignal {
   if (interrupt) return interrupt;
   const controller = new AbortController();
-  Deno.addSignalListener("SIGINT", () => {
-    if (controller.signal.aborted) Deno.exit(INTERRUPTED);
-    console.error("\nStopping after this step; press Ctrl-C again to stop at once");
+  let first = 0;
+  const onSignal = (name: keyof typeof STOPPED) => {
+    if (stopping !== undefined) {
+      if (performance.now() - first > DOUBLED_MS) Deno.exit(STOPPED[stopping]);
+      return;
+    }
+    [stopping, first] = [name, performance.now()];
+    try {
+      console.error("\nStopping after this step; press Ctrl-C again to stop at once");
+    } catch {
+      // The terminal may be gone.
+    }
     controller.abort();
-  });
+  };
+  const names = Object.keys(STOPPED) as (keyof typeof STOPPED)[];
+  for (const name of names) {
+    if (name === "SIGTERM" && Deno.build.os === "windows") continue; // there is none
+    if (name === "SIGHUP" && ignoresHangup()) continue;
+    Deno.addSignalListener(name, () => onSignal(name));
+  }
   interrupt = controller.signal;
   return interrupt;
 }
 
-/** Let the event loop turn once, so that Ctrl-C and timers are served. */
+/** Let the event loop turn once, so that signals and timers are served. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

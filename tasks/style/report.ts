@@ -23,6 +23,8 @@ export interface StyleResults {
   losses: StyleLosses[];
   seconds: number;
   interrupted: boolean;
+  /** Where a loss or a pixel was not finite: why, and after how many iterations the picture is kept. */
+  diverged: { reason: string; kept: number } | undefined;
   /** Sentences about the network. */
   notes: string[];
   gpu: string;
@@ -105,7 +107,7 @@ export async function writeStylePage(
   results: StyleResults,
 ): Promise<void> {
   const { content, style } = pictures;
-  const { losses, result, frames, seconds, notes, interrupted, gpu } = results;
+  const { losses, result, frames, seconds, notes, interrupted, diverged, gpu } = results;
   const cards = [
     await card(content.image, `Content: ${content.name}`),
     await card(style.image, `Style: ${style.name}`),
@@ -140,6 +142,9 @@ export async function writeStylePage(
         paragraphs: [
           ...notes,
           ...(interrupted ? ["The run was interrupted: this is the picture until then."] : []),
+          ...(diverged === undefined
+            ? []
+            : [`${diverged.reason}. This is the picture after ${diverged.kept} iterations.`]),
         ],
       },
     ],

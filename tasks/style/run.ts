@@ -8,7 +8,9 @@ import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { StyleTransfer } from "../../models/style_transfer.ts";
 import { openBackbone } from "../lib/backbone.ts";
 import { figure } from "../lib/format.ts";
-import { INTERRUPTED, interruptSignal, TaskError, turn } from "../lib/main.ts";
+import { checkMeasured, diverged, divergence } from "../lib/finite.ts";
+import { interruptSignal, TaskError } from "../lib/main.ts";
+import { Pace } from "../lib/pace.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import type { StylePresetName } from "./paintings.ts";
@@ -60,25 +62,67 @@ function makeTransfer(
   });
 }
 
+/** The last pixels of which the loss is known to be finite, and later ones that wait for theirs. */
+class GoodPixels implements Disposable {
+  /** After so many iterations; nothing before a loss is known. */
+  at: number | undefined;
+  readonly #good: Tensor;
+  readonly #next: Tensor;
+  #nextAt = 0;
+
+  constructor(readonly transfer: StyleTransfer) {
+    const { gpu, shape } = transfer.pixels;
+    this.#good = Tensor.empty(gpu, shape, { name: "good pixels" });
+    this.#next = Tensor.empty(gpu, shape, { name: "next good pixels" });
+    this.#next.copyFrom(transfer.pixels);
+  }
+
+  /** Look at the losses read so far. The loss of iteration i is that of the pixels after i iterations. */
+  update(): void {
+    if (this.transfer.losses.length <= this.#nextAt) return;
+    this.#good.copyFrom(this.#next);
+    this.at = this.#nextAt;
+    this.#next.copyFrom(this.transfer.pixels);
+    this.#nextAt = this.transfer.iterations;
+  }
+
+  read(): Promise<Float32Array> {
+    return this.#good.read();
+  }
+
+  [Symbol.dispose](): void {
+    this.#good.dispose();
+    this.#next.dispose();
+  }
+}
+
+/** What a search comes to. */
+type Found = Pick<
+  StyleResults,
+  "losses" | "frames" | "result" | "seconds" | "interrupted" | "diverged"
+>;
+
 /** Move the pixels, and keep pictures on the way. The GPU goes on while they are written. */
 async function search(
   transfer: StyleTransfer,
   { width, height }: RgbImage,
   settings: StyleSettings,
   folder: RunFolder,
-): Promise<Pick<StyleResults, "losses" | "frames" | "result" | "seconds" | "interrupted">> {
+): Promise<Found> {
   const { iterations, framesEvery, readEvery } = settings;
   const signal = interruptSignal();
-  const frames: Frame[] = [];
+  using pace = new Pace(transfer.pixels.gpu, signal);
+  using good = new GoodPixels(transfer);
+  const frames: (Frame & { path: string })[] = [];
   const writing: Promise<void>[] = [];
   const digits = String(iterations).length;
   const keepFrame = (iterations: number) => {
     const pixels = transfer.pixels.startRead();
     const kept = (async () => {
       const image = denormalise(await pixels, width, height);
-      frames.push({ iterations, image });
       const name = `frame-${String(iterations).padStart(digits, "0")}.png`;
-      folder.writeBytes(name, await encodePng(image));
+      const path = folder.writeBytes(name, await encodePng(image));
+      frames.push({ iterations, image, path });
     })();
     kept.catch(() => {}); // thrown below
     writing.push(kept);
@@ -99,24 +143,48 @@ async function search(
     );
   };
   const start = performance.now();
-  if (framesEvery > 0) keepFrame(0);
-  while (transfer.iterations < iterations && !signal.aborted) {
-    await transfer.step();
-    const { iterations: done } = transfer;
-    if (framesEvery > 0 && done % framesEvery === 0 && done < iterations) keepFrame(done);
-    if (done % readEvery === 0) {
-      await turn();
-      report();
+  let pixels: Float32Array | undefined;
+  let failure: string | undefined;
+  try {
+    if (framesEvery > 0) keepFrame(0);
+    let goOn = !signal.aborted;
+    while (goOn && transfer.iterations < iterations) {
+      await transfer.step();
+      const { iterations: done } = transfer;
+      if (framesEvery > 0 && done % framesEvery === 0 && done < iterations) keepFrame(done);
+      goOn = await pace.step();
+      if (done % readEvery === 0) {
+        report();
+        good.update();
+      }
     }
+    await transfer.finish();
+    good.update();
+    pixels = await transfer.pixels.read();
+    const wrong = pixels.findIndex((value) => !Number.isFinite(value));
+    if (wrong >= 0) checkMeasured(pixels[wrong], "A pixel after the last iteration");
+  } catch (error) {
+    failure = divergence(error);
+    good.update();
+    if (good.at === undefined) throw error;
+    pixels = await good.read();
   }
-  const losses = await transfer.finish();
   report();
   bar.stop();
-  const result = denormalise(await transfer.pixels.read(), width, height);
   await Promise.all(writing);
+  const { losses } = transfer;
+  const last = failure === undefined ? Infinity : good.at!;
+  for (const { iterations, path } of frames) if (iterations > last) await Deno.remove(path);
   const seconds = (performance.now() - start) / 1000;
-  frames.sort((a, b) => a.iterations - b.iterations);
-  return { losses, frames, result, seconds, interrupted: signal.aborted };
+  return {
+    losses,
+    frames: frames.filter(({ iterations }) => iterations <= last)
+      .sort((a, b) => a.iterations - b.iterations),
+    result: denormalise(pixels, width, height),
+    seconds,
+    interrupted: signal.aborted,
+    diverged: failure === undefined ? undefined : { reason: failure, kept: good.at! },
+  };
 }
 
 function describePicture(role: string, { name, path, image }: StylePicture): string {
@@ -160,6 +228,13 @@ async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): 
       }, style ${figure(style)}, total variation ${figure(variation)}`,
     );
   }
+  if (found.diverged !== undefined) {
+    const { reason, kept } = found.diverged;
+    throw diverged(
+      reason,
+      `The picture after ${kept} iterations is in ${folder.path}/index.html and ${folder.path}/result.png`,
+    );
+  }
   const state = found.interrupted ? "Interrupted; the picture until then is in" : "Done; see";
   console.log(
     `${state} ${folder.path}/index.html and ${folder.path}/result.png (${
@@ -172,8 +247,6 @@ async function styleTask(settings: StyleSettings): Promise<void> {
   const pictures = await stylePictures(settings);
   using gpu = await openGpu();
   await run(gpu, settings, pictures);
-  // All is saved, but a script that goes on after success must not go on after Ctrl-C.
-  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
 }
 
 /** The whole task of a painting. */

@@ -15,9 +15,12 @@ export interface TextResults {
   gpu: string;
 }
 
-/** The seed with the best dev accuracy; of equals the first. */
+/** The seed with the best dev accuracy, of equals the first; one measured on a part only where all are. */
 export function bestSeed({ seeds }: TextResults): SeedResult {
-  return seeds.reduce((best, other) => other.accuracy.dev > best.accuracy.dev ? other : best);
+  const measured = seeds.filter(({ measuredOn }) => measuredOn === undefined);
+  return (measured.length > 0 ? measured : seeds).reduce((best, other) =>
+    other.accuracy.dev > best.accuracy.dev ? other : best
+  );
 }
 
 /** An accuracy in percent for train, dev and test. */
@@ -29,7 +32,7 @@ function row(name: string, of: (split: typeof SPLITS[number]) => number): Accura
 
 /** The seeds that mean and deviation are of: an interrupted one does not count among whole ones. */
 function wholeSeeds({ seeds }: TextResults): SeedResult[] {
-  return seeds.filter(({ interrupted }) => !interrupted);
+  return seeds.filter(({ interrupted, diverged }) => !interrupted && diverged === undefined);
 }
 
 /** Accuracies in percent: of the run, or the mean and deviation over seeds and each seed; the report's. */
@@ -227,8 +230,16 @@ export function writeTextPage(
     ...data.sentences.notes,
     ...(data.coverage === undefined ? [] : [data.coverage]),
     ...(interrupted === undefined ? [] : [
-      `The run was interrupted in seed ${interrupted.seed}: its weights are the best learnt until then.`,
+      `The run was interrupted in seed ${interrupted.seed}: its weights are the best learnt until then` +
+      (interrupted.measuredOn === undefined
+        ? "."
+        : `, measured on at most ${interrupted.measuredOn} sentences of each split.`),
     ]),
+    ...seeds.flatMap(({ seed, keptEpoch, diverged }) =>
+      diverged === undefined
+        ? []
+        : [`Seed ${seed}: ${diverged}. The weights are those of epoch ${keptEpoch}.`]
+    ),
   ];
   const html = page({
     title: settings.model.title,
@@ -244,9 +255,9 @@ export function writeTextPage(
         svg: accuracyChart(settings, data, results),
         ...watched,
       },
-      confusion(data, best),
-      mistakes(data, best, 0),
-      mistakes(data, best, 1),
+      ...(best.measuredOn === undefined
+        ? [confusion(data, best), mistakes(data, best, 0), mistakes(data, best, 1)]
+        : []),
       { kind: "settings", title: "Settings", settings: settingsInUse(settings) },
       { kind: "text", title: "Notes", paragraphs: notes },
     ],

@@ -2,7 +2,8 @@
 import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu.ts";
 import { grouped, percent } from "../lib/format.ts";
-import { INTERRUPTED, interruptSignal } from "../lib/main.ts";
+import { diverged, divergence } from "../lib/finite.ts";
+import { interruptSignal } from "../lib/main.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import { describeUnlabelled, SPLITS, type TextData, textData } from "./data.ts";
 import { TEXT_MODELS, type TextModelName } from "./models.ts";
@@ -83,9 +84,17 @@ async function run(gpu: Gpu, settings: TextSettings, data: TextData): Promise<vo
   const config = classifierConfig(settings, data);
   folder.writeConfig({ task, ...settingsInUse(settings), model: config, adapter });
   const trained: SeedResult[] = [];
+  let failure: string | undefined;
   for (let i = 0; i < seeds && !interruptSignal().aborted; i++) {
     if (seeds > 1) console.log(`Seed ${seed + i} (${i + 1} of ${seeds})`);
-    trained.push(await trainSeed(gpu, settings, data, seed + i, folder));
+    try {
+      trained.push(await trainSeed(gpu, settings, data, seed + i, folder));
+    } catch (error) {
+      failure = divergence(error);
+      if (trained.length === 0) throw error;
+    }
+    failure ??= trained.at(-1)?.diverged;
+    if (failure !== undefined) break;
   }
   const results: TextResults = { seeds: trained, gpu: adapter.description };
   const best = bestSeed(results);
@@ -97,12 +106,25 @@ async function run(gpu: Gpu, settings: TextSettings, data: TextData): Promise<vo
   folder.writeText("accuracy.svg", accuracyChart(settings, data, results));
   writeTextPage(folder, settings, data, results);
   console.log(accuracyTable(accuracyRows(settings, results)));
+  const { measuredOn } = trained[trained.length - 1];
+  if (measuredOn !== undefined) {
+    const unanswered = data.unlabelled === undefined
+      ? ""
+      : "; deno task text-predict answers the file of --predict with what was learnt";
+    console.log(
+      `Interrupted: measured on at most ${measuredOn} sentences of each split${unanswered}`,
+    );
+  }
   writePredictions(folder, data, best);
   const seconds = trained.reduce((sum, result) => sum + result.seconds, 0);
+  const index = join(folder.path, "index.html");
+  if (failure !== undefined) {
+    throw diverged(failure, `The best weights before that are kept; see ${index}`);
+  }
   const state = interruptSignal().aborted
     ? "Interrupted; what was learnt so far is in"
     : "Done; see";
-  console.log(`${state} ${join(folder.path, "index.html")} (${seconds.toFixed(1)} s of training)`);
+  console.log(`${state} ${index} (${seconds.toFixed(1)} s of training)`);
 }
 
 /** The whole task. */
@@ -110,6 +132,4 @@ export async function textTask(name: TextModelName): Promise<void> {
   const read = await textData(textSettings(TEXT_MODELS[name], Deno.args));
   using gpu = await openGpu();
   await run(gpu, read.settings, read.data);
-  // All is saved, but a script that goes on after success must not go on after Ctrl-C.
-  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
 }

@@ -1,8 +1,10 @@
 /** What a transfer run writes after each epoch, and goes on from after an interruption. */
 import { readSafetensors, type TensorData, writeSafetensors } from "../../data/safetensors.ts";
+import { quote } from "../../data/messages.ts";
 import type { Measure } from "../../models/image_training.ts";
 import type { OptimizerState } from "../../models/optimizers.ts";
 import type { Cell } from "../lib/page.ts";
+import { notFinite } from "../lib/finite.ts";
 import { TaskError } from "../lib/main.ts";
 
 /** A network's parameters and running statistics, under torchvision's names. */
@@ -71,7 +73,6 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
       `moment.${i}`,
       { dtype: "F32", shape: [data.length], data },
     ]),
-    // Not as JSON, which has no NaN.
     ["before", f64([before.loss, before.accuracy])],
     [
       "epochs",
@@ -99,24 +100,36 @@ function decode(
   const under = (prefix: string) =>
     [...tensors].filter(([key]) => key.startsWith(`${prefix}.`))
       .map(([key, value]) => [key.slice(prefix.length + 1), value] as const);
-  const json = (key: string) => {
+  const json = <T>(key: string): T => {
     if (metadata[key] === undefined) throw new SyntaxError(`its "${key}" is missing`);
-    return JSON.parse(metadata[key]);
+    const value: unknown = JSON.parse(metadata[key]);
+    if (typeof value === "object" && value !== null) return value as T;
+    throw new SyntaxError(`its "${key}" is ${quote(metadata[key])}`);
   };
+  const broken = notFinite(tensors);
+  if (broken !== undefined) throw new SyntaxError(`its "${broken}" is not finite`);
   const [loss, accuracy] = numbers("before");
   const table = numbers("epochs");
+  if (table.length === 0 || table.length % COLUMNS.length !== 0) {
+    throw new SyntaxError(
+      `its "epochs" has ${table.length} numbers, and not ${COLUMNS.length} each`,
+    );
+  }
   const epochs = Array.from(
     { length: table.length / COLUMNS.length },
     (_, i) => Object.fromEntries(COLUMNS.map((name, j) => [name, table[i * COLUMNS.length + j]])),
   ) as EpochResult[];
+  if (epochs.some(({ epoch }, i) => epoch !== i + 1)) {
+    throw new SyntaxError(`its "epochs" are not those from 1 on`);
+  }
   const moments = under("moment").sort(([a], [b]) => Number(a) - Number(b))
     .map(([, { data }]) => Float32Array.from(data as Float32Array));
   return {
     before: { loss, accuracy },
     epochs,
     losses: numbers("losses"),
-    made: json("made"),
-    optimizer: { ...json("optimizer"), moments },
+    made: json<Checkpoint["made"]>("made"),
+    optimizer: { ...json<OptimizerState>("optimizer"), moments },
     model: new Map(under("model")),
     best: new Map(under("best")),
   };

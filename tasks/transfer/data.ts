@@ -7,6 +7,7 @@ import {
 } from "../../data/augment.ts";
 import { transferDrawings } from "../../data/drawings.ts";
 import { checkFiles, folderName } from "../../data/folder.ts";
+import { decodeImage } from "../../data/image.ts";
 import { readImageFolder } from "../../data/image_folder.ts";
 import { ImageLoader } from "../../data/image_loader.ts";
 import type { RgbImage } from "../../data/rgb_image.ts";
@@ -30,6 +31,8 @@ export interface TransferData {
   classes: readonly string[];
   train: LabelledPictures;
   val: LabelledPictures;
+  /** Tells pictures of files from others by their names and sizes. */
+  fingerprint?: string;
   /** Sentences about the data, for the console and the page. */
   notes: string[];
 }
@@ -71,18 +74,83 @@ export async function folderData(folder: string, strict: boolean): Promise<Trans
     if (strict) throw new TaskError(`${note}, and --strict allows none`);
     notes.push(`${note}: passed over`);
   }
-  return {
+  const data = {
     name,
     classes: train.classes,
     train: { pictures: train.paths, labels: train.labels },
     val: { pictures: val.paths, labels: val.labels },
     notes,
   };
+  return { ...data, fingerprint: await fingerprint(root, [...train.paths, ...val.paths]) };
 }
 
-/** The pictures that the settings name, or drawn ones. */
+/** A hash of the files' names, as they are below `root`, and of their sizes. */
+async function fingerprint(root: string, paths: readonly string[]): Promise<string> {
+  const lines: string[] = [];
+  for (const path of paths) {
+    const { size } = await Deno.stat(path);
+    lines.push(`${path.slice(root.length)} ${size}`);
+  }
+  const bytes = new TextEncoder().encode(lines.join("\n"));
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return hash.toHex().slice(0, 16);
+}
+
+/** A part of the data. */
+type Part = "train" | "val";
+
+function allBroken(part: Part, name: string, count: number, reason: string): TaskError {
+  const pictures = count === 1 ? "The only picture" : `None of the ${grouped(count)} pictures`;
+  const can = count === 1 ? "cannot" : "can";
+  return new TaskError(`${pictures} of the class ${name} in ${part} ${can} be read: ${reason}`);
+}
+
+/** See that each class has a picture that can be read, before any time goes into training. */
+async function checkReadable(
+  part: Part,
+  { classes }: Pick<TransferData, "classes">,
+  { pictures, labels }: LabelledPictures,
+): Promise<void> {
+  for (const [label, name] of classes.entries()) {
+    const own = pictures.filter((_, i) => labels[i] === label);
+    let reason = "";
+    let readable = false;
+    for (const picture of own) {
+      try {
+        if (typeof picture === "string") await decodeImage(picture);
+        readable = true;
+        break;
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error;
+        reason ||= error.message;
+      }
+    }
+    if (!readable) throw allBroken(part, name, own.length, reason);
+  }
+}
+
+/** See after a pass that it had pictures of each class: files can break or go in between. */
+export function checkClassesSeen(
+  part: Part,
+  { classes }: Pick<TransferData, "classes">,
+  { labels }: LabelledPictures,
+  seen: { labels: Uint32Array },
+  loader: ImageLoader,
+): void {
+  const found = new Set(seen.labels);
+  const missing = [...new Set(labels)].find((label) => !found.has(label));
+  if (missing === undefined) return;
+  const count = labels.filter((label) => label === missing).length;
+  throw allBroken(part, classes[missing], count, loader.skipped[0]?.reason ?? "they are gone");
+}
+
+/** The pictures that the settings name, or drawn ones. TaskError where of a class none can be read. */
 export async function transferData({ data, strict }: TransferSettings): Promise<TransferData> {
-  return data === undefined ? { ...transferDrawings(), notes: [] } : await folderData(data, strict);
+  if (data === undefined) return { ...transferDrawings(), notes: [] };
+  const found = await folderData(data, strict);
+  await checkReadable("train", found, found.train);
+  await checkReadable("val", found, found.val);
+  return found;
 }
 
 /** So many validation pictures are answered at once. */

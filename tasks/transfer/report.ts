@@ -53,7 +53,8 @@ export function accuracyRows(
       100 * val.accuracy,
     ];
   };
-  const whole = seeds.filter(({ interrupted }) => !interrupted).map(row);
+  const whole = seeds.filter(({ interrupted, diverged }) => !interrupted && diverged === undefined)
+    .map(row);
   const over = (of: (values: number[]) => number): [number, number, number] => {
     const column = (i: number) => of(whole.map((cells) => cells[i] as number));
     return [column(1), column(2), column(3)];
@@ -171,6 +172,16 @@ function notes(settings: TransferSettings, data: TransferData, results: Transfer
         interrupted.epochs.length + 1
       } of seed ${interrupted.seed}.`,
     ]),
+    ...(bestSeed(results).measured === data.val ? [] : [
+      `The run was interrupted: only ${
+        grouped(bestSeed(results).measured.pictures.length)
+      } validation pictures were answered at its end.`,
+    ]),
+    ...seeds.flatMap(({ seed, keptEpoch, diverged }) =>
+      diverged === undefined
+        ? []
+        : [`Seed ${seed}: ${diverged}. The weights are those of epoch ${keptEpoch}.`]
+    ),
   ];
 }
 
@@ -200,7 +211,7 @@ export async function writeTransferPage(
   const { seeds, network } = results;
   const best = bestSeed(results);
   const unreadable: string[] = [];
-  const shown = await gallery(data, best.valScores, unreadable);
+  const shown = await gallery({ ...data, val: best.measured }, best.valScores, unreadable);
   const steps = seeds.reduce((sum, { losses }) => sum + losses.length, 0);
   const seconds = seeds.reduce((sum, result) => sum + result.seconds, 0);
   const few = seeds.length > MOST_SEEDS ? { note: `The first ${MOST_SEEDS} seeds.` } : {};
@@ -225,7 +236,7 @@ export async function writeTransferPage(
         svg: lossChart(settings, data, results),
         ...few,
       },
-      confusion(data, best.valScores),
+      ...(best.measured === data.val ? [confusion(data, best.valScores)] : []),
       shown,
       { kind: "settings", title: "Settings", settings: settingsInUse(settings) },
       {

@@ -2,7 +2,8 @@
 import { join } from "@std/path";
 import { type Gpu, openGpu } from "../../kernels/gpu.ts";
 import { grouped } from "../lib/format.ts";
-import { INTERRUPTED, interruptSignal } from "../lib/main.ts";
+import { diverged, divergence } from "../lib/finite.ts";
+import { interruptSignal } from "../lib/main.ts";
 import { createRunFolder, reopenRunFolder } from "../lib/run_folder.ts";
 import { type TransferData, transferData } from "./data.ts";
 import {
@@ -83,9 +84,17 @@ async function run(gpu: Gpu, settings: TransferSettings, data: TransferData): Pr
   folder.writeConfig({ task, ...settingsInUse(settings), classes: data.classes, adapter });
   const signal = interruptSignal();
   const trained: SeedResult[] = [];
+  let failure: string | undefined;
   for (let i = 0; i < seeds && !signal.aborted; i++) {
     if (seeds > 1) console.log(`Seed ${seed + i} (${i + 1} of ${seeds})`);
-    trained.push(await trainSeed({ gpu, settings, data, seed: seed + i, folder, signal }));
+    try {
+      trained.push(await trainSeed({ gpu, settings, data, seed: seed + i, folder, signal }));
+    } catch (error) {
+      failure = divergence(error);
+      if (trained.length === 0) throw error;
+    }
+    failure ??= trained.at(-1)?.diverged;
+    if (failure !== undefined) break;
   }
   const results = {
     ...{ seeds: trained, gpu: adapter.description },
@@ -97,6 +106,9 @@ async function run(gpu: Gpu, settings: TransferSettings, data: TransferData): Pr
     console.log(`model.safetensors is that of seed ${best.seed}, the best on validation`);
   }
   await report(settings, data, results, folder);
+  if (failure === undefined) return;
+  const index = join(folder.path, "index.html");
+  throw diverged(failure, `The weights of the best epoch before that are kept; see ${index}`);
 }
 
 async function report(
@@ -113,6 +125,7 @@ async function report(
   await writeTransferPage(folder, settings, data, results);
   for (const note of skippedNotes(results)) console.log(`Note: ${note}`);
   console.log(accuracyTable(accuracyRows(settings, data, results)));
+  if (results.seeds.at(-1)?.diverged !== undefined) return;
   const seconds = results.seeds.reduce((sum, result) => sum + result.seconds, 0).toFixed(1);
   const index = join(folder.path, "index.html");
   console.log(
@@ -130,6 +143,4 @@ export async function transferTask(learnt: TransferLearnt): Promise<void> {
   const data = await transferData(settings);
   using gpu = await openGpu();
   await run(gpu, settings, data);
-  // All is saved, but a script that goes on after success must not go on after Ctrl-C.
-  if (interruptSignal().aborted) Deno.exitCode = INTERRUPTED;
 }

@@ -1,5 +1,6 @@
 /** One seed of a transfer run: the network is opened, trained, measured, saved and let go. */
 import { join } from "@std/path";
+import { spread } from "../../data/captions.ts";
 import { IMAGENET_MEAN, IMAGENET_STD } from "../../data/augment.ts";
 import type { ImageBatch, SkippedFile } from "../../data/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
@@ -12,29 +13,38 @@ import {
   type PictureScores,
   trainImageEpoch,
 } from "../../models/image_training.ts";
-import { LossHistory } from "../../models/loss_history.ts";
+import { LossHistory, NonFiniteLossError } from "../../models/loss_history.ts";
 import { Adam, type Optimizer, Sgd } from "../../models/optimizers.ts";
 import { stateDict } from "../../models/state_dict.ts";
 import { BACKBONES } from "../../models/pretrained.ts";
 import type { VisionModel } from "../../models/vision_model.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { percent } from "../lib/format.ts";
-import { turn } from "../lib/main.ts";
+import { checkMeasured, checkTensors, divergence } from "../lib/finite.ts";
+import { TaskError } from "../lib/main.ts";
 import type { Cell } from "../lib/page.ts";
+import { Pace } from "../lib/pace.ts";
 import { progress } from "../lib/progress.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
 import {
   bestEpoch,
+  type Checkpoint,
   type Progress,
   readCheckpoint,
   type Weights,
   writeCheckpoint,
 } from "./checkpoint.ts";
-import { type Loaders, makeLoaders, type TransferData } from "./data.ts";
+import {
+  checkClassesSeen,
+  type LabelledPictures,
+  type Loaders,
+  makeLoaders,
+  type TransferData,
+} from "./data.ts";
 import { settingsInUse, type TransferSettings } from "./settings.ts";
 
 /** All that is left of a seed, its saved model apart. */
-export interface SeedResult extends Progress {
+export interface SeedResult extends Trained {
   seed: number;
   /** The file of the model in the run folder. */
   file: string;
@@ -46,6 +56,8 @@ export interface SeedResult extends Progress {
   /** The kept weights on the validation pictures. */
   val: Measure;
   valScores: PictureScores;
+  /** The pictures that {@link valScores} are of: all to validate, or a few after an interruption. */
+  measured: LabelledPictures;
   /** Pictures that could not be read. */
   skipped: SkippedFile[];
 }
@@ -84,7 +96,7 @@ function makeOptimizer({ store }: VisionModel, settings: TransferSettings): Opti
 /** What the result of a seed depends on. */
 function madeWith(
   settings: TransferSettings,
-  { classes, train, val }: TransferData,
+  { classes, train, val, fingerprint }: TransferData,
   seed: number,
 ): Record<string, Cell> {
   return {
@@ -93,6 +105,7 @@ function madeWith(
     classes: classes.join(", "),
     trainPictures: train.pictures.length,
     valPictures: val.pictures.length,
+    pictures: fingerprint,
   };
 }
 
@@ -110,8 +123,76 @@ async function* timed(batches: AsyncIterable<ImageBatch>, waiting: Waiting) {
   }
 }
 
-function validate(model: VisionModel, { val }: Loaders, data: TransferData, waiting: Waiting) {
-  return imageScores(model, timed(val.epoch(0), waiting), data.val.pictures.length);
+/** Answers to all validation pictures; nothing where it was interrupted. */
+async function validate(
+  model: VisionModel,
+  { val }: Loaders,
+  { data, pace }: { data: TransferData; pace: Pace },
+  waiting: Waiting,
+): Promise<PictureScores | undefined> {
+  const scores = await pace.measure((onBatch) =>
+    imageScores(model, timed(val.epoch(0), waiting), data.val.pictures.length, onBatch)
+  );
+  if (scores !== undefined) checkClassesSeen("val", data, data.val, scores, val);
+  return scores;
+}
+
+/** After an interruption so many pictures are answered: it must not go on for long. */
+const MEASURED_INTERRUPTED = 16;
+
+/** Answers to a few validation pictures, and which these are. */
+async function validateFew(model: VisionModel, { val: loader }: Loaders, options: SeedOptions) {
+  const { data: { val }, settings } = options;
+  const broken = new Set(loader.skipped.map(({ path }) => path));
+  const readable = [...val.pictures.keys()].filter((i) => !broken.has(String(val.pictures[i])));
+  const chosen = spread(readable.length, MEASURED_INTERRUPTED).map((i) => readable[i]);
+  const measured: LabelledPictures = {
+    pictures: chosen.map((i) => val.pictures[i]),
+    labels: Uint32Array.from(chosen, (i) => val.labels[i]),
+  };
+  const few = makeLoaders({ ...options.data, val: measured }, settings, options.seed).val;
+  return { measured, scores: await imageScores(model, few.epoch(0), chosen.length) };
+}
+
+/** Take up a checkpoint. TaskError where it does not fit the network. */
+function takeUp(
+  path: string,
+  checkpoint: Checkpoint,
+  model: VisionModel,
+  optimizer: Optimizer,
+): void {
+  try {
+    model.load(checkpoint.best, { dryRun: true });
+    model.load(checkpoint.model);
+    optimizer.loadState(checkpoint.optimizer);
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    throw new TaskError(`${path} cannot be gone on from: ${error.message}`);
+  }
+}
+
+/** Where the last map of a network has one place, batch norms learn nothing of one picture. */
+const ONE_PLACE = 32;
+
+/** Refuse a last batch of one picture where batch norms cannot learn of it. */
+function checkLastBatch(
+  model: VisionModel,
+  { train: loader }: Loaders,
+  { settings: { batch, size, batchNorm }, data }: SeedOptions,
+): void {
+  const count = data.train.pictures.length - loader.skipped.length;
+  if (model.buffers.length === 0 || batchNorm === "eval" || size > ONE_PLACE) return;
+  if (count % batch !== 1) return;
+  throw new TaskError(
+    `--batch=${batch} leaves one of the ${count} pictures to the last batch, of which batch norms learn nothing at ` +
+      `--size=${size}: choose another --batch, or --batch-norm=eval`,
+  );
+}
+
+/** How the training of a seed went. */
+interface Trained extends Progress {
+  /** Why it was stopped, where a loss or a weight was not finite. */
+  diverged: string | undefined;
 }
 
 /**
@@ -121,22 +202,35 @@ function validate(model: VisionModel, { val }: Loaders, data: TransferData, wait
 export async function trainNetwork(
   model: VisionModel,
   loaders: Loaders,
-  { gpu, settings, data, seed, folder, signal, print = console.log }: SeedOptions,
+  options: SeedOptions,
   checkpointPath: string,
-): Promise<Progress> {
+): Promise<Trained> {
+  const { gpu, settings, data, seed, folder, signal, print = console.log } = options;
   const { epochs: wanted, lr, decay, decayEvery, readEvery, batchNorm } = settings;
   const made = madeWith(settings, data, seed);
   const start = settings.resume && await readCheckpoint(checkpointPath, made) || undefined;
   using optimizer = makeOptimizer(model, settings);
+  using pace = new Pace(gpu, signal);
   const epochs = start?.epochs ?? [];
   const losses = start?.losses ?? [];
   let best: Weights | undefined = start?.best;
-  if (start !== undefined) {
-    model.load(start.model);
-    optimizer.loadState(start.optimizer);
+  if (start !== undefined) takeUp(checkpointPath, start, model, optimizer);
+  // A run can end after an epoch's lines and before its checkpoint.
+  if (settings.resume) {
+    folder.retainMetrics((record) =>
+      record.seed !== seed ||
+      (typeof record.step === "number"
+        ? record.step <= losses.length
+        : typeof record.epoch === "number" && record.epoch <= epochs.length)
+    );
   }
-  const before = start?.before ??
-    measure(await validate(model, loaders, data, { milliseconds: 0 }));
+  const within = { data, pace };
+  const before = start?.before ?? measure(
+    await validate(model, loaders, within, { milliseconds: 0 }) ??
+      (await validateFew(model, loaders, options)).scores,
+  );
+  checkMeasured(before.loss, "The validation loss before training");
+  if (epochs.length < wanted) checkLastBatch(model, loaders, options);
   print(
     start === undefined
       ? `Before training: validation accuracy ${percent(before.accuracy)}`
@@ -145,11 +239,11 @@ export async function trainNetwork(
   const left = (wanted - epochs.length) * loaders.train.batchCount;
   using bar = left > 0 ? progress({ total: left, unit: "step", print }) : undefined;
   let steps = 0;
-  while (epochs.length < wanted && !signal.aborted) {
-    const epoch = epochs.length + 1;
+  /** Train for an epoch and measure it. Whether it came to its end. */
+  const trainEpoch = async (epoch: number): Promise<boolean> => {
     const [began, waiting] = [performance.now(), { milliseconds: 0 }];
     optimizer.lr = lr * decay ** Math.floor((epoch - 1) / decayEvery);
-    using history = new LossHistory(gpu, readEvery);
+    using history = new LossHistory(gpu, readEvery, { firstStep: losses.length + 1 });
     const trained = await trainImageEpoch({
       model,
       optimizer,
@@ -160,18 +254,28 @@ export async function trainNetwork(
       batchStatistics: batchNorm !== "eval",
       onStep: async () => {
         steps++;
+        const goOn = await pace.step();
         if (steps % readEvery === 0) {
-          await turn();
           const recent = history.losses;
           bar?.update(steps, recent.length > 0 ? { loss: mean(recent) } : {});
         }
-        return !signal.aborted;
+        return goOn;
       },
+    }).catch((error) => {
+      // Pictures found broken on the way leave another last batch.
+      if (!(error instanceof NonFiniteLossError)) checkLastBatch(model, loaders, options);
+      throw error;
     });
     const epochLosses = await history.finish();
     bar?.update(steps, epochLosses.length > 0 ? { loss: mean(epochLosses) } : {});
-    if (trained === undefined) break;
-    const [seen, val] = [measure(trained), measure(await validate(model, loaders, data, waiting))];
+    if (trained === undefined) return false;
+    checkClassesSeen("train", data, data.train, trained, loaders.train);
+    const weights = await stateDict(model.store.parameters);
+    checkTensors(weights, losses.length + epochLosses.length);
+    const validated = await validate(model, loaders, within, waiting);
+    if (validated === undefined) return false;
+    const [seen, val] = [measure(trained), measure(validated)];
+    checkMeasured(val.loss, `The validation loss of epoch ${epoch}`);
     const result = {
       epoch,
       lr: optimizer.lr,
@@ -182,24 +286,36 @@ export async function trainNetwork(
       seconds: (performance.now() - began) / 1000,
       waited: waiting.milliseconds / 1000,
     };
+    const state = await optimizer.state();
+    checkTensors(
+      state.moments.map((data, i) => [`moment ${i}`, { dtype: "F32", shape: [data.length], data }]),
+      losses.length + epochLosses.length,
+    );
     epochs.push(result);
-    const weights = await stateDict(model.store.parameters);
     if (best === undefined || bestEpoch(epochs) === result) best = weights;
     epochLosses.forEach((loss, i) => folder.metric({ seed, step: losses.length + i + 1, loss }));
     losses.push(...epochLosses);
     folder.metric({ seed, ...result });
     await writeCheckpoint(checkpointPath, {
       ...{ before, epochs, losses, made, model: weights, best },
-      optimizer: await optimizer.state(),
+      optimizer: state,
     });
     bar?.note(
       `epoch ${epoch}: training loss ${seen.loss.toFixed(4)}, accuracy ${
         percent(seen.accuracy)
       }; validation loss ${val.loss.toFixed(4)}, accuracy ${percent(val.accuracy)}`,
     );
+    return true;
+  };
+  let failure: string | undefined;
+  try {
+    while (epochs.length < wanted && !signal.aborted && await trainEpoch(epochs.length + 1));
+  } catch (error) {
+    failure = divergence(error);
+    if (best === undefined) throw error;
   }
   if (best !== undefined) model.load(best);
-  return { before, epochs, losses };
+  return { before, epochs, losses, diverged: failure };
 }
 
 function mean(values: readonly number[]): number {
@@ -227,16 +343,24 @@ export async function trainSeed(options: SeedOptions): Promise<SeedResult> {
       ...{ seed, data: data.name, weights: undefined },
     }),
   });
-  const valScores = await validate(model, loaders, data, { milliseconds: 0 });
+  using pace = new Pace(gpu, signal);
+  const scores = await validate(model, loaders, { data, pace }, { milliseconds: 0 });
+  const whole = scores && { measured: data.val, scores };
+  const { measured, scores: valScores } = whole ?? await validateFew(model, loaders, options);
+  const kept = bestEpoch(progress.epochs);
   return {
     ...progress,
     seed,
     file,
-    keptEpoch: bestEpoch(progress.epochs)?.epoch ?? 0,
+    keptEpoch: kept?.epoch ?? 0,
     seconds: progress.epochs.reduce((sum, { seconds }) => sum + seconds, 0),
     interrupted: signal.aborted && progress.epochs.length < settings.epochs,
-    val: measure(valScores),
+    // Of an interrupted run a few pictures are answered, but all were after the epoch.
+    val: whole === undefined && kept !== undefined
+      ? { loss: kept.valLoss, accuracy: kept.valAccuracy }
+      : measure(valScores),
     valScores,
+    measured,
     skipped: [...loaders.train.skipped, ...loaders.val.skipped],
   };
 }

@@ -74,6 +74,25 @@ function evaluate(code: string): Deno.Command {
   });
 }
 
+Deno.test("main: what the system refuses is said in words", () => {
+  const refused = (message: string, code: string) =>
+    explain(Object.assign(new Error(message), { code })).text;
+  assertEquals(
+    refused("No space left on device (os error 28): writefile '/a/b'", "ENOSPC"),
+    "error: '/a/b' cannot be written: the disk is full",
+  );
+  assertEquals(
+    refused("Is a directory (os error 21): open '/a'", "EISDIR"),
+    "error: '/a' cannot be opened: it is a folder",
+  );
+  assertEquals(
+    refused("File name too long (os error 36): mkdir '/a'", "ENAMETOOLONG"),
+    "error: '/a' cannot be written: the name is too long",
+  );
+  // Of a code that has no words here Deno's are good enough where it has a class, and a bug's stack else.
+  assertMatch(refused("Odd (os error 99): stat '/a'", "EODD"), /^unexpected error/);
+});
+
 permissionTest("main: exit codes of a process", run, async () => {
   const bad = await evaluate(
     `await main.runTask(() => { setInterval(() => {}, 1000); throw new RangeError("Too big"); });`,
@@ -84,31 +103,57 @@ permissionTest("main: exit codes of a process", run, async () => {
   assertEquals([good.code, new TextDecoder().decode(good.stdout)], [0, "done\n"]);
 });
 
-permissionTest("main: the first Ctrl-C ends the loop, the second the process", run, async () => {
-  if (Deno.build.os === "windows") return; // a child cannot be sent Ctrl-C there
-  const loop = (whenAborted: string) =>
-    `const signal = main.interruptSignal();
+/** A loop that is asked to stop by signals. */
+const loop = (whenAborted: string) =>
+  `const signal = main.interruptSignal();
+  await main.runTask(async () => {
     console.log("ready");
-    for (let i = 0; i < 3000; i++) { if (signal.aborted) { ${whenAborted} } await main.turn(); await new Promise((r) => setTimeout(r, 10)); }`;
+    for (let i = 0; i < 3000; i++) {
+      if (signal.aborted) { ${whenAborted} }
+      await new Promise((r) => setTimeout(r, 10));
+    }
+  });`;
 
-  const polite = evaluate(loop(`console.log("saved"); break;`)).spawn();
-  const first = polite.stdout.getReader();
-  await first.read();
-  first.releaseLock();
-  polite.kill("SIGINT");
-  const ended = await polite.output();
-  assertEquals([ended.code, new TextDecoder().decode(ended.stdout)], [0, "saved\n"]);
+permissionTest("main: the first signal ends the loop, the second the process", run, async () => {
+  if (Deno.build.os === "windows") return; // a child cannot be sent signals there
+  for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+    const polite = evaluate(loop(`console.log("saved"); break;`)).spawn();
+    const first = polite.stdout.getReader();
+    await first.read();
+    first.releaseLock();
+    // Twice, as a terminal and `deno task` do with Ctrl-C.
+    polite.kill(name);
+    polite.kill(name);
+    const ended = await polite.output();
+    assertEquals([ended.code, new TextDecoder().decode(ended.stdout)], [code, "saved\n"], name);
 
-  const stubborn = evaluate(loop(`console.log("busy");`)).spawn();
-  const lines = stubborn.stdout.getReader();
-  await lines.read();
-  stubborn.kill("SIGINT");
-  await lines.read();
-  stubborn.kill("SIGINT");
-  lines.releaseLock();
-  const stopped = await stubborn.output();
-  assertEquals(stopped.code, 130);
-  const told = new TextDecoder().decode(stopped.stderr);
-  assertStringIncludes(told, "press Ctrl-C again to stop at once");
-  assertNotMatch(told, /\n\s+at /);
+    const stubborn = evaluate(loop(`console.log("busy");`)).spawn();
+    const lines = stubborn.stdout.getReader();
+    await lines.read();
+    stubborn.kill(name);
+    await lines.read();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    stubborn.kill("SIGINT");
+    lines.releaseLock();
+    const stopped = await stubborn.output();
+    assertEquals(stopped.code, code);
+    const told = new TextDecoder().decode(stopped.stderr);
+    assertStringIncludes(told, "press Ctrl-C again to stop at once");
+    assertNotMatch(told, /\n\s+at /);
+  }
+});
+
+permissionTest("main: a full disk under stdout is one sentence", run, async () => {
+  if (Deno.build.os !== "linux") return; // /dev/full
+  const code = `main.runTask(() => console.log("x"))`;
+  const command = new Deno.Command("sh", {
+    args: ["-c", `"$0" eval --config="$1" "$2" >/dev/full`, Deno.execPath(), config].concat(
+      `import * as main from "${library}";\n${code}`,
+    ),
+    env: { NO_COLOR: "1" },
+    stderr: "piped",
+  });
+  const full = await command.output();
+  const text = new TextDecoder().decode(full.stderr);
+  assertEquals([full.code, text], [1, "error: The output cannot be written: the disk is full\n"]);
 });

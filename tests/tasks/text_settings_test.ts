@@ -177,6 +177,8 @@ function seedResult(seed: number, dev: number, test: number, interrupted = false
     keptEpoch: 1,
     seconds: 1,
     accuracy: { train: 1, dev, test },
+    measuredOn: interrupted ? 100 : undefined,
+    diverged: undefined,
     testLogits: new Float32Array(),
   };
 }

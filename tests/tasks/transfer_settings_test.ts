@@ -177,7 +177,7 @@ permissionTest(
 );
 
 const epochResult = (epoch: number, valAccuracy: number): EpochResult => ({
-  ...{ epoch, lr: 0.1, trainLoss: NaN, trainAccuracy: 0.25, valLoss: 1 / 3, valAccuracy },
+  ...{ epoch, lr: 0.1, trainLoss: 0.6, trainAccuracy: 0.25, valLoss: 1 / 3, valAccuracy },
   ...{ seconds: 2, waited: 0.5 },
 });
 
@@ -197,7 +197,7 @@ permissionTest(
     const checkpoint: Checkpoint = {
       before: { loss: 0.1, accuracy: 0.7 },
       epochs: [epochResult(1, 0.5), epochResult(2, 0.25)],
-      losses: [0.5, NaN, 0.25],
+      losses: [0.5, 0.125, 0.25],
       made: { seed: 1, data: undefined, strict: false, classes: "a, b" },
       optimizer: { steps: 9, lr: 1e-3, moments: [Float32Array.of(1, 2), Float32Array.of(3, 4)] },
       model: new Map([["fc.weight", tensor(1, 2)], ["bn.running_mean", tensor(5)]]),
@@ -278,6 +278,8 @@ function seedResult(seed: number, accuracy: number, part: Partial<SeedResult> = 
     epochs: [epochResult(1, accuracy)],
     val: { loss: 1, accuracy },
     valScores: scoresOf([]),
+    measured: { pictures: [], labels: new Uint32Array() },
+    diverged: undefined,
     ...part,
   };
 }

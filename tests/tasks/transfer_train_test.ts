@@ -1,15 +1,20 @@
 /** Training a seed of a transfer run: what is kept, and going on after an interruption. */
-import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { readSafetensors } from "../../data/safetensors.ts";
+import { readSafetensors, type TensorData, writeSafetensors } from "../../data/safetensors.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { stateDict } from "../../models/state_dict.ts";
+import { notFinite } from "../../tasks/lib/finite.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
 import { createRunFolder, reopenRunFolder, type RunFolder } from "../../tasks/lib/run_folder.ts";
-import { makeLoaders, type TransferData } from "../../tasks/transfer/data.ts";
+import {
+  type LabelledPictures,
+  makeLoaders,
+  type TransferData,
+} from "../../tasks/transfer/data.ts";
 import {
   type TransferLearnt,
   type TransferSettings,
@@ -37,21 +42,42 @@ const DATA: TransferData = {
   notes: [],
 };
 
+type ErrorClass = new (message: string) => Error;
+
 interface Run {
   learnt?: TransferLearnt;
   epochs?: number;
   flags?: string[];
   data?: TransferData;
-  /** Interrupt when it is looked for this time: once before each epoch, and after each of its three steps. */
+  /** Interrupt when it is looked for this time: see {@linkcode looks}. */
   stopAt?: number;
+  /** Settings that no flag gives. */
+  change?: Partial<TransferSettings>;
   seed?: number;
+}
+
+/**
+ * How often it is looked for an interruption until a place in an epoch: twice while validation is measured at
+ * first, then before each epoch, after each of its three steps, and twice while it is measured.
+ */
+function looks(epoch: number, place: "start" | "step 1" | "measured"): number {
+  return 2 + 6 * (epoch - 1) + { "start": 1, "step 1": 2, "measured": 6 }[place];
 }
 
 /** Train a tiny network with batch norms in a folder: how it went, what is kept, and what was said. */
 async function train(gpu: Gpu, folder: RunFolder, resume: boolean, run: Run = {}) {
-  const { learnt = "all", epochs = 3, flags = [], data = DATA, stopAt = Infinity, seed = 4 } = run;
+  const {
+    learnt = "all",
+    epochs = 3,
+    flags = [],
+    data = DATA,
+    stopAt = Infinity,
+    seed = 4,
+    change,
+  } = run;
   const settings: TransferSettings = {
     ...transferSettings(learnt, ["--size=32", `--epochs=${epochs}`, "--read-every=2", ...flags]),
+    ...change,
     resume: resume ? folder.path : undefined,
   };
   const options = { width: 1 / 16, batchNorm: true };
@@ -71,6 +97,11 @@ async function train(gpu: Gpu, folder: RunFolder, resume: boolean, run: Run = {}
   // Times differ from run to run.
   const untimed = progress.epochs.map((epoch) => ({ ...epoch, seconds: 0, waited: 0 }));
   return { ...progress, epochs: untimed, kept, lines: lines.filter((line) => !/left$/.test(line)) };
+}
+
+/** A test on the GPU that writes. */
+function diskTest(name: string, fn: (gpu: Gpu) => Promise<void>): void {
+  gpuTest(name, fn, {}, [{ name: "read" }, { name: "write" }]);
 }
 
 /** A new run folder of its own. */
@@ -102,16 +133,22 @@ async function checkpointed({ path }: RunFolder) {
 }
 
 for (const [name, run] of CASES) {
-  gpuTest(`an interrupted run goes on to the very same result: ${name}`, async (gpu) => {
+  diskTest(`an interrupted run goes on to the very same result: ${name}`, async (gpu) => {
     await inFolder(async (whole) => {
       const expected = await train(gpu, whole, false, run);
       assertEquals([expected.epochs.length, expected.losses.length], [3, 9]);
       assertEquals(metrics(whole).length, 12);
-      // After the first epoch, and within the second.
-      for (const stopAt of [5, 6]) {
+      // After the first epoch, within the second, and while that is measured.
+      for (const place of ["start", "step 1", "measured"] as const) {
+        const stopAt = looks(2, place);
         await inFolder(async (folder) => {
           const first = await train(gpu, folder, false, { ...run, stopAt });
           assertEquals(first.epochs, expected.epochs.slice(0, 1));
+          folder[Symbol.dispose](); // two at once are not allowed
+          // As if it had ended after the lines of the second epoch, and before its checkpoint.
+          const lines = [{ seed: 4, step: 4, loss: 1 }, { seed: 4, epoch: 2, lr: 1 }];
+          const more = lines.map((line) => `${JSON.stringify(line)}\n`).join("") + '{"seed":4,"st';
+          Deno.writeTextFileSync(join(folder.path, "metrics.jsonl"), more, { append: true });
           using reopened = reopenRunFolder(folder.path);
           const again = await train(gpu, reopened, true, run);
           assertEquals(again.lines[0], "Going on after epoch 1 of 3");
@@ -129,9 +166,9 @@ for (const [name, run] of CASES) {
   });
 }
 
-gpuTest("a run stopped in its first epoch keeps what it has, and begins anew", async (gpu) => {
+diskTest("a run stopped in its first epoch keeps what it has, and begins anew", async (gpu) => {
   await inFolder(async (folder) => {
-    const first = await train(gpu, folder, false, { stopAt: 3 });
+    const first = await train(gpu, folder, false, { stopAt: looks(1, "step 1") });
     assertEquals([first.epochs, first.losses, metrics(folder)], [[], [], []]);
     assertEquals([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["metrics.jsonl"]);
     const again = await train(gpu, folder, true);
@@ -142,16 +179,16 @@ gpuTest("a run stopped in its first epoch keeps what it has, and begins anew", a
   });
 });
 
-gpuTest("the weights and statistics of the best validation epoch are kept", async (gpu) => {
+diskTest("the weights and statistics of the best validation epoch are kept", async (gpu) => {
   // Whatever is learnt is wrong for validation: the first epoch is the best.
   const val = { ...DATA.val, labels: LABELS.map((label) => 1 - label) };
   const flags = ["--optimizer=adam", "--lr=0.01"];
-  const run = { epochs: 6, flags, data: { ...DATA, val } };
+  const run = { epochs: 4, flags, data: { ...DATA, val } };
   await inFolder(async (folder) => {
     const { epochs, kept } = await train(gpu, folder, false, run);
     const accuracies = epochs.map(({ valAccuracy }) => valAccuracy);
     const best = accuracies.indexOf(Math.max(...accuracies)) + 1;
-    assert(best < 6, `accuracies ${accuracies}`);
+    assert(best < 4, `accuracies ${accuracies}`);
     const tensors = await checkpointed(folder);
     await inFolder(async (short) => {
       assertEquals((await train(gpu, short, false, { ...run, epochs: best })).kept, kept);
@@ -163,15 +200,110 @@ gpuTest("the weights and statistics of the best validation epoch are kept", asyn
   });
 });
 
-gpuTest("a run goes on from no checkpoint of other settings, pictures or networks", async (gpu) => {
+diskTest(
+  "a run goes on from no checkpoint of other settings, pictures or networks",
+  async (gpu) => {
+    await inFolder(async (folder) => {
+      await train(gpu, folder, false, { stopAt: looks(2, "start") });
+      const refuse = (run: Run, message: string) =>
+        assertRejects(() => train(gpu, folder, true, run), TaskError, message);
+      await refuse({ flags: ["--lr=0.5"] }, "lr is 0.5 here and 0.001 there");
+      await refuse({ seed: 5 }, "seed is 5 here and 4 there");
+      const fewer = { pictures: DATA.val.pictures.slice(1), labels: LABELS.slice(1) };
+      await refuse({ data: { ...DATA, val: fewer } }, "valPictures is 9 here and 10 there");
+      await refuse({ data: { ...DATA, classes: ["red", "green"] } }, "classes is red, green here");
+    });
+  },
+);
+
+diskTest("a run goes on from no checkpoint that does not fit, or is not finite", async (gpu) => {
   await inFolder(async (folder) => {
-    await train(gpu, folder, false, { stopAt: 5 });
-    const refuse = (run: Run, message: string) =>
-      assertRejects(() => train(gpu, folder, true, run), TaskError, message);
-    await refuse({ flags: ["--lr=0.5"] }, "lr is 0.5 here and 0.001 there");
-    await refuse({ seed: 5 }, "seed is 5 here and 4 there");
-    const fewer = { pictures: DATA.val.pictures.slice(1), labels: LABELS.slice(1) };
-    await refuse({ data: { ...DATA, val: fewer } }, "valPictures is 9 here and 10 there");
-    await refuse({ data: { ...DATA, classes: ["red", "green"] } }, "classes is red, green here");
+    await train(gpu, folder, false, { stopAt: looks(2, "start") });
+    const path = join(folder.path, "checkpoint.safetensors");
+    const { tensors, metadata } = await readSafetensors(path);
+    const refuse = async (name: string, tensor: TensorData, kind: ErrorClass, message: string) => {
+      await writeSafetensors(path, new Map([...tensors, [name, tensor]]), metadata);
+      await assertRejects(() => train(gpu, folder, true), kind, message);
+    };
+    const of = (...data: number[]): TensorData => ({
+      ...{ dtype: "F32", shape: [data.length], data: Float32Array.from(data) },
+    });
+    const bias = "classifier.1.bias";
+    await refuse(`model.${bias}`, of(1, 2, 3), TaskError, `${bias} is [3], not [2]`);
+    await refuse(`best.${bias}`, of(1), TaskError, `${path} cannot be gone on from: `);
+    await refuse("moment.0", of(1, 2), TaskError, "has moment buffers of [2");
+    await refuse(`best.${bias}`, of(1, NaN), SyntaxError, `its "best.${bias}" is not finite`);
+    await refuse("moment.0", of(1, Infinity), SyntaxError, 'its "moment.0" is not finite');
+    await refuse("epochs", of(1), SyntaxError, 'its "epochs" is missing');
+    const table: TensorData = { dtype: "F64", shape: [9], data: new Float64Array(9) };
+    await refuse("epochs", table, SyntaxError, 'its "epochs" has 9 numbers');
   });
 });
+
+diskTest("a run that is not finite any more stops, and keeps the epochs before", async (gpu) => {
+  await inFolder(async (folder) => {
+    // In the first epoch there is nothing to keep.
+    const at = { flags: ["--lr=1e30"] };
+    const error = await assertRejects(() => train(gpu, folder, false, at), Error);
+    assertMatch(
+      error.message,
+      /^(The loss is NaN at step [23], and|".*" is not finite after step 3: try)/,
+    );
+    assertEquals([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["metrics.jsonl"]);
+  });
+  await inFolder(async (folder) => {
+    const change = { decay: 1e30, decayEvery: 1 };
+    const { epochs, losses, diverged, kept } = await train(gpu, folder, false, { change });
+    assertMatch(
+      diverged ?? "",
+      /^(The loss is NaN at step [56], and|".*" is not finite after step 6: try)/,
+    );
+    assertEquals([epochs.length, losses.length, metrics(folder).length], [1, 3, 4]);
+    await inFolder(async (short) => {
+      const expected = await train(gpu, short, false, { epochs: 1 });
+      assertEquals([kept, epochs], [expected.kept, expected.epochs]);
+    });
+    const tensors = await checkpointed(folder);
+    assertEquals(notFinite(tensors), undefined);
+  });
+});
+
+diskTest("a class without a picture that can be read is no class that was learnt", async (gpu) => {
+  await withTempFolder(async (pictures) => {
+    const broken = join(pictures, "broken.png");
+    Deno.writeTextFileSync(broken, "no picture");
+    const without = ({ pictures, labels }: LabelledPictures): LabelledPictures => ({
+      pictures: pictures.map((picture, i) => labels[i] === 1 ? broken : picture),
+      labels,
+    });
+    for (const part of ["train", "val"] as const) {
+      await inFolder(async (folder) => {
+        const data = { ...DATA, [part]: without(DATA[part]) };
+        await assertRejects(
+          () => train(gpu, folder, false, { data, flags: ["--batch=5"] }),
+          TaskError,
+          `None of the 5 pictures of the class blue in ${part} can be read: ${broken} `,
+        );
+      });
+    }
+  });
+});
+
+diskTest(
+  "a last batch of one picture is refused where batch norms cannot learn of it",
+  async (gpu) => {
+    await inFolder(async (folder) => {
+      const part = { pictures: DATA.train.pictures.slice(1), labels: LABELS.slice(1) };
+      const run = { data: { ...DATA, train: part } };
+      const message = "--batch=4 leaves one of the 9 pictures to the last batch";
+      await assertRejects(() => train(gpu, folder, false, run), TaskError, message);
+      assertEquals(metrics(folder), []);
+      // One that is found broken on the way leaves nine as well.
+      const broken = join(folder.path, "broken.png");
+      Deno.writeTextFileSync(broken, "no picture");
+      const pictures = [broken, ...part.pictures];
+      const other = { data: { ...DATA, train: { pictures, labels: LABELS } } };
+      await assertRejects(() => train(gpu, folder, false, other), TaskError, message);
+    });
+  },
+);

@@ -1,0 +1,62 @@
+/** Runs whose numbers are no longer finite: they are stopped, and what was good is kept. */
+import type { TensorData } from "../../data/tensor_data.ts";
+import { sum } from "../../kernels/reduce.ts";
+import { NonFiniteLossError } from "../../models/loss_history.ts";
+import type { ParameterStore } from "../../models/parameters.ts";
+import { TaskError } from "./main.ts";
+
+/** A run whose loss or weights are not finite any more. */
+export class DivergedError extends TaskError {}
+
+/** What to try, as the sentences about losses have it. */
+const REMEDY =
+  "try a lower learning rate, clip the gradients by their norm (--clip, where the task has it), " +
+  "and look at the data and the first weights";
+
+/** Throw a {@link DivergedError} unless all weights are finite: a loss tells only of those that took part. */
+export async function checkWeights(store: ParameterStore, step: number): Promise<void> {
+  using total = sum(store.values);
+  const [value] = await total.read();
+  if (Number.isFinite(value)) return;
+  throw new DivergedError(`The weights are not finite after step ${step}: ${REMEDY}`);
+}
+
+/** The name of the first tensor with a number that is not finite; nothing where all are. */
+export function notFinite(tensors: Iterable<readonly [string, TensorData]>): string | undefined {
+  for (const [name, { data }] of tensors) {
+    // Of whole numbers all are.
+    if (
+      data instanceof Float32Array || data instanceof Float64Array || data instanceof Float16Array
+    ) {
+      if (!data.every(Number.isFinite)) return name;
+    }
+  }
+  return undefined;
+}
+
+/** The same as {@link checkWeights} for weights that were read. */
+export function checkTensors(
+  tensors: Iterable<readonly [string, TensorData]>,
+  step: number,
+): void {
+  const name = notFinite(tensors);
+  if (name === undefined) return;
+  throw new DivergedError(`"${name}" is not finite after step ${step}: ${REMEDY}`);
+}
+
+/** Throw a {@link DivergedError} unless a measured loss is finite; `what` begins the sentence. */
+export function checkMeasured(loss: number, what: string): void {
+  if (Number.isFinite(loss)) return;
+  throw new DivergedError(`${what} is ${loss}: ${REMEDY}`);
+}
+
+/** The sentence of an error that says so; every other error is thrown again. */
+export function divergence(error: unknown): string {
+  if (error instanceof DivergedError || error instanceof NonFiniteLossError) return error.message;
+  throw error;
+}
+
+/** How a run ends that diverged: what happened, and what is left. */
+export function diverged(reason: string, kept: string): DivergedError {
+  return new DivergedError(`${reason}. ${kept}`);
+}
