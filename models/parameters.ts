@@ -68,10 +68,15 @@ export class Parameter {
     );
   }
 
+  /** Whether it is in a {@linkcode ParameterStore} that was not disposed of. */
+  get stored(): boolean {
+    return this.#variable !== undefined && !this.#variable.tensor.disposed;
+  }
+
   /** Give it other values: to start from, or once it is on the GPU there. TypeError for too few or too many. */
   write(values: Values): void {
-    if (this.#variable === undefined) this.#initial = this.#fitting(values);
-    else this.tensor.write(values);
+    if (this.stored) this.tensor.write(values);
+    else this.#initial = this.#fitting(values);
   }
 
   /**
@@ -109,7 +114,7 @@ export class Parameter {
   }
 
   #mustBeFree(wish: string): void {
-    if (this.#variable === undefined) return;
+    if (!this.stored) return;
     throw new ReferenceError(
       `The parameter "${this.name}" is in a ParameterStore already: ${wish} before`,
     );
@@ -191,35 +196,45 @@ export class ParameterStore {
   readonly tables: readonly SparseTable[];
   /** Numbers before the first sparse table. */
   readonly denseSize: number;
-  readonly #views: Tensor[] = [];
+  readonly #owned: DisposableStack;
 
+  /**
+   * Put parameters on the GPU, with the values that they start from.
+   *
+   * Errors: TypeError for two parameters of one name, and for one that another store holds, whose values and
+   * optimizer would be cut off: dispose of that store first.
+   */
   constructor(readonly gpu: Gpu, readonly parameters: readonly Parameter[]) {
     const names = new Set<string>();
     // Drawn and checked before anything is allocated.
-    for (const { name, initial: _ } of parameters) {
+    for (const { name, stored, initial: _ } of parameters) {
       if (names.has(name)) throw new TypeError(`Two parameters have the name "${name}"`);
       names.add(name);
+      if (!stored) continue;
+      throw new TypeError(
+        `The parameter "${name}" is in a ParameterStore already, whose optimizer moves it: go on with that ` +
+          `store, or dispose of it first`,
+      );
     }
     const learnt = parameters.filter((p) => !p.frozen);
     this.trainable = [...learnt.filter((p) => !p.sparse), ...learnt.filter((p) => p.sparse)];
     const padded = (p: Parameter) => Math.ceil(p.size / ALIGNMENT) * ALIGNMENT;
     const total = this.trainable.reduce((sum, p) => sum + padded(p), 0);
-    this.values = Tensor.zeros(gpu, [total], { name: "parameters" });
-    this.gradients = Tensor.zeros(gpu, [total], { name: "gradients" });
+    using owned = new DisposableStack(); // until all went well
+    this.values = owned.use(Tensor.zeros(gpu, [total], { name: "parameters" }));
+    this.gradients = owned.use(Tensor.zeros(gpu, [total], { name: "gradients" }));
     gpu.flush(); // the clears, before the first values are written
     for (const parameter of parameters.filter((p) => p.frozen)) {
       const { name, shape, initial } = parameter;
-      const tensor = Tensor.from(gpu, initial, shape, { name });
-      this.#views.push(tensor);
+      const tensor = owned.use(Tensor.from(gpu, initial, shape, { name }));
       parameter.bind(tensor, undefined);
     }
     const tables: SparseTable[] = [];
     let offset = 0;
     for (const parameter of this.trainable) {
       const { name, shape } = parameter;
-      const tensor = this.values.view(shape, offset, name);
-      const gradient = this.gradients.view(shape, offset, `gradient of ${name}`);
-      this.#views.push(tensor, gradient);
+      const tensor = owned.use(this.values.view(shape, offset, name));
+      const gradient = owned.use(this.gradients.view(shape, offset, `gradient of ${name}`));
       tensor.write(parameter.initial);
       parameter.bind(tensor, gradient);
       if (parameter.sparse) tables.push({ parameter, offset });
@@ -227,6 +242,7 @@ export class ParameterStore {
     }
     this.tables = tables;
     this.denseSize = tables[0]?.offset ?? total;
+    this.#owned = owned.move();
   }
 
   /** Numbers that are learnt, padding not counted. */
@@ -247,9 +263,7 @@ export class ParameterStore {
   }
 
   dispose(): void {
-    for (const view of this.#views.splice(0)) view.dispose();
-    this.values.dispose();
-    this.gradients.dispose();
+    this.#owned.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -179,9 +179,45 @@ gpuTest("freezing comes before the store, computing after it", (gpu) => {
   using _store = new ParameterStore(gpu, [p]);
   assertThrows(() => p.frozen = true, ReferenceError, `"p" is in a ParameterStore already`);
   assertEquals(p.frozen, false);
-  assertThrows(() => new ParameterStore(gpu, [p, p]), TypeError, `have the name "p"`);
+  const twin = new Parameter("q", [1], Float32Array.of(1));
+  assertThrows(() => new ParameterStore(gpu, [twin, twin]), TypeError, `have the name "q"`);
   const short = () => new Parameter("q", [2, 2], new Float32Array(3));
   assertThrows(short, TypeError, `"q" of shape [2, 2] cannot start from 3 numbers`);
+});
+
+gpuTest("a parameter is in one store at a time", async (gpu) => {
+  const [p, q] = ["p", "q"].map((name) => new Parameter(name, [2], Float32Array.of(1, 2)));
+  q.frozen = true;
+  const first = new ParameterStore(gpu, [p, q]);
+  p.write(Float32Array.of(3, 4));
+  for (const taken of [p, q]) {
+    const other = new Parameter("other", [1], Float32Array.of(1));
+    assertThrows(
+      () => new ParameterStore(gpu, [other, taken]),
+      TypeError,
+      `The parameter "${taken.name}" is in a ParameterStore already, whose optimizer moves it`,
+    );
+    assertThrows(() => other.tensor, ReferenceError, `"other" is not in a ParameterStore yet`);
+  }
+  assertEquals(await p.tensor.read(), Float32Array.of(3, 4)); // neither reset nor unhooked
+  assertEquals(p.tensor.disposed, false);
+  first.dispose();
+  first.dispose();
+  p.frozen = true; // it is free again
+  q.write(Float32Array.of(5, 6));
+  using _second = new ParameterStore(gpu, [p, q]);
+  assertEquals(await p.tensor.read(), Float32Array.of(1, 2));
+  assertEquals(await q.tensor.read(), Float32Array.of(5, 6));
+});
+
+gpuTest("a store that cannot be made leaves its parameters free, and no buffers", (gpu) => {
+  const [first, second] = ["first", "second"].map((name) =>
+    new Parameter(name, [1], Float32Array.of(1))
+  );
+  first.frozen = second.frozen = true;
+  Object.defineProperty(second, "shape", { value: [2] }); // so that its upload fails
+  assertThrows(() => new ParameterStore(gpu, [first, second]), TypeError, `"second"`);
+  using _ = new ParameterStore(gpu, [first]);
 });
 
 gpuTest(
