@@ -117,6 +117,46 @@ setupTest("neckar becomes Deno, so that Ctrl-C and signals reach it", async () =
   assertEquals([new TextDecoder().decode(stdout), signal], [`${child.pid}\n`, "SIGTERM"]);
 });
 
+const CONFIG = `{
+  "tasks": {
+    "train": {
+      "description": "Learn",
+      "command": "deno run --allow-read=a,b tasks/train.ts"
+    },
+    "ok": {
+      "description": "Check",
+      "command": "deno run x.ts && deno lint"
+    }
+  }
+}
+`;
+
+setupTest("neckar starts a plain command itself, and nothing stays between", async () => {
+  using machine = new Machine({
+    deno: `case $1 in
+  --version) echo deno 2.9.6 ;;
+  eval) ;;
+  *) printf '<%s>\\n' "$NECKAR_IGNORE_HUP" "$@" ;;
+esac`,
+  }, { "deno.json": CONFIG });
+  const lines = async (words: string[]) => (await machine.neckar(words)).stdout;
+  assertEquals(
+    await lines(["train", "--data=two words", "*"]),
+    "<>\n<run>\n<--allow-read=a,b>\n<tasks/train.ts>\n<--data=two words>\n<*>\n",
+  );
+  // What has more than one command is for `deno task`, and so is what is no task.
+  assertEquals(await lines(["ok"]), "<>\n<task>\n<ok>\n");
+  assertEquals(await lines(["tr*"]), "<>\n<task>\n<tr*>\n");
+  if (Deno.build.os !== "linux") return; // elsewhere the shell cannot tell
+  const { stdout } = await new Deno.Command("/bin/sh", {
+    args: ["-c", `trap "" HUP; exec "$0" "$@"`, join(machine.root, "neckar"), "train"],
+    clearEnv: true,
+    env: { PATH: join(machine.root, "bin") },
+    stdin: "null",
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout).split("\n")[0], "<1>");
+});
+
 setupTest("neckar without words lists the tasks and says how to run one", async () => {
   using machine = new Machine({
     deno: `case $* in --version) echo deno 3.0.1 ;; task) echo listed ;; *) exit 9 ;; esac`,
@@ -170,6 +210,16 @@ setupTest("neckar shows npm's output when npm fails", async () => {
   const { code, stderr } = await machine.neckar(["train"]);
   assertEquals(code, 1);
   assertStringIncludes(stderr, "no route to host\nneckar: npm could not install Deno");
+});
+
+setupTest("neckar says in one sentence that npm has no network", async () => {
+  const log = `echo "npm error code EAI_AGAIN"; echo "npm error syscall getaddrinfo"; exit 1`;
+  using machine = new Machine({ npm: log });
+  const { code, stderr } = await machine.neckar(["train"]);
+  assertEquals(code, 1);
+  const [, said, ...rest] = stderr.split("\n");
+  assertMatch(said, /^neckar: npm cannot reach its registry, .*by hand \(https:\/\/deno\.com\)$/);
+  assertEquals(rest, [""]);
 });
 
 setupTest("NECKAR_NO_INSTALL forbids npm and apt-get", async () => {
