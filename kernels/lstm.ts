@@ -7,12 +7,14 @@
  * dispatch forward and one backward, each weight's gradient is one product. The tags (L1) … are those of
  * docs/derivations.md.
  */
+import { activations } from "./activations.ts";
 import type { Gpu } from "./gpu.ts";
 import { checkTargets, collectGradients, type GradientTargets } from "./gradients.ts";
 import { defineKernel } from "./kernel.ts";
 import { matmul } from "./matmul.ts";
 import {
   element,
+  expectDepth,
   factor,
   finishEachQuad,
   perShape,
@@ -76,17 +78,11 @@ export interface LstmGradients {
   db: Tensor;
 }
 
-// More of x than the clamp changes nothing in float32. tanh by way of the sigmoid takes one exp, not two.
-const ACTIVATIONS = /* wgsl */ `
-fn sigmoid4(x: vec4f) -> vec4f { return 1.0 / (1.0 + exp(-clamp(x, vec4f(-60.0), vec4f(60.0)))); }
-fn tanh4(x: vec4f) -> vec4f { return 2.0 * sigmoid4(2.0 * x) - 1.0; }
-`;
-
 // `a` holds the hidden states [T + 1, N, H]: read in slot t, written in slot t + 1. `gates` holds
 // X W_x + b and receives the gates. An invocation's four quads are the four gates of the same units.
 const forwardKernel = perShape((gpu: Gpu, shape: ProductShape) => {
   const type = element(shape.vec4);
-  const ending = ACTIVATIONS + quadStore("a", shape.vec4) + quadLoad("gates", shape.vec4) +
+  const ending = activations("vec4f") + quadStore("a", shape.vec4) + quadLoad("gates", shape.vec4) +
     quadStore("gates", shape.vec4) + quadLoad("cells", shape.vec4) +
     quadStore("cells", shape.vec4) + /* wgsl */ `
 fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
@@ -95,17 +91,17 @@ fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
   let at = place * params.n + unit;
   let later = at + params.m * params.n;
   let gate = 4u * place * params.n + unit;
-  let f = sigmoid4(af + load_gates(gate, count)); // (L1) (L2)
-  let i = sigmoid4(ai + load_gates(gate + params.n, count));
-  let g = tanh4(ac + load_gates(gate + 2u * params.n, count));
-  let o = sigmoid4(ao + load_gates(gate + 3u * params.n, count));
+  let f = sigmoid_vec4f(af + load_gates(gate, count)); // (L1) (L2)
+  let i = sigmoid_vec4f(ai + load_gates(gate + params.n, count));
+  let g = tanh_vec4f(ac + load_gates(gate + 2u * params.n, count));
+  let o = sigmoid_vec4f(ao + load_gates(gate + 3u * params.n, count));
   let c = f * load_cells(at, count) + i * g; // (L3)
   store_gates(gate, count, f);
   store_gates(gate + params.n, count, i);
   store_gates(gate + 2u * params.n, count, g);
   store_gates(gate + 3u * params.n, count, o);
   store_cells(later, count, c);
-  store_a(later, count, o * tanh4(c)); // (L4)
+  store_a(later, count, o * tanh_vec4f(c)); // (L4)
 }\n`;
   return defineKernel({
     name: "lstm step",
@@ -124,7 +120,7 @@ fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
 // hidden state; `dc` carries the gradient of the cell state from step to step.
 const backwardKernel = perShape((gpu: Gpu, shape: ProductShape) => {
   const type = element(shape.vec4);
-  const ending = ACTIVATIONS + quadStore("a", shape.vec4) + quadLoad("gates", shape.vec4) +
+  const ending = activations("vec4f") + quadStore("a", shape.vec4) + quadLoad("gates", shape.vec4) +
     quadLoad("cells", shape.vec4) + quadLoad("g", shape.vec4) + quadLoad("dc", shape.vec4) +
     quadStore("dc", shape.vec4) + /* wgsl */ `
 fn finish_quad(row: u32, unit: u32, v: vec4f) {
@@ -136,7 +132,7 @@ fn finish_quad(row: u32, unit: u32, v: vec4f) {
   let i = load_gates(gate + params.n, count);
   let g = load_gates(gate + 2u * params.n, count);
   let o = load_gates(gate + 3u * params.n, count);
-  let tanh_c = tanh4(load_cells(at + params.m * params.n, count));
+  let tanh_c = tanh_vec4f(load_cells(at + params.m * params.n, count));
   let dh = load_g(at, count) + v; // (L16)
   let dc = load_dc(row * params.n + unit, count) + dh * o * (1.0 - tanh_c * tanh_c); // (L5) (L17)
   store_a(gate, count, dc * load_cells(at, count) * f * (1.0 - f)); // (L6) (L18)
@@ -181,7 +177,7 @@ function checkInputs({ x, h0, c0, wx, wh, b }: LstmInputs): [number, number, num
 /**
  * Run an LSTM over a sequence. 1 + T dispatches (and the copies of `h0` and `c0`).
  *
- * Errors: TypeError when the shapes do not fit.
+ * Errors: TypeError when the shapes do not fit; RangeError for more units than a kernel can add up over.
  *
  * ```ts
  * import { openGpu } from "./gpu.ts";
@@ -201,6 +197,15 @@ export function lstmForward(inputs: LstmInputs): LstmForward {
   const [steps, batch, input, hidden] = checkInputs(inputs);
   const { x, h0, c0, wx, wh, b } = inputs;
   const { gpu } = x;
+  const shape: ProductShape = {
+    transA: false,
+    transB: false,
+    rows: tileRows(gpu, batch, false, 4, 32),
+    quads: 4,
+    ...stepReads(wh, steps),
+    columns: "gates",
+  };
+  expectDepth(gpu, shape, hidden, wh, "A step of an LSTM with wh");
   const states = Tensor.empty(gpu, [steps + 1, batch, hidden], { name: "lstm states" });
   const cells = Tensor.empty(gpu, [steps + 1, batch, hidden], { name: "lstm cells" });
   using firstState = states.view([batch, hidden]);
@@ -212,14 +217,6 @@ export function lstmForward(inputs: LstmInputs): LstmForward {
   const projection = matmul(rows, wx, { bias: b, name: "lstm projection" });
   const gates = projection.view([steps, batch, 4 * hidden], 0, "lstm gates");
   projection.dispose();
-  const shape: ProductShape = {
-    transA: false,
-    transB: false,
-    rows: tileRows(gpu, batch, false, 4, 32),
-    quads: 4,
-    ...stepReads(wh, steps),
-    columns: "gates",
-  };
   const kernel = forwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, k: hidden, lda: hidden, b_offset: 0, ldb: 4 * hidden };
@@ -263,11 +260,12 @@ export function lstmBackward(
     { dx: x.shape, dh0: h0.shape, dc0: h0.shape, dwx: wx.shape, dwh: wh.shape, db: b.shape },
     "An LSTM's gradient",
   );
+  const shape = stepShape(gpu, batch, hidden, { transB: true, ...stepReads(wh, steps) });
+  expectDepth(gpu, shape, 4 * hidden, wh, "A step back of an LSTM with wh");
   const dc = Tensor.empty(gpu, [batch, hidden], { name: "lstm dc0" });
   if (dcLast === undefined) dc.clear();
   else dc.copyFrom(dcLast);
   using da = Tensor.empty(gpu, [steps, batch, 4 * hidden], { name: "lstm dA" });
-  const shape = stepShape(gpu, batch, hidden, { transB: true, ...stepReads(wh, steps) });
   const kernel = backwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, lda: 4 * hidden, b_offset: 0, ldb: 4 * hidden };

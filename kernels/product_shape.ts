@@ -1,6 +1,6 @@
 /** What the bodies of a product kernel and its endings have in common: shapes, parameters, access to buffers. */
 import type { Gpu } from "./gpu.ts";
-import { loopTurns, MOST_TURNS } from "./turns.ts";
+import { expectTurns, loopTurns, MOST_TURNS } from "./turns.ts";
 
 /** What a product kernel is made for. */
 export interface ProductShape {
@@ -122,11 +122,31 @@ export function stagedTurns({ rows, quads }: { rows: number; quads: number }): n
   return staging(rows / 4 * depth) + staging(width * quads * depth) + loopTurns(depth);
 }
 
+/** The turns that a product over k numbers takes: along k by fours and what is left of them, and for its ending. */
+function productTurns(gpu: Gpu, shape: { rows: number; quads: number }, k: number): number {
+  const ending = loopTurns(3) + loopTurns(shape.rows);
+  const along = gpu.path === "subgroup"
+    ? loopTurns(Math.ceil(k / 4))
+    : loopTurns(Math.ceil(k / STAGED.depth), stagedTurns(shape));
+  return along + ending;
+}
+
 /** The most numbers along k, a multiple of four, that one dispatch of a product sums up. */
 export function mostDepth(gpu: Gpu, shape: { rows: number; quads: number }): number {
-  const rest = loopTurns(shape.rows) + loopTurns(3) + 1;
-  const [each, turns] = gpu.path === "subgroup" ? [4, 1] : [STAGED.depth, 1 + stagedTurns(shape)];
-  return each * Math.floor((MOST_TURNS - rest) / turns);
+  const each = gpu.path === "subgroup" ? 4 : STAGED.depth;
+  const none = productTurns(gpu, shape, 0);
+  return each * Math.floor((MOST_TURNS - none) / (productTurns(gpu, shape, each) - none));
+}
+
+/** RangeError where one dispatch of a product cannot sum up over k; `what` as in {@linkcode expectTurns}. */
+export function expectDepth(
+  gpu: Gpu,
+  shape: { rows: number; quads: number },
+  k: number,
+  weights: { name: string; shape: readonly number[] },
+  what: string,
+): void {
+  expectTurns(productTurns(gpu, shape, k), weights, what, "take fewer units");
 }
 
 /**

@@ -6,12 +6,14 @@
  * each weight's gradient is one product over all steps. The tags (R1) … are those of
  * docs/derivations.md.
  */
+import { activations } from "./activations.ts";
 import type { Gpu } from "./gpu.ts";
 import { checkTargets, collectGradients, type GradientTargets } from "./gradients.ts";
 import { defineKernel } from "./kernel.ts";
 import { matmul } from "./matmul.ts";
 import {
   element,
+  expectDepth,
   factor,
   finishEachQuad,
   perShape,
@@ -76,13 +78,12 @@ export const STEP_PARAMS = {
 // `a` holds the states [T + 1, N, H]: read in slot t, written in slot t + 1. `z` is X W_x + b.
 const forwardKernel = perShape((gpu: Gpu, shape: ProductShape) => {
   const type = element(shape.vec4);
-  const ending = quadLoad("z", shape.vec4) + quadStore("a", shape.vec4) + /* wgsl */ `
+  const ending = activations("vec4f") + quadLoad("z", shape.vec4) +
+    quadStore("a", shape.vec4) + /* wgsl */ `
 fn finish_quad(row: u32, column: u32, v: vec4f) {
   let at = (params.t * params.m + row) * params.n + column;
   let count = params.n - column;
-  // tanh by way of one exp; the clamp keeps it finite, and more changes nothing in float32.
-  let sum = clamp(v + load_z(at, count), vec4f(-15.0), vec4f(15.0));
-  store_a(at + params.m * params.n, count, 2.0 / (1.0 + exp(-2.0 * sum)) - 1.0); // (R1)
+  store_a(at + params.m * params.n, count, tanh_vec4f(v + load_z(at, count))); // (R1)
 }` + finishEachQuad(shape.quads);
   return defineKernel({
     name: "rnn step",
@@ -133,7 +134,7 @@ function checkInputs({ x, h0, wx, wh, b }: RnnInputs): [number, number, number, 
  * Run a vanilla RNN over a sequence: `H_t = tanh(X_t W_x + H_{t-1} W_h + b)` for `t = 1 … T`.
  * 1 + T dispatches (and the copy of `h0`).
  *
- * Errors: TypeError when the shapes do not fit.
+ * Errors: TypeError when the shapes do not fit; RangeError for more units than a kernel can add up over.
  *
  * ```ts
  * import { openGpu } from "./gpu.ts";
@@ -153,12 +154,13 @@ export function rnnForward(inputs: RnnInputs): RnnForward {
   const [steps, batch, input, hidden] = checkInputs(inputs);
   const { x, h0, wx, wh, b } = inputs;
   const { gpu } = x;
+  const shape = stepShape(gpu, batch, hidden, { transB: false, ...stepReads(wh, steps) });
+  expectDepth(gpu, shape, hidden, wh, "A step of an RNN with wh");
   const states = Tensor.empty(gpu, [steps + 1, batch, hidden], { name: "rnn states" });
   using first = states.view([batch, hidden]);
   first.copyFrom(h0);
   using rows = x.view([steps * batch, input]);
   using z = matmul(rows, wx, { bias: b, name: "rnn projection" });
-  const shape = stepShape(gpu, batch, hidden, { transB: false, ...stepReads(wh, steps) });
   const kernel = forwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, k: hidden, lda: hidden, b_offset: 0, ldb: hidden };
@@ -196,8 +198,9 @@ export function rnnBackward(
     { dx: x.shape, dh0: h0.shape, dwx: wx.shape, dwh: wh.shape, db: b.shape },
     "An RNN's gradient",
   );
-  using da = Tensor.empty(gpu, [steps, batch, hidden], { name: "rnn dA" });
   const shape = stepShape(gpu, batch, hidden, { transB: true, ...stepReads(wh, steps) });
+  expectDepth(gpu, shape, hidden, wh, "A step back of an RNN with wh");
+  using da = Tensor.empty(gpu, [steps, batch, hidden], { name: "rnn dA" });
   const kernel = backwardKernel(gpu, shape);
   const groups = productGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, lda: hidden, b_offset: 0, ldb: hidden };

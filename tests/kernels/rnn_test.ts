@@ -11,7 +11,15 @@ import {
 import { Tensor } from "../../kernels/tensor.ts";
 import * as twin from "../reference/rnn.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
-import { assertTwin, countDispatches, disposeAll, normals, swapAxes, upload } from "./values.ts";
+import {
+  assertTwin,
+  assertTwinAround,
+  countDispatches,
+  disposeAll,
+  normals,
+  swapAxes,
+  upload,
+} from "./values.ts";
 
 type Sizes = [batch: number, steps: number, inputDim: number, hiddenDim: number];
 
@@ -46,12 +54,13 @@ async function assertGradients(
   expected: twin.RnnGradients,
   { batch, steps, inputDim }: twin.RecurrentShape,
   what: string,
+  assertSame = assertTwin,
 ) {
-  await assertTwin(got.dx, swapAxes(expected.dx, [batch, steps, inputDim]), `${what}: dx`);
-  await assertTwin(got.dh0, expected.dh0, `${what}: dh0`);
-  await assertTwin(got.dwx, expected.dWx, `${what}: dwx`);
-  await assertTwin(got.dwh, expected.dWh, `${what}: dwh`);
-  await assertTwin(got.db, expected.db, `${what}: db`);
+  await assertSame(got.dx, swapAxes(expected.dx, [batch, steps, inputDim]), `${what}: dx`);
+  await assertSame(got.dh0, expected.dh0, `${what}: dh0`);
+  await assertSame(got.dwx, expected.dWx, `${what}: dwx`);
+  await assertSame(got.dwh, expected.dWh, `${what}: dwh`);
+  await assertSame(got.db, expected.db, `${what}: db`);
 }
 
 // Primes and multiples of four; one example, part of a tile, and more than one tile.
@@ -135,6 +144,38 @@ gpuTestBothPaths("one RNN step agrees with the twin's step", async (gpu) => {
   await assertTwin(got.db, expected.db, "db");
   disposeAll(got);
 });
+
+/** Compare a whole pass with the twin's, where some numbers may not be finite. */
+async function checkAround(gpu: Gpu, problem: ReturnType<typeof draw>, what: string) {
+  const { shape, x, h0, wx, wh, b, dh } = problem;
+  const { batch, steps, hiddenDim } = shape;
+  using on = uploadAll(gpu, problem);
+  using forward = rnnForward(on.inputs);
+  const states = twin.rnnForward(x, h0, wx, wh, b, shape);
+  await assertTwinAround(forward.h, swapAxes(states, [batch, steps, hiddenDim]), `${what}: h`);
+  const got = rnnBackward(on.dh, forward);
+  const expected = twin.rnnBackward(dh, states, x, h0, wx, wh, shape);
+  await assertGradients(got, expected, shape, what, assertTwinAround);
+  disposeAll(got);
+}
+
+gpuTestBothPaths("NaN in an RNN reaches what depends on it, and nothing else", async (gpu) => {
+  for (const hidden of [5, 8]) {
+    for (const at of [0, 7, 4 * 3 * 6 - 1]) {
+      const problem = draw([4, 3, 6, hidden]);
+      problem.x[at] = NaN;
+      await checkAround(gpu, problem, `H = ${hidden}, NaN at ${at} of x`);
+    }
+  }
+});
+
+gpuTestBothPaths(
+  "the weights of an RNN learn from thousands of examples and steps",
+  async (gpu) => {
+    const sizes: Sizes = [2001, 2, 50, 1];
+    await checkAround(gpu, draw(sizes), `[N, T, D, H] = [${sizes}]`);
+  },
+);
 
 gpuTestBothPaths("an RNN with huge sums saturates and keeps its gradients finite", async (gpu) => {
   using x = Tensor.from(gpu, [1e6, -1e6], [1, 2, 1]);

@@ -1,5 +1,5 @@
 /** What the kernel tests share: seeded inputs, uploads, the twins' order of axes, one tolerance. */
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
@@ -44,6 +44,25 @@ export async function assertTwin(
   tolerance = TOLERANCE,
 ): Promise<void> {
   const error = relativeError(await tensor.read(), expected);
+  assert(error <= tolerance, `${what}: relative error ${error}`);
+}
+
+/**
+ * Read a tensor and compare it with its twin, which has numbers that are not finite: NaN and infinities stand at the
+ * same places, and the other numbers agree.
+ */
+export async function assertTwinAround(
+  tensor: Tensor,
+  expected: ArrayLike<number>,
+  what: string,
+  tolerance = TOLERANCE,
+): Promise<void> {
+  const values = await tensor.read();
+  const odd = (v: number) => Number.isFinite(v) ? "finite" : String(v);
+  const kinds = (of: ArrayLike<number>) => Array.from(of, odd).join(" ");
+  assertEquals(kinds(values), kinds(expected), what);
+  const finite = (v: number) => Number.isFinite(v) ? v : 0;
+  const error = relativeError(Array.from(values, finite), Array.from(expected, finite));
   assert(error <= tolerance, `${what}: relative error ${error}`);
 }
 
