@@ -3,6 +3,7 @@ import type { Gpu } from "./gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { element, perShape } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
+import { expectTurns, loopTurns, MOST_TURNS } from "./turns.ts";
 
 const PARAMS = {
   n: "u32",
@@ -106,17 +107,35 @@ function checkShape(shape: readonly number[], size: readonly number[], what: str
   );
 }
 
+/** The most turns of the loops over a window, or over the windows over a pixel, which overlap where sizes do not divide. */
+function windowTurns([height, width]: readonly number[], [rows, columns]: readonly number[]) {
+  const most = (size: number, count: number) =>
+    size % count === 0 ? size / count : Math.min(size, Math.ceil(size / count) + 1);
+  return loopTurns(most(height, rows), loopTurns(most(width, columns)));
+}
+
+const REMEDY = "take windows of fewer lines and columns";
+
 /**
  * The means of `size = [OH, OW]` windows over each map, as in PyTorch's AdaptiveAvgPool2d: `x [N, H, W, C]`
  * to `[N, OH, OW, C]`, where window i of the rows goes from ⌊i H / OH⌋ to before ⌈(i + 1) H / OH⌉, and
- * likewise across; `[1, 1]` is the mean of the map. One dispatch.
+ * likewise across; `[1, 1]` is the mean of the map. One dispatch; windows that take a kernel too many turns
+ * (kernels/turns.ts) are averaged across and then down, in two.
  *
- * Errors: TypeError when x has other axes; RangeError for a size under one pixel, or empty maps.
+ * Errors: TypeError when x has other axes; RangeError for a size under one pixel, empty maps, or windows of
+ * more lines or columns than that.
  */
 export function adaptiveAveragePool2d(x: Tensor, size: readonly [number, number]): Tensor {
   expectShape(x, [null, null, null, null], "An average pool's x [N, H, W, C]");
   checkShape(x.shape, size, "An average pool");
-  const y = Tensor.empty(x.gpu, [x.shape[0], ...size, x.shape[3]], { name: "average pool" });
+  const [batch, height, width, channels] = x.shape;
+  const turns = windowTurns([height, width], size);
+  if (turns > MOST_TURNS && size[0] !== height && size[1] !== width) {
+    using rows = adaptiveAveragePool2d(x, [height, size[1]]);
+    return adaptiveAveragePool2d(rows, size);
+  }
+  expectTurns(turns, x, "An average pool of", REMEDY);
+  const y = Tensor.empty(x.gpu, [batch, ...size, channels], { name: "average pool" });
   const { shape, sizes, outputs: n } = kernelShape(x.shape, size);
   forwardKernel(x.gpu, shape).run(x.gpu, { x, y }, { ...sizes, n }, flatGroups(n));
   return y;
@@ -124,7 +143,7 @@ export function adaptiveAveragePool2d(x: Tensor, size: readonly [number, number]
 
 /**
  * The gradient of {@linkcode adaptiveAveragePool2d} on x, written to `dx [N, H, W, C]` whole, from
- * `dy [N, OH, OW, C]`. One dispatch.
+ * `dy [N, OH, OW, C]`. One dispatch, or two where a pixel is under that many windows.
  */
 export function adaptiveAveragePool2dGradient(dy: Tensor, dx: Tensor): Tensor {
   expectShape(dx, [null, null, null, null], "An average pool's gradient dx [N, H, W, C]");
@@ -132,6 +151,14 @@ export function adaptiveAveragePool2dGradient(dy: Tensor, dx: Tensor): Tensor {
   expectShape(dy, [batch, null, null, channels], "An average pool's gradient dy [N, OH, OW, C]");
   const size: [number, number] = [dy.shape[1], dy.shape[2]];
   checkShape(dx.shape, size, "An average pool's gradient");
+  const [, height, width] = dx.shape;
+  const turns = windowTurns(size, [height, width]);
+  if (turns > MOST_TURNS && size[0] !== height && size[1] !== width) {
+    using rows = Tensor.empty(dx.gpu, [batch, height, size[1], channels], { name: "rows of dx" });
+    adaptiveAveragePool2dGradient(dy, rows);
+    return adaptiveAveragePool2dGradient(rows, dx);
+  }
+  expectTurns(turns, dx, "An average pool's gradient on", REMEDY);
   const { shape, sizes, inputs: n } = kernelShape(dx.shape, size);
   backwardKernel(dx.gpu, shape).run(dx.gpu, { dy, dx }, { ...sizes, n }, flatGroups(n));
   return dx;

@@ -1,4 +1,5 @@
 /** The largest value of each window of feature maps, channels last, and its gradient. */
+import { activations } from "./activations.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { worthMirror } from "./mirror.ts";
@@ -39,18 +40,17 @@ const PARAMS = {
   out_width: "u32",
 } as const;
 
-const LOWEST = "-3.0e38";
-
 // An invocation owns one number of y, or a quad of channels.
 const maxKernel = perShape((_gpu: Gpu, { vec4, mirror }: { vec4: boolean; mirror: boolean }) => {
   const t = element(vec4);
   const u = vec4 ? "vec4u" : "u32";
+  const bool = vec4 ? "vec4<bool>" : "bool";
   const packed = vec4 ? "place.x | place.y << 8u | place.z << 16u | place.w << 24u" : "place";
   return defineKernel({
     name: "max pool",
     bindings: { x: readFrom(vec4, mirror), y: `write ${t}`, places: "write u32" },
     params: { ...PARAMS, kernel: "u32", stride: "u32", padding: "u32" },
-    code: /* wgsl */ `${FLAT_MAIN}
+    code: /* wgsl */ `${activations(t)}${FLAT_MAIN}
   if (i >= params.n) { return; }
   let channel = i % params.quads;
   let column = i / params.quads % params.out_width;
@@ -63,14 +63,16 @@ const maxKernel = perShape((_gpu: Gpu, { vec4, mirror }: { vec4: boolean; mirror
   let end_y = min(params.kernel, params.height + params.padding - start_y);
   let end_x = min(params.kernel, params.width + params.padding - start_x);
   let map = row / params.out_height * params.height;
-  var best = ${t}(${LOWEST});
-  var place = ${u}(first_y * params.kernel + first_x);
+  var best = ${t}();
+  var place = ${u}();
+  var first = true;
   for (var ky = first_y; ky < end_y; ky++) {
     let line = (map + start_y + ky - params.padding) * params.width;
     for (var kx = first_x; kx < end_x; kx++) {
       let at = (line + start_x + kx - params.padding) * params.quads + channel;
       let v = ${vec4 ? "x_quad(at)" : "x[at]"};
-      let more = v > best;
+      let more = (v > best) | is_nan_${t}(v) | ${bool}(first);
+      first = false;
       best = select(best, v, more); // (P12)
       place = select(place, ${u}(ky * params.kernel + kx), more);
     }
@@ -170,8 +172,8 @@ function mapParams([, height, width, channels]: readonly number[], outShape: rea
 }
 
 /**
- * The largest value of each window: `x [N, H, W, C]` to `[N, OH, OW, C]`; of equal ones the first. One
- * dispatch.
+ * The largest value of each window: `x [N, H, W, C]` to `[N, OH, OW, C]`; of equal ones the first,
+ * and NaN before all others, of several the last, as in PyTorch. One dispatch.
  *
  * Errors: RangeError for options out of range; TypeError when x has other axes, or no window fits.
  *

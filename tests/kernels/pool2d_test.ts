@@ -75,6 +75,47 @@ gpuTest("of equal values the first counts, and padding never", async (gpu) => {
   }
 });
 
+gpuTestBothPaths(
+  "a max pool gives NaN where a window holds one, and the lowest numbers",
+  async (gpu) => {
+    // Windows of three numbers in a row, and the place that PyTorch finds in each: of several NaN the last.
+    const windows: [values: [number, number, number], place: number][] = [
+      [[1, NaN, 2], 1],
+      [[NaN, 5, NaN], 2],
+      [[NaN, 1, 2], 0],
+      [[-Infinity, -Infinity, -Infinity], 0],
+      [[-Infinity, -3.3e38, -Infinity], 1],
+      [[-3.3e38, -3.2e38, -3.3e38], 1],
+      [[1, Infinity, Infinity], 1],
+      [[2, -1, Infinity], 2],
+    ];
+    for (const channels of [1, 4]) {
+      const values = windows.flatMap(([w]) =>
+        [0, 1, 2].flatMap((row) => w.map((v) => row === 1 ? v : -Infinity))
+      );
+      const shape = [windows.length, 3, 3, channels];
+      using x = Tensor.from(gpu, values.flatMap((v) => Array(channels).fill(v)), shape);
+      using forward = maxPool2dForward(x, { kernel: 3 });
+      const y = windows.map(([w, place]) => w[place]);
+      assertEquals(
+        await forward.y.read(),
+        Float32Array.from(y.flatMap((v) => Array(channels).fill(v))),
+      );
+      using dy = Tensor.from(
+        gpu,
+        windows.flatMap((_, i) => Array(channels).fill(i + 1)),
+        forward.y.shape,
+      );
+      using dx = maxPool2dBackward(dy, forward);
+      // All are -Infinity in the fourth: the first of the window, not of the row, is the largest.
+      const expected = windows.flatMap(([, place], i) =>
+        Array.from({ length: 9 }, (_, at) => at === (i === 3 ? 0 : 3 + place) ? i + 1 : 0)
+      );
+      assertEquals([...await dx.read()], expected.flatMap((v) => Array(channels).fill(v)));
+    }
+  },
+);
+
 /** Each with the wanted height and width. */
 const AVERAGE_POOLS: [Sizes, [number, number]][] = [
   [[2, 7, 7, 4], [1, 1]],
@@ -105,6 +146,58 @@ for (const [sizes, size] of AVERAGE_POOLS) {
     await assertTwin(dx, twin.averagePoolBackward(dyValues, shape, size), "dx", 1e-6);
   });
 }
+
+/** Maps around the turns that one dispatch takes, with the dispatches of each. */
+const LARGE_POOLS: [Sizes, [number, number], dispatches: number][] = [
+  [[1, 243, 244, 1], [1, 1], 1],
+  [[1, 244, 244, 1], [1, 1], 2],
+  [[1, 256, 256, 4], [1, 1], 2],
+  [[1, 300, 301, 1], [1, 1], 2],
+  [[1, 600, 601, 1], [2, 2], 2],
+];
+
+gpuTestBothPaths(
+  "average pools of large windows are right, and so are their gradients",
+  async (gpu) => {
+    for (const [sizes, size, wanted] of LARGE_POOLS) {
+      const [batch, height, width, channels] = sizes;
+      const values = normals("x", batch * height * width * channels);
+      using x = upload(gpu, values, sizes);
+      const { result, dispatches } = countDispatches(gpu, () => adaptiveAveragePool2d(x, size));
+      using y = result;
+      assertEquals(dispatches, wanted);
+      const shape = { batch, height, width, channels };
+      await assertTwin(y, twin.averagePoolForward(values, shape, size), `y of [${sizes}]`, 1e-5);
+    }
+    // The other way round a pixel lies under many windows.
+    for (const [sizes, size, wanted] of LARGE_POOLS) {
+      const shape = { batch: 1, height: size[0], width: size[1], channels: sizes[3] };
+      const outSize: [number, number] = [sizes[1], sizes[2]];
+      const dyValues = normals("dy", sizes.reduce((a, b) => a * b, 1));
+      using dy = upload(gpu, dyValues, sizes);
+      using dx = Tensor.from(gpu, new Float32Array(size[0] * size[1] * sizes[3]).fill(7), [
+        1,
+        ...size,
+        sizes[3],
+      ]);
+      const back = countDispatches(gpu, () => adaptiveAveragePool2dGradient(dy, dx));
+      assertEquals(back.dispatches, wanted);
+      const expected = twin.averagePoolBackward(dyValues, shape, outSize);
+      await assertTwin(dx, expected, `dx under [${sizes}]`, 1e-5);
+    }
+  },
+);
+
+gpuTest("average pools refuse windows of more lines than can be added up", (gpu) => {
+  using x = Tensor.zeros(gpu, [1, 1, 60_001, 1], { name: "long" });
+  using dx = Tensor.zeros(gpu, [1, 1, 1, 1]);
+  assertThrows(
+    () => adaptiveAveragePool2d(x, [1, 1]),
+    RangeError,
+    'An average pool of "long" of shape [1, 1, 60001, 1] takes loops of 60004 turns',
+  );
+  assertThrows(() => adaptiveAveragePool2dGradient(x, dx), RangeError, "gradient on");
+});
 
 gpuTest("pooling refuses what does not fit", (gpu) => {
   using x = Tensor.zeros(gpu, [1, 4, 5, 2], { name: "map" });
