@@ -8,7 +8,7 @@
  * those of docs/pictures.md.
  */
 import { joinColumns, takeColumns } from "./concat.ts";
-import { gatherKernel } from "./conv2d_gather.ts";
+import { expectGather, gatherKernel } from "./conv2d_gather.ts";
 import { inputGradient } from "./conv2d_input.ts";
 import {
   checkSlice,
@@ -45,7 +45,8 @@ export interface Conv2dOptions extends WindowOptions {
  * `x [N, H, W, C]`, `w [kh, kw, C, K]`, result `[N, OH, OW, K]`. One dispatch where C and K are multiples
  * of 4.
  *
- * Errors: TypeError when the shapes do not fit; RangeError for a stride or padding that cannot be.
+ * Errors: TypeError when the shapes do not fit; RangeError for a stride or padding that cannot be, and for
+ * more channels and taps than a kernel can add up over (kernels/turns.ts).
  */
 export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
   const { gpu } = x;
@@ -54,25 +55,28 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
   const { batch, outHeight, outWidth, outChannels, stride } = sizes;
   if (bias !== undefined) expectShape(bias, [outChannels], "A convolution's bias [K]");
   const places = [batch, outHeight, outWidth];
-  const result = options.out ?? Tensor.empty(gpu, [...places, outChannels], { name: "conv2d" });
-  checkSlice(result, places, at, outChannels, "A convolution's result");
+  const shape = [...places, outChannels];
+  const wanted = options.out ?? { name: "conv2d", shape };
+  checkSlice(wanted, places, at, outChannels, "A convolution's result");
   const prepared = prepare(x, sizes);
   using source = prepared.source;
   using weights = prepareWeights(w, sizes);
+  const m = prepared.batch * prepared.outHeight * prepared.outWidth;
+  const { tiles, ...cut } = tile(gpu, m, prepared.columns);
+  expectGather(gpu, cut, [prepared.kernelHeight, prepared.kernelWidth], prepared.depth, w);
+  const result = options.out ?? Tensor.empty(gpu, shape, { name: "conv2d" });
   const total = result.shape[3];
   const direct = [outChannels, at, total].every((n) => n % 4 === 0);
   const target = direct
     ? result.view(result.shape)
     : Tensor.empty(gpu, [...places, prepared.columns], { name: "conv2d" });
-  const m = prepared.batch * prepared.outHeight * prepared.outWidth;
-  const { tiles, ...cut } = tile(gpu, m, prepared.columns);
   using padded = bias === undefined || direct
     ? bias?.view(bias.shape)
     : fitBias(bias, prepared.columns);
   const mirror = worthMirror(source) && worthMirror(weights);
-  const shape = { transB: false, mirror, ...cut, bias: bias !== undefined, relu };
+  const kernel = { transB: false, mirror, ...cut, bias: bias !== undefined, relu };
   // (P1)
-  gatherKernel(gpu, shape).run(
+  gatherKernel(gpu, kernel).run(
     gpu,
     { source, w: weights, bias: padded ?? weights, out: target },
     {

@@ -8,11 +8,21 @@
  * minus the padding, `dir` 1. For the gradient on the input: `dir` is -1, and a stride s splits the
  * input into s · s grids, each with its own taps. All numbers are read as quads.
  */
+import { activations } from "./activations.ts";
 import { gatherNarrowCode } from "./conv2d_narrow.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
 import { perShape } from "./product.ts";
-import { COMPONENT, lines, multiplyStaged, readFrom, STAGED } from "./product_shape.ts";
+import {
+  COMPONENT,
+  lines,
+  multiplyStaged,
+  readFrom,
+  STAGED,
+  stagedTurns,
+} from "./product_shape.ts";
+import type { Tensor } from "./tensor.ts";
+import { expectTurns, loopTurns } from "./turns.ts";
 
 /** What a gathering kernel is made for. */
 export interface GatherShape {
@@ -110,9 +120,8 @@ fn tap_quad(jy: u32, jx: u32) -> u32 {
 /** WGSL `ending(v, column)`: what is done to a quad of sums. */
 function ending({ bias, relu }: GatherShape): string {
   const sum = bias ? "v + bias[column >> 2u]" : "v";
-  return `fn ending(v: vec4f, column: u32) -> vec4f { return ${
-    relu ? `max(${sum}, vec4f())` : sum
-  }; }\n`;
+  return `${relu ? activations("vec4f") : ""}
+fn ending(v: vec4f, column: u32) -> vec4f { return ${relu ? `relu_vec4f(${sum})` : sum}; }\n`;
 }
 
 /** The kernel for CPU adapters of `lanes` lanes: as {@linkcode subgroupBody}, a subgroup to a tile. */
@@ -180,12 +189,12 @@ let tap = tap_quad(jy, jx);
 ${
     each((i) =>
       `let seen${i} = seen(corner${i}, jy, jx);
-let f${i} = select(0.0, 1.0, seen${i}.within);`
+`
     )
   }
 for (var k = 0u; k < depth4; k++) {
 ${loadB}
-${each((i) => `let a${i} = f${i} * source_quad(seen${i}.at + k);`)}
+${each((i) => `let a${i} = select(vec4f(), source_quad(seen${i}.at + k), seen${i}.within);`)}
 ${multiply}
 }
 }
@@ -300,3 +309,22 @@ export const gatherKernel = perShape((gpu: Gpu, shape: GatherShape) =>
     code: PLACES + ending(shape) + gatherBody(gpu, shape),
   })
 );
+
+/** RangeError where the sums over `taps` of `depth` numbers each take too many turns; the weights are named. */
+export function expectGather(
+  gpu: Gpu,
+  shape: { rows: number; quads: number },
+  taps: readonly [number, number],
+  depth: number,
+  weights: Tensor,
+): void {
+  const along = gpu.path === "subgroup"
+    ? loopTurns(depth / 4)
+    : loopTurns(Math.ceil(depth / STAGED.depth), stagedTurns(shape));
+  expectTurns(
+    loopTurns(taps[0], loopTurns(taps[1], along)) + loopTurns(shape.rows),
+    weights,
+    "A convolution with the weights",
+    "take fewer channels or a smaller window",
+  );
+}

@@ -1,5 +1,5 @@
 /** The gradient of a convolution on its input. */
-import { gatherKernel } from "./conv2d_gather.ts";
+import { expectGather, gatherKernel } from "./conv2d_gather.ts";
 import { pictureGradient } from "./conv2d_picture.ts";
 import { isPicture, prepareWeights, type Sizes, tile, whole } from "./conv2d_sizes.ts";
 import { fit } from "./fit.ts";
@@ -16,13 +16,18 @@ export function inputGradient(
   const { batch, height, width, channels, kernelHeight, kernelWidth, stride, padding } = sizes;
   const { outHeight, outWidth, outChannels } = sizes;
   const shape = [batch, height, width, channels];
-  const result = out ?? Tensor.empty(gpu, shape, { name: "dx" });
   using weights = prepareWeights(w, sizes);
-  if (isPicture(sizes)) {
-    pictureGradient({ dy, at }, weights, sizes, result);
-    return result;
-  }
+  if (isPicture(sizes)) return pictureGradient({ dy, at }, weights, sizes, out);
   const columns = whole(channels);
+  const most = (kernel: number) => Math.ceil(kernel / stride);
+  expectGather(
+    gpu,
+    tile(gpu, batch * height * width, columns),
+    [most(kernelHeight), most(kernelWidth)],
+    whole(outChannels),
+    w,
+  );
+  const result = out ?? Tensor.empty(gpu, shape, { name: "dx" });
   const target = columns === channels
     ? result.view(shape)
     : Tensor.empty(gpu, [batch, height, width, columns], { name: "dx" });

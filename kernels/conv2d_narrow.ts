@@ -60,13 +60,12 @@ let tap = tap_quad(jy, jx);
 ${
     places((i) =>
       `let seen${i} = seen(corner${i}, jy, jx);
-let at${i} = select(0u, seen${i}.at, there${i});
-let f${i} = select(0.0, 1.0, seen${i}.within);`
+let at${i} = select(0u, seen${i}.at, there${i});`
     )
   }
 for (var k = 0u; k < depth4; k++) {
 ${lines(loads, (i) => `let a${i} = w_quad(tap + w${i} + ${transB ? "k" : `k * ${n}u`});`)}
-${places((i) => `let b${i} = f${i} * source_quad(at${i} + k);`)}
+${places((i) => `let b${i} = select(vec4f(), source_quad(at${i} + k), seen${i}.within);`)}
 ${
     lines(quads, (j) =>
       lines(4, (kk) =>

@@ -3,13 +3,14 @@
  * wants of each number under it, then each place sums what the windows over it want.
  */
 import { takeColumns } from "./concat.ts";
-import { gatherKernel, NO_WINDOW } from "./conv2d_gather.ts";
+import { expectGather, gatherKernel, NO_WINDOW } from "./conv2d_gather.ts";
 import { type Sizes, TILE_QUADS, whole } from "./conv2d_sizes.ts";
 import type { Gpu } from "./gpu.ts";
-import { defineKernel } from "./kernel.ts";
+import { defineKernel, MOST_GROUPS } from "./kernel.ts";
 import { worthMirror } from "./mirror.ts";
 import { lines, perShape, tileLanes } from "./product.ts";
 import { Tensor } from "./tensor.ts";
+import { expectTurns, loopTurns } from "./turns.ts";
 
 // An invocation gathers a place of the picture, (id.x, row id.y of all pictures), from the windows over it:
 // `sums [taps, 4, pitch]`. No division of each place: a CPU does those of whole numbers one by one.
@@ -63,28 +64,42 @@ export function pictureGradient(
   { dy, at }: { dy: Tensor; at: number },
   weights: Tensor,
   sizes: Sizes,
-  out: Tensor,
-): void {
+  out?: Tensor,
+): Tensor {
   const { gpu } = dy;
   const { batch, height, width, channels, kernelHeight, kernelWidth, stride, padding } = sizes;
   const { outHeight, outWidth } = sizes;
   const columns = weights.shape[3];
+  const lineCount = batch * height;
+  const groups = [Math.ceil(width / 64), Math.min(lineCount, MOST_GROUPS)] as const;
+  const taps = (kernel: number) => Math.ceil(kernel / stride);
+  expectTurns(
+    loopTurns(
+      Math.ceil(lineCount / groups[1]),
+      loopTurns(taps(kernelHeight), loopTurns(taps(kernelWidth))),
+    ),
+    weights,
+    "The gradient on pictures of a convolution with the weights",
+    "take fewer pictures or a smaller window",
+  );
+  // The numbers under a window are the rows, of which there are few, and its places the columns.
+  const m = kernelHeight * kernelWidth * 4;
+  const lanes = tileLanes(gpu);
+  const rows = gpu.path === "subgroup"
+    ? Math.min(TILE_QUADS / lanes, m)
+    : Math.min(64, 8 * Math.ceil(m / 8));
+  const cut = { narrow: false, rows, quads: 1 };
+  expectGather(gpu, cut, [1, 1], columns, weights);
+  const result = out ?? Tensor.empty(gpu, [batch, height, width, channels], { name: "dx" });
   const places = batch * outHeight * outWidth;
   using flat = dy.view([places, dy.shape[3]]);
   using part = at === 0 && dy.shape[3] === columns
     ? flat.view(flat.shape)
     : Tensor.empty(gpu, [places, columns], { name: dy.name });
   if (part.size !== flat.size) takeColumns(flat, at, part);
-  // The numbers under a window are the rows, of which there are few, and its places the columns.
-  const m = kernelHeight * kernelWidth * 4;
   const pitch = whole(places);
   using sums = Tensor.empty(gpu, [m, pitch], { name: "sums" });
   const mirror = worthMirror(part) && worthMirror(weights);
-  const lanes = tileLanes(gpu);
-  const rows = gpu.path === "subgroup"
-    ? Math.min(TILE_QUADS / lanes, m)
-    : Math.min(64, 8 * Math.ceil(m / 8));
-  const cut = { narrow: false, rows, quads: 1 };
   gatherKernel(gpu, { transB: true, mirror, ...cut, bias: false, relu: false }).run(
     gpu,
     { source: weights, w: part, bias: weights, out: sums },
@@ -96,8 +111,7 @@ export function pictureGradient(
     },
     [Math.ceil(m / rows), Math.ceil(places / (4 * lanes))],
   );
-  const lineCount = batch * height;
-  foldKernel(gpu, { stride, channels }).run(gpu, { sums, out }, {
+  foldKernel(gpu, { stride, channels }).run(gpu, { sums, out: result }, {
     height,
     width,
     lines: lineCount,
@@ -107,5 +121,6 @@ export function pictureGradient(
     kernel_w: kernelWidth,
     padding,
     pitch,
-  }, [Math.ceil(width / 64), Math.min(lineCount, 65535)]);
+  }, groups);
+  return result;
 }

@@ -146,7 +146,7 @@ export function tile(gpu: Gpu, m: number, n: number): Tile {
 
 /** Check a tensor `[N, OH, OW, at + count or more]`. */
 export function checkSlice(
-  tensor: Tensor,
+  tensor: { name: string; shape: readonly number[] },
   places: number[],
   at: number,
   count: number,

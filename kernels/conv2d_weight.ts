@@ -3,7 +3,8 @@
  * source, times the gradient of the result, summed over all places of the result.
  *
  * A row is a number of a tap: row `tap·depth + d`. `group.z` counts parts of the places: with several
- * parts, each leaves a sum of its own, `[parts, taps·depth, n]`. All numbers are read as quads.
+ * parts, each leaves a sum of its own, `[parts, taps·depth, n]`. All numbers are read as quads. A part is so
+ * small that its loops take few enough turns (kernels/turns.ts).
  */
 import { prepare, type Sizes, TILE_QUADS } from "./conv2d_sizes.ts";
 import { fit } from "./fit.ts";
@@ -11,7 +12,15 @@ import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
 import { worthMirror } from "./mirror.ts";
 import { perShape } from "./product.ts";
-import { COMPONENT, lines, multiplyStaged, readFrom, STAGED, tileLanes } from "./product_shape.ts";
+import {
+  COMPONENT,
+  lines,
+  mostDepth,
+  multiplyStaged,
+  readFrom,
+  STAGED,
+  tileLanes,
+} from "./product_shape.ts";
 import { columnSum } from "./reduce.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -47,8 +56,8 @@ const WEIGHT_PARAMS = {
   kernel_w: "u32",
 } as const;
 
-/** The most places of a part: {@linkcode WALK} divides them in float32. */
-const MOST_PLACES = 1 << 20;
+/** What {@linkcode WALK} divides, in float32, is below this. */
+const DIVIDED = 1 << 20;
 
 // Where a row's tap looks: the quad within a place, and the shift of the place.
 const WALK = /* wgsl */ `
@@ -58,24 +67,29 @@ fn row_of(quad: u32) -> Row {
   let tap = row / params.depth;
   return Row((row % params.depth) >> 2u, tap / params.kernel_w, tap % params.kernel_w);
 }
-// i / n for i below 2^20: a CPU divides vectors of floats at once, and of whole numbers one by one.
+// i / n for i below ${DIVIDED}: a CPU divides vectors of floats at once, and of whole numbers one by one.
 fn divide(i: u32, n: u32) -> u32 { return u32((f32(i) + 0.5) / f32(n)); }
-// The quad of the source that row r meets at a place, counted from the first line of the part.
-fn seen_quad(r: Row, place: u32, first_line: u32) -> vec4f {
-  let line = divide(place, params.out_w);
-  let image = divide(first_line + line, params.out_h);
-  let y = (first_line + line - image * params.out_h) * params.stride + r.ky - params.padding;
-  let x = (place - line * params.out_w) * params.stride + r.kx - params.padding;
+// The first place of a part: its picture, and its line and column there.
+struct Start { image: u32, line: u32, column: u32 }
+// The quad of the source that row r meets at a place, counted from the first one of the part.
+fn seen_quad(r: Row, place: u32, start: Start) -> vec4f {
+  let lines = divide(start.column + place, params.out_w);
+  let line = start.line + lines;
+  let images = divide(line, params.out_h);
+  let y = (line - images * params.out_h) * params.stride + r.ky - params.padding;
+  let x = (start.column + place - lines * params.out_w) * params.stride + r.kx - params.padding;
   let within = y < params.source_h && x < params.source_w;
-  let at = ((((image * params.source_h + y) * params.source_w + x) * params.pitch) >> 2u) + r.quad;
-  return select(0.0, 1.0, within) * source_quad(select(0u, at, within));
+  let source_line = (start.image + images) * params.source_h + y;
+  let at = (((source_line * params.source_w + x) * params.pitch) >> 2u) + r.quad;
+  return select(vec4f(), source_quad(select(0u, at, within)), within);
 }
 `;
 
-/** WGSL that begins a kernel: its part of the places, which starts with a line. */
+/** WGSL that begins a kernel: its part of the places. */
 const PART = /* wgsl */ `
 let first = group.z * params.part;
 let first_line = first / params.out_w;
+let start = Start(first_line / params.out_h, first_line % params.out_h, first % params.out_w);
 let count = min(params.part, params.places - first);
 `;
 
@@ -118,17 +132,18 @@ ${
       `let dyq${kk} = ((first + min(place + ${kk}u, count - 1u)) * params.dy_pitch + params.dy_at) >> 2u;
 ` +
       lines(quads, (j) =>
-        `let b${kk}_${j} = dy_quad(dyq${kk} + cb${j});`))
+        `let b${kk}_${j} = select(vec4f(), dy_quad(dyq${kk} + cb${j}), place + ${kk}u < count);`))
   }
 ${
     lines(loads, (q) =>
       `let p${q} = place + ${q * span}u + own;
-let f${q} = select(0.0, 1.0, p${q} < count);
 ` +
       lines(
         parts,
         (i) =>
-          `let a${q * parts + i} = f${q} * seen_quad(r${i}, min(p${q}, count - 1u), first_line);`,
+          `let a${
+            q * parts + i
+          } = select(vec4f(), seen_quad(r${i}, min(p${q}, count - 1u), start), p${q} < count);`,
       ))
   }
 ${
@@ -175,7 +190,7 @@ for (var place = 0u; place < count; place += ${depth}u) {
     let r = 4u * (q % ${rows / 4}u);
     var v = vec4f();
     if (place + kk < count && row + r < params.m) {
-      v = seen_quad(row_of((row + r) >> 2u), place + kk, first_line);
+      v = seen_quad(row_of((row + r) >> 2u), place + kk, start);
     }
     ${lines(4, (c) => `tile_a[kk * ${rows}u + r + ${c}u] = v.${COMPONENT[c]};`)}
   }
@@ -239,12 +254,19 @@ export function weightGradient(
   while (rows > 16 && m <= rows / 2) rows /= 2;
   const tiles = [Math.ceil(m / rows), Math.ceil(columns / (4 * lanes * quads))];
   const places = batch * outHeight * outWidth;
-  // Parts are whole lines.
-  const wanted = Math.max(
-    places / MOST_PLACES,
-    Math.min(batch * outHeight, ENOUGH_GROUPS[gpu.path] / (tiles[0] * tiles[1])),
-  );
-  const part = Math.ceil(batch * outHeight / Math.max(1, Math.floor(wanted))) * outWidth;
+  const mostPlaces = mostDepth(gpu, { rows, quads });
+  if (Math.max(outHeight, outWidth) + mostPlaces > DIVIDED) {
+    throw new RangeError(
+      `The gradient of a convolution on its weights takes results of at most ${
+        DIVIDED - most
+      } lines and columns, ` +
+        `and those of "${x.name}" have ${outHeight} and ${outWidth}`,
+    );
+  }
+  // Parts are whole lines, where these take few enough turns.
+  const wanted = Math.min(batch * outHeight, ENOUGH_GROUPS[gpu.path] / (tiles[0] * tiles[1]));
+  const share = Math.ceil(batch * outHeight / Math.max(1, Math.floor(wanted))) * outWidth;
+  const part = Math.min(share, mostPlaces);
   const used = Math.ceil(places / part);
   const size = m * columns;
   const padded = size !== result.size;

@@ -1,8 +1,9 @@
 /** Copies of blocks with zeros around them, or without their rims: how sizes are made to fit a kernel. */
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { expectShape, Tensor } from "./tensor.ts";
+import { loopTurns, MOST_TURNS } from "./turns.ts";
 
-// Invocation i writes place i, D numbers, of out [A, B, C, D], from x [A, b, c, d] shifted by (shift_b, shift_c).
+// Invocation i writes numbers first to before end of the D of place i of out [A, B, C, D], from x [A, b, c, d] shifted by (shift_b, shift_c).
 const fitKernel = defineKernel({
   name: "fit",
   bindings: { x: "read f32", out: "write f32" },
@@ -16,6 +17,8 @@ const fitKernel = defineKernel({
     out_d: "u32",
     shift_b: "u32",
     shift_c: "u32",
+    first: "u32",
+    end: "u32",
   },
   code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.places) { return; }
@@ -25,16 +28,16 @@ const fitKernel = defineKernel({
   let a = line / params.out_b;
   let b = line - a * params.out_b - params.shift_b;
   let start = ((a * params.b + b) * params.c + c) * params.d;
-  let there = select(0u, min(params.d, params.out_d), c < params.c && b < params.b);
-  for (var d = 0u; d < there; d++) { out[i * params.out_d + d] = x[start + d]; }
-  for (var d = there; d < params.out_d; d++) { out[i * params.out_d + d] = 0.0; }
+  let there = select(0u, min(params.d, params.end), c < params.c && b < params.b);
+  for (var d = params.first; d < there; d++) { out[i * params.out_d + d] = x[start + d]; }
+  for (var d = max(params.first, there); d < params.end; d++) { out[i * params.out_d + d] = 0.0; }
 }`,
 });
 
 /**
  * `x [A, b, c, d]` in a tensor `[A, B, C, D]`: its number (a, i, j, k) goes to
  * `(a, i + shift[0], j + shift[1], k)`. What has no place is left out, and what is not reached is 0.
- * One dispatch.
+ * One dispatch for each part of D that takes few enough turns (kernels/turns.ts).
  */
 export function fit(
   x: Tensor,
@@ -48,16 +51,13 @@ export function fit(
   const [, b, c, d] = x.shape;
   const [, outB, outC, outD] = shape;
   const places = shape[0] * outB * outC;
-  fitKernel.run(x.gpu, { x, out: result }, {
-    places,
-    b,
-    c,
-    d,
-    out_b: outB,
-    out_c: outC,
-    out_d: outD,
-    shift_b: shift[0],
-    shift_c: shift[1],
-  }, flatGroups(places));
+  const most = MOST_TURNS - 2 * loopTurns(0);
+  for (let first = 0; first < outD; first += most) {
+    fitKernel.run(x.gpu, { x, out: result }, {
+      ...{ places, b, c, d, out_b: outB, out_c: outC, out_d: outD },
+      ...{ shift_b: shift[0], shift_c: shift[1] },
+      ...{ first, end: Math.min(outD, first + most) },
+    }, flatGroups(places));
+  }
   return result;
 }

@@ -40,14 +40,15 @@ export type KernelTensors<B extends Record<string, Binding>> = {
 /** Workgroups in x, y and z. */
 export type Groups = readonly [number, number?, number?];
 
-const MAX_GROUPS = 65535;
+/** The most workgroups along each of x, y and z. */
+export const MOST_GROUPS = 65535;
 
 /** Spread n workgroups over x and y, which WebGPU limits to 65,535 each. */
 export function foldGroups(n: number): [number, number] {
-  if (n <= MAX_GROUPS) return [n, 1];
-  const y = Math.ceil(n / MAX_GROUPS);
-  if (y > MAX_GROUPS) {
-    throw new RangeError(`A kernel cannot run ${n} workgroups: at most ${MAX_GROUPS ** 2}`);
+  if (n <= MOST_GROUPS) return [n, 1];
+  const y = Math.ceil(n / MOST_GROUPS);
+  if (y > MOST_GROUPS) {
+    throw new RangeError(`A kernel cannot run ${n} workgroups: at most ${MOST_GROUPS ** 2}`);
   }
   return [Math.ceil(n / y), y];
 }
@@ -128,9 +129,9 @@ export function defineKernel<
     source,
     run(gpu, tensors, params, groups) {
       const [x, y = 1, z = 1] = groups;
-      if (Math.max(x, y, z) > MAX_GROUPS) {
+      if (Math.max(x, y, z) > MOST_GROUPS) {
         throw new RangeError(
-          `The kernel "${spec.name}" is asked for [${x}, ${y}, ${z}] workgroups: at most ${MAX_GROUPS} each`,
+          `The kernel "${spec.name}" is asked for [${x}, ${y}, ${z}] workgroups: at most ${MOST_GROUPS} each`,
         );
       }
       if (x * y * z === 0) return;

@@ -1,7 +1,8 @@
 /** Convolution and its gradients on the GPU against the float64 twin. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { conv2d, conv2dBackward } from "../../kernels/conv2d.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
+import { mostDepth } from "../../kernels/product.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import {
   conv2dBackward as twinBackward,
@@ -9,7 +10,14 @@ import {
   type Conv2dShape,
 } from "../reference/conv2d.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
-import { assertTwin, countDispatches, disposeAll, normals, upload } from "./values.ts";
+import {
+  assertTwin,
+  assertTwinAround,
+  countDispatches,
+  disposeAll,
+  normals,
+  upload,
+} from "./values.ts";
 
 /** `[N, H, W, Cin, Cout, kernel, stride, padding]` */
 type Case = [number, number, number, number, number, number, number, number];
@@ -126,6 +134,145 @@ gpuTestBothPaths(
       await assertTwin(gradients.db, twin.db, `db at ${at} of ${total}`);
       disposeAll(gradients);
     }
+  },
+);
+
+/** Of each kind of kernel: few columns and many, a picture, channels to be padded, a stride. */
+const RIMS: Case[] = [
+  [2, 5, 6, 8, 4, 3, 1, 1],
+  [2, 5, 6, 8, 132, 3, 1, 1],
+  [2, 5, 6, 3, 8, 3, 2, 1],
+  [2, 5, 7, 5, 6, 3, 1, 2],
+  [3, 6, 5, 36, 40, 3, 2, 1],
+];
+
+gpuTestBothPaths(
+  "what is not finite reaches the windows over it, and no other rims",
+  async (gpu) => {
+    for (const sizes of RIMS) {
+      const shape = shapeOf(sizes);
+      const { batch, height, width, inChannels, outChannels } = shape;
+      const { x: xv, w: wv, b: bv } = values(shape);
+      using w = upload(gpu, wv, [3, 3, inChannels, outChannels]);
+      using bias = upload(gpu, bv, [outChannels]);
+      // The first and the last number are what reads beyond the picture, and beyond the last block, meet.
+      for (const [at, value] of [[0, NaN], [0, Infinity], [xv.length - 1, NaN]]) {
+        const what = `[${sizes}] with ${value} at ${at}`;
+        const spoilt = xv.with(at, value);
+        using x = upload(gpu, spoilt, [batch, height, width, inChannels]);
+        using y = conv2d(x, w, { ...shape, bias });
+        await assertTwinAround(y, twinForward(spoilt, wv, bv, shape), `${what} of x: y`);
+        using rectified = conv2d(x, w, { ...shape, bias, relu: true });
+        const expected = twinForward(spoilt, wv, bv, shape).map((v) => v < 0 ? 0 : v);
+        await assertTwinAround(rectified, expected, `${what} of x: y with a ReLU`);
+        const dyv = normals("dy", y.size);
+        using dy = upload(gpu, dyv, [...y.shape]);
+        const onWeights = conv2dBackward(dy, x, w, shape, { dx: false, db: false });
+        await assertTwinAround(
+          onWeights.dw,
+          twinBackward(dyv, spoilt, wv, shape).dw,
+          `${what} of x: dw`,
+        );
+        disposeAll(onWeights);
+        const spoiltDy = dyv.with(at === 0 ? 0 : dyv.length - 1, value);
+        dy.write(spoiltDy);
+        const onInput = conv2dBackward(dy, x, w, shape, { dw: false });
+        const twin = twinBackward(spoiltDy, xv, wv, shape);
+        await assertTwinAround(onInput.dx, twin.dx, `${what} of dy: dx`);
+        await assertTwinAround(onInput.db, twin.db, `${what} of dy: db`);
+        disposeAll(onInput);
+      }
+    }
+  },
+);
+
+gpuTestBothPaths(
+  "the gradient on weights of places in several parts stays in its own",
+  async (gpu) => {
+    // Without a padding: there PyTorch, too, takes 0 times what is not finite for NaN.
+    const shape = shapeOf([1, 9, 41, 4, 8, 1, 1, 0]);
+    const { x: xv, w: wv } = values(shape);
+    const dyv = normals("dy", 9 * 41 * 8).with(9 * 41 * 8 - 1, Infinity);
+    using x = upload(gpu, xv, [1, 9, 41, 4]);
+    using w = upload(gpu, wv, [1, 1, 4, 8]);
+    using dy = upload(gpu, dyv, [1, 9, 41, 8]);
+    const got = conv2dBackward(dy, x, w, shape, { dx: false });
+    const twin = twinBackward(dyv, xv, wv, shape);
+    await assertTwinAround(got.dw, twin.dw, "dw");
+    await assertTwinAround(got.db, twin.db, "db");
+    disposeAll(got);
+  },
+);
+
+/** Ones under a kernel as high and wide as given, without a padding: each weight meets each place once. */
+async function checkPlaces(gpu: Gpu, kernel: number, [outHeight, outWidth]: number[]) {
+  const [height, width] = [outHeight + kernel - 1, outWidth + kernel - 1];
+  using x = upload(gpu, new Float32Array(height * width * 5).fill(1), [1, height, width, 5]);
+  using w = Tensor.zeros(gpu, [kernel, kernel, 5, 1]);
+  using dy = upload(gpu, new Float32Array(outHeight * outWidth).fill(1), [
+    1,
+    outHeight,
+    outWidth,
+    1,
+  ]);
+  const { dw } = conv2dBackward(dy, x, w, {}, { dx: false, db: false });
+  const expected = new Float32Array(kernel ** 2 * 5).fill(outHeight * outWidth);
+  assertEquals(await dw.read(), expected, `${outHeight} x ${outWidth} places`);
+  dw.dispose();
+}
+
+gpuTestBothPaths(
+  "the gradient on weights counts all places, of long lines too",
+  async (gpu) => {
+    const most = mostDepth(gpu, { rows: 16, quads: 1 });
+    for (const wide of [most - 1, most, most + 1, 2 * most + 3]) {
+      await checkPlaces(gpu, 1, [
+        1,
+        wide,
+      ]);
+    }
+    for (const high of [most, most + 1]) await checkPlaces(gpu, 1, [high, 1]);
+    // Tiles enough that one part has all places.
+    if (gpu.path === "subgroup") await checkPlaces(gpu, 11, [519, 509]);
+  },
+);
+
+gpuTestBothPaths(
+  "conv2d adds up as many channels as its turns allow, and refuses more",
+  async (gpu) => {
+    const run = async (channels: number, columns: number) => {
+      using x = upload(gpu, new Float32Array(2 * channels).fill(1), [1, 1, 2, channels]);
+      using w = upload(gpu, new Float32Array(channels * columns).fill(1), [
+        1,
+        1,
+        channels,
+        columns,
+      ]);
+      w.write(new Float32Array(channels * columns).fill(1));
+      using y = conv2d(x, w);
+      assertEquals(await y.read(), new Float32Array(2 * columns).fill(channels));
+    };
+    // The most channels of a row of the weights, less what the loops around it take.
+    const most = gpu.path === "subgroup" ? 239_000 : 34_000;
+    for (const columns of [1, 66]) await run(most - 1, columns);
+    await assertRejects(() => run(most + 1000, 1), RangeError, "take fewer channels or a smaller");
+  },
+);
+
+gpuTestBothPaths(
+  "the gradient on a picture gathers large windows, and refuses larger ones",
+  async (gpu) => {
+    const run = async (size: number) => {
+      const values = normals("w", size * size);
+      using x = Tensor.zeros(gpu, [1, size, size, 1]);
+      using w = upload(gpu, values, [size, size, 1, 1]);
+      using dy = upload(gpu, [3], [1, 1, 1, 1]);
+      const { dx } = conv2dBackward(dy, x, w, {}, { dw: false, db: false });
+      await assertTwin(dx, values.map((v) => 3 * v), "dx");
+      dx.dispose();
+    };
+    await run(243);
+    await assertRejects(() => run(245), RangeError, "take fewer pictures or a smaller window");
   },
 );
 

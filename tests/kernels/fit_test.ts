@@ -13,6 +13,19 @@ gpuTest("fit pads a block with zeros, and cuts them off again", async (gpu) => {
   assertEquals([...await back.read()], [1, 2, 3, 4, 5, 6]);
 });
 
+gpuTest("fit pads rows of any length", async (gpu) => {
+  for (
+    const [d, outD] of [[59_998, 59_998], [59_999, 60_003], [70_001, 140_003], [140_003, 70_001]]
+  ) {
+    using x = upload(gpu, Float32Array.from({ length: d }, (_, i) => i + 1), [1, 1, 1, d]);
+    using fitted = fit(x, [1, 1, 1, outD]);
+    assertEquals(
+      await fitted.read(),
+      Float32Array.from({ length: outD }, (_, i) => i < d ? i + 1 : 0),
+    );
+  }
+});
+
 gpuTest("fit needs four axes and the same first one", (gpu) => {
   using x = upload(gpu, [1, 2], [2, 1, 1, 1]);
   assertThrows(() => fit(x, [1, 1, 1, 1]), TypeError, "A block [A, b, c, d] to fit");
