@@ -68,7 +68,16 @@ export function uploadCaptions(
   }
   let steps = 0;
   for (let i = 0; i < captions.length; i++) {
-    if (captions[i] !== NULL) steps = Math.max(steps, i % length);
+    const word = captions[i];
+    if (!Number.isInteger(word) || word < 0 || word >= vocabularySize) {
+      throw new RangeError(
+        `The word index ${word}, word ${i % length} of caption ${
+          Math.floor(i / length)
+        }, is not in the ` +
+          `vocabulary of ${vocabularySize} words: 0 to ${vocabularySize - 1} are allowed`,
+      );
+    }
+    if (word !== NULL) steps = Math.max(steps, i % length);
   }
   steps = Math.max(1, steps);
   const words = new Uint32Array(steps * batch);
@@ -78,11 +87,6 @@ export function uploadCaptions(
     for (let n = 0; n < batch; n++) {
       words[t * batch + n] = captions[n * length + t];
       const target = captions[n * length + t + 1];
-      if (!Number.isInteger(target) || target < 0 || target >= vocabularySize) {
-        throw new RangeError(
-          `The word index ${target} is not in the vocabulary of ${vocabularySize} words`,
-        );
-      }
       targets[t * batch + n] = target;
       if (target !== NULL) tokens++;
     }

@@ -16,7 +16,7 @@ import { sum } from "../kernels/reduce.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax.ts";
 import { expectShape, type Tensor } from "../kernels/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
-import { concat, reshape } from "./operations.ts";
+import { concat, meanShare, reshape } from "./operations.ts";
 
 /** What a batch norm knows of its C channels: `[C]` each. */
 export interface BatchNormChannels {
@@ -134,11 +134,11 @@ export function totalVariation(tape: Tape, x: Variable, weight = 1): Variable {
 
 /**
  * Softmax cross-entropy of `logits [N, K]` with the classes `targets [N]`, from 0 to K - 1, averaged over
- * the examples: one number.
+ * the examples: one number. A target that is no class makes it NaN.
  */
 export function crossEntropy(tape: Tape, logits: Variable, targets: Tensor<"u32">): Variable {
   return recordLoss(tape, logits, (options) => {
-    const scale = 1 / logits.shape[0];
+    const scale = meanShare(logits.shape[0], "A cross-entropy");
     const { losses: rows, gradient } = softmaxCrossEntropy(logits.tensor, targets, {
       ...options,
       scale,

@@ -99,13 +99,20 @@ export function concat(tape: Tape, parts: readonly Variable[]): Variable {
   });
 }
 
+/** The share of one example in a mean over `count`. TypeError where there is none. */
+export function meanShare(count: number, what: string): number {
+  if (count > 0) return 1 / count;
+  throw new TypeError(`${what} is a mean over at least one example, and there is none`);
+}
+
 /**
  * Binary cross-entropy from logits `[N, 1]` or `[N]`, averaged over the examples: one number.
- * `targets [N]` holds 0 and 1. Safe for every finite logit.
+ * `targets [N]` holds numbers from 0 to 1: one outside makes the loss NaN. Safe for every finite logit.
  */
 export function binaryCrossEntropy(tape: Tape, logits: Variable, targets: Tensor): Variable {
   using flat = logits.tensor.view([logits.tensor.size]);
-  const { loss, gradient } = sigmoidCrossEntropy(flat, targets, { scale: 1 / flat.size });
+  const scale = meanShare(flat.size, "A binary cross-entropy");
+  const { loss, gradient } = sigmoidCrossEntropy(flat, targets, { scale });
   tape.keep(gradient);
   return tape.record(loss, [logits], (dy) => {
     using shaped = gradient.view(logits.shape);
@@ -161,7 +168,8 @@ export interface TemporalSoftmaxLossOptions {
 
 /**
  * Softmax cross-entropy over all steps: `scores [T, N, V]`, `targets [T, N]`, one number: the sum over
- * time of -log p(target), `<NULL>` targets left out, averaged over the batch.
+ * time of -log p(target), `<NULL>` targets left out, averaged over the batch. A target that is no word makes the
+ * loss NaN.
  */
 export function temporalSoftmaxLoss(
   tape: Tape,
@@ -184,7 +192,8 @@ export function temporalSoftmaxLoss(
   using rows = scores.tensor.view([steps * batch, vocabulary]);
   using flat = targets.view([steps * batch]);
   const withGradient = tape.training && scores.requiresGrad;
-  const scale = 1 / (reduction === "batch" ? batch : tokens!);
+  const count = reduction === "batch" ? batch : tokens!;
+  const scale = meanShare(count, "A temporal softmax loss");
   const { losses, gradient } = softmaxCrossEntropy(rows, flat, { ignore, scale, withGradient });
   const loss = sum(losses, { name: "loss" });
   losses.dispose();

@@ -162,11 +162,12 @@ gpuTest("a batch that does not fit is refused, and leaves nothing behind", (gpu)
   assertThrows(
     upload(change(1, 11)),
     RangeError,
-    "The word index 11 is not in the vocabulary of 11",
+    "The word index 11, word 1 of caption 0, is not in the vocabulary of 11 words: 0 to 10 are allowed",
   );
   assertThrows(upload(change(4, -1)), RangeError, "The word index -1");
   assertThrows(upload(change(16, 2.5)), RangeError, "The word index 2.5");
-  assertThrows(upload(change(0, 99)), RangeError, "The index 99 at place 0");
+  assertThrows(upload(change(6, 1.7)), RangeError, "The word index 1.7, word 0 of caption 1");
+  assertThrows(upload(change(0, 99)), RangeError, "The word index 99, word 0 of caption 0");
   using captioner = smallCaptioner(gpu, "rnn");
   using other = uploadCaptions(gpu, CAPTIONS, FEATURES.subarray(3), sizes);
   using tape = new Tape(gpu);

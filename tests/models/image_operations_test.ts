@@ -9,7 +9,7 @@ import { numericGradient } from "../reference/gradient.ts";
 import * as losses from "../reference/image_losses.ts";
 import { dot } from "../reference/linear_algebra.ts";
 import { averagePoolForward, maxPoolForward } from "../reference/pool2d.ts";
-import { gpuTest } from "../gpu_support.ts";
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { countDispatches, normals } from "../kernels/values.ts";
 import { relativeError } from "../support.ts";
 
@@ -193,6 +193,23 @@ gpuTest("a frozen batch norm costs no more than the gradient behind it", (gpu) =
   }
 });
 
+gpuTestBothPaths(
+  "a label that is no class makes the loss and its row's gradient NaN",
+  async (gpu) => {
+    using data = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [2, 3]);
+    for (const label of [3, 0xffffffff]) {
+      using targets = Tensor.from(gpu, [2, label], [2], { dtype: "u32" });
+      using tape = new Tape(gpu);
+      const logits = tape.variable(data);
+      const loss = images.crossEntropy(tape, logits, targets);
+      assertEquals(await loss.tensor.read(), Float32Array.of(NaN));
+      tape.backward(loss);
+      const nan = Array.from(await logits.grad!.read(), Number.isNaN);
+      assertEquals(nan, [false, false, false, true, true, true]);
+    }
+  },
+);
+
 gpuTest("the operations on maps refuse what does not fit, and leave nothing behind", (gpu) => {
   using map = Tensor.zeros(gpu, [1, 2, 3, 4]);
   using other = Tensor.zeros(gpu, [1, 3, 2, 4], { name: "other" });
@@ -209,4 +226,8 @@ gpuTest("the operations on maps refuse what does not fit, and leave nothing behi
   assertThrows(() => images.crossEntropy(tape, m, three), TypeError, "scores [M, V]");
   const logits = operations.reshape(tape, m, [6, 4]);
   assertThrows(() => images.crossEntropy(tape, logits, three), TypeError, `"three" has [3]`);
+  using none = Tensor.zeros(gpu, [0, 4]);
+  using nothing = Tensor.zeros(gpu, [0], { dtype: "u32" });
+  const empty = "A cross-entropy is a mean over at least one example, and there is none";
+  assertThrows(() => images.crossEntropy(tape, tape.variable(none), nothing), TypeError, empty);
 });

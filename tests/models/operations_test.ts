@@ -213,6 +213,16 @@ gpuTest(
   },
 );
 
+gpuTest("a target that is no word makes the temporal softmax loss NaN", async (gpu) => {
+  using data = Tensor.zeros(gpu, [2, 1, 5]);
+  for (const wrong of [5, 0xffffffff]) {
+    using targets = Tensor.from(gpu, [wrong, 1], [2, 1], { dtype: "u32" });
+    using tape = new Tape(gpu);
+    const loss = operations.temporalSoftmaxLoss(tape, tape.variable(data), targets);
+    assertEquals(await loss.tensor.read(), Float32Array.of(NaN));
+  }
+});
+
 gpuTest("operations refuse what does not fit", (gpu) => {
   using data = Tensor.zeros(gpu, [3, 2, 5]);
   using targets = Tensor.zeros(gpu, [2, 3], { dtype: "u32" });

@@ -153,4 +153,10 @@ gpuTest("the operations refuse what does not fit, and leave nothing behind", (gp
     TypeError,
     "needs the shape [6]",
   );
+  using none = Tensor.zeros(gpu, [0]);
+  assertThrows(
+    () => operations.binaryCrossEntropy(tape, tape.variable(none), none),
+    TypeError,
+    "A binary cross-entropy is a mean over at least one example, and there is none",
+  );
 });
