@@ -46,15 +46,24 @@ export function printable(text: string, { most = 4000, lines = false } = {}): st
 }
 
 /**
- * Names as a list for an error message, each as {@link quote} shows it: the first `most`, and how many others
- * there are.
+ * Names as a list for an error message, each as {@link quote} or `show` shows it: the first `most`, and how many
+ * others there are.
  *
  * ```ts
  * if (listed(["a", "b", "c"], 2) !== '"a", "b" and 1 other') throw new Error("wrong");
  * ```
  */
-export function listed(names: readonly string[], most = 5): string {
-  const shown = names.slice(0, most).map((name) => quote(name)).join(", ");
+export function listed(
+  names: readonly string[],
+  most = 5,
+  show: (name: string) => string = (name) => quote(name),
+): string {
+  const shown = names.slice(0, most).map((name) => show(name)).join(", ");
   const others = names.length - most;
   return others > 0 ? `${shown} and ${others} other${others > 1 ? "s" : ""}` : shown;
+}
+
+/** The same without quotes, for keys of state dicts. */
+export function listedKeys(keys: readonly string[], most = 5): string {
+  return listed(keys, most, (key) => printable(key, { most: 60 }));
 }

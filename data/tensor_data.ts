@@ -4,6 +4,8 @@
  * @module
  */
 
+import { quote } from "./messages.ts";
+
 /** The array that holds a dtype's values. BF16 and the F8 kinds are kept as raw bits. */
 export interface TensorArrays {
   F64: Float64Array<ArrayBuffer>;
@@ -56,11 +58,22 @@ export function isDtype(value: unknown): value is TensorDtype {
   return typeof value === "string" && Object.hasOwn(ARRAY_TYPES, value);
 }
 
+/** The dtypes that {@link toFloat32} takes. */
+const FLOATS: readonly TensorDtype[] = ["F64", "F32", "F16", "BF16"];
+
+/** What is wrong with a dtype where floats are needed, and what helps; undefined where it is right. */
+export function whyNotFloats(dtype: TensorDtype): string | undefined {
+  if (FLOATS.includes(dtype)) return undefined;
+  const what = dtype.startsWith("F8") ? "floats of 8 bits" : "whole numbers";
+  return `holds ${what} (${dtype}), where floats are needed (${FLOATS.join(", ")}): ` +
+    "in PyTorch, save tensor.float()";
+}
+
 /**
  * The values of a floating-point tensor in a new Float32Array: F16 and BF16 are widened exactly, F64 is
- * rounded. A TypeError for any other dtype.
+ * rounded. A TypeError for any other dtype; `name` is the tensor's, for its message.
  */
-export function toFloat32(tensor: TensorData): Float32Array<ArrayBuffer> {
+export function toFloat32(tensor: TensorData, name?: string): Float32Array<ArrayBuffer> {
   switch (tensor.dtype) {
     case "F64":
     case "F32":
@@ -69,10 +82,10 @@ export function toFloat32(tensor: TensorData): Float32Array<ArrayBuffer> {
     case "BF16":
       // BF16 is the upper half of a float32.
       return new Float32Array(Uint32Array.from(tensor.data, (bits) => bits << 16).buffer);
-    default:
-      throw new TypeError(
-        `Cannot widen a tensor of dtype ${tensor.dtype}: allowed are F64, F32, F16, BF16`,
-      );
+    default: {
+      const which = name === undefined ? "A tensor" : `Tensor ${quote(name)}`;
+      throw new TypeError(`${which} ${whyNotFloats(tensor.dtype)}`);
+    }
   }
 }
 

@@ -37,7 +37,7 @@ export class Vocabulary {
       if (words[id] !== token) {
         throw new SyntaxError(
           `A vocabulary must start with ${SPECIAL.join(", ")}: word ${id} is ${
-            JSON.stringify(words[id])
+            words[id] === undefined ? "missing" : quote(words[id])
           }`,
         );
       }
@@ -48,9 +48,7 @@ export class Vocabulary {
       const first = this.#index.get(word);
       if (first !== undefined) {
         throw new SyntaxError(
-          `A vocabulary must hold each word once: ${
-            JSON.stringify(word)
-          } is word ${first} and ${id}`,
+          `A vocabulary must hold each word once: ${quote(word)} is word ${first} and ${id}`,
         );
       }
       this.#index.set(word, id);

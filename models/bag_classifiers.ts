@@ -8,12 +8,13 @@ import type { Tape, Variable } from "./autograd.ts";
 import { zeros } from "./init.ts";
 import { Dropout, type Embedding, Linear } from "./layers.ts";
 import { embeddingBag } from "./operations.ts";
-import { Parameter, ParameterStore } from "./parameters.ts";
+import { Parameter, type ParameterStore } from "./parameters.ts";
 import {
   type ClassifierConfig,
   type ClassifierInit,
   type Sentence,
   SentenceClassifier,
+  storeParameters,
   wordVectors,
 } from "./sentence_classifier.ts";
 
@@ -29,21 +30,31 @@ export class BagOfWords extends SentenceClassifier<Bags> {
   readonly #bags = new WeakMap<Sentence, Uint32Array>();
   readonly store: ParameterStore;
 
-  constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream) {
+  constructor(
+    gpu: Gpu,
+    config: ClassifierConfig,
+    stream: RandomStream,
+    init: Pick<ClassifierInit, "weights"> = {},
+  ) {
     super(gpu, config);
     const { vocabularySize: size, sparse = false } = config;
-    this.weights = new Parameter("score.weight", [size + 1, 1], zeros([size + 1, 1], stream), {
-      slots: [{ key: "score.weight", shape: [1, size] }, { key: "score.bias", shape: [1] }],
-      encode: (values) => [values.slice(0, size), values.slice(size)],
-      decode: ([weight, bias]) => {
-        const values = new Float32Array(size + 1);
-        values.set(weight);
-        values.set(bias, size);
-        return values;
+    this.weights = new Parameter(
+      "score.weight",
+      [size + 1, 1],
+      () => zeros([size + 1, 1], stream),
+      {
+        slots: [{ key: "score.weight", shape: [1, size] }, { key: "score.bias", shape: [1] }],
+        encode: (values) => [values.slice(0, size), values.slice(size)],
+        decode: ([weight, bias]) => {
+          const values = new Float32Array(size + 1);
+          values.set(weight);
+          values.set(bias, size);
+          return values;
+        },
       },
-    });
+    );
     this.weights.sparse = sparse;
-    this.store = new ParameterStore(gpu, this.parameters);
+    this.store = storeParameters(gpu, this.parameters, init);
   }
 
   override get parameters(): Parameter[] {
@@ -86,7 +97,7 @@ export class AveragedEmbedding extends SentenceClassifier<Bags> {
     this.embed = wordVectors("embed", config, init, stream);
     this.dropout = new Dropout(config.dropout ?? 0, stream.split("dropout"));
     this.score = new Linear("score", config.wordDim, 1, stream);
-    this.store = new ParameterStore(gpu, this.parameters);
+    this.store = storeParameters(gpu, this.parameters, init);
   }
 
   override get parameters(): Parameter[] {

@@ -3,6 +3,7 @@
  * cell of either kind reads the words so far and scores the next one.
  */
 import type { RandomStream } from "../data/rng.ts";
+import type { TensorData } from "../data/tensor_data.ts";
 import { NULL } from "../data/vocabulary.ts";
 import { type Indices, uploadIndices } from "../kernels/embedding.ts";
 import type { Gpu } from "../kernels/gpu.ts";
@@ -12,6 +13,7 @@ import { normal } from "./init.ts";
 import { type CellType, Dropout, Embedding, Linear, Recurrent } from "./layers.ts";
 import { reshape, temporalSoftmaxLoss } from "./operations.ts";
 import { type Parameter, ParameterStore } from "./parameters.ts";
+import { loadStateDict } from "./state_dict.ts";
 
 /** Sizes of a captioner. */
 export interface CaptionerConfig {
@@ -134,13 +136,20 @@ export class Captioner {
   readonly score: Linear;
   readonly store: ParameterStore;
 
-  constructor(readonly gpu: Gpu, readonly config: CaptionerConfig, stream: RandomStream) {
+  /** `weights` is a whole state dict: nothing is drawn then, nor allocated where it does not fit, a TypeError. */
+  constructor(
+    readonly gpu: Gpu,
+    readonly config: CaptionerConfig,
+    stream: RandomStream,
+    weights?: ReadonlyMap<string, TensorData>,
+  ) {
     const { cell, featureDim, hiddenDim, wordDim, vocabularySize, dropout = 0 } = config;
     this.project = new Linear("project", featureDim, hiddenDim, stream);
     this.embed = new Embedding("embed", vocabularySize, wordDim, stream, normal(0.01));
     this.recurrent = new Recurrent("recurrent", cell, wordDim, hiddenDim, stream);
     this.dropout = new Dropout(dropout, stream.split("dropout"));
     this.score = new Linear("score", hiddenDim, vocabularySize, stream);
+    if (weights !== undefined) loadStateDict(this.parameters, weights);
     this.store = new ParameterStore(gpu, this.parameters);
   }
 

@@ -55,7 +55,7 @@ export class Linear {
     const values = () => weight(shape, stream.split(key));
     this.weight = new Parameter(key, shape, values, transposedLayout(key, inputDim, outputDim));
     if (options.bias !== false) {
-      this.bias = new Parameter(`${name}.bias`, [outputDim], new Float32Array(outputDim));
+      this.bias = new Parameter(`${name}.bias`, [outputDim], () => new Float32Array(outputDim));
     }
   }
 
@@ -201,7 +201,7 @@ export class Recurrent {
     this.wx = matrix("weight_ih", inputDim);
     this.wh = matrix("weight_hh", hiddenDim);
     const keys: [string, string] = [key("bias_ih"), key("bias_hh")];
-    const bias = zeros([columns], stream);
+    const bias = () => zeros([columns], stream);
     this.b = new Parameter(keys[0], [columns], bias, biasLayout(keys, columns, cell));
   }
 

@@ -1,7 +1,10 @@
 /** Pretrained networks for pictures by name, with weights from a file. */
+import { listedKeys } from "../data/messages.ts";
 import type { RandomStream } from "../data/rng.ts";
 import type { TensorData } from "../data/tensor_data.ts";
+import { networkOf } from "./known_networks.ts";
 import { ResNet18 } from "./resnet.ts";
+import { describeMisfit } from "./state_dict.ts";
 import { SqueezeNet11, type SqueezeNetOptions } from "./squeezenet.ts";
 import type { VisionModel } from "./vision_model.ts";
 
@@ -45,8 +48,8 @@ export interface PretrainedReport {
 /**
  * Load pretrained weights into a network, best before it is on a GPU.
  *
- * Errors: TypeError listing the keys that do not fit: all that are unexpected or of another shape, and,
- * without `partial`, all that are missing.
+ * Errors: TypeError that names the network that the weights are of where it is another one, or the first keys that
+ * do not fit: unexpected, of another shape or type and, without `partial`, missing.
  */
 export function loadPretrained(
   model: VisionModel,
@@ -57,18 +60,22 @@ export function loadPretrained(
   const used = new Map([...weights].filter(([key]) => !newHead || !head.has(key)));
   const report = model.load(used, { strict: false, dryRun: true });
   const missing = report.missing.filter((key) => !newHead || !head.has(key));
-  const problems = [
-    missing.length > 0 && !partial ? `missing: ${missing.join(", ")}` : "",
-    report.unexpected.length > 0 ? `unexpected: ${report.unexpected.join(", ")}` : "",
-    report.misshapen.length > 0 ? `of another shape: ${report.misshapen.join("; ")}` : "",
-  ].filter((problem) => problem !== "");
+  const problems = describeMisfit({ ...report, missing: partial ? [] : missing });
   if (problems.length > 0) {
+    const other = networkOf(weights);
+    if (other !== undefined && !model.kind.startsWith(other)) {
+      throw new TypeError(
+        `The weights do not fit ${model.kind}: these are the weights of ${other}; known are ${
+          BACKBONES.join(", ")
+        }`,
+      );
+    }
     throw new TypeError(`The weights do not fit ${model.kind}; ${problems.join("; ")}`);
   }
   model.load(used, { strict: false });
   if (missing.length === 0) return { notes: [] };
   const started = model.startWithout(missing);
-  const notes = [`The weights lack ${missing.join(", ")}, which begin at random`];
+  const notes = [`The weights lack ${listedKeys(missing, 10)}, which begin at random`];
   if (started.length > 0) {
     notes.push(`${started.join(", ")} begins as an identity, as its weights are not all there`);
   }

@@ -7,12 +7,13 @@ import { Tensor } from "../kernels/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { type CellType, Dropout, type Embedding, Linear, Recurrent } from "./layers.ts";
 import * as operations from "./operations.ts";
-import { type Parameter, ParameterStore } from "./parameters.ts";
+import type { Parameter, ParameterStore } from "./parameters.ts";
 import {
   type ClassifierConfig,
   type ClassifierInit,
   type Sentence,
   SentenceClassifier,
+  storeParameters,
   wordVectors,
 } from "./sentence_classifier.ts";
 
@@ -106,7 +107,7 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
     this.recurrent = new Recurrent("recurrent", kind, wordDim, hiddenDim, stream);
     this.dropout = new Dropout(dropout, stream.split("dropout"));
     this.score = new Linear("score", hiddenDim, 1, stream);
-    this.store = new ParameterStore(gpu, this.parameters);
+    this.store = storeParameters(gpu, this.parameters, init);
   }
 
   override get parameters(): Parameter[] {
@@ -190,7 +191,7 @@ export class BidirectionalClassifier extends SentenceClassifier<SentenceSequence
       const prefix = members === 1 ? "" : `members.${i}.`;
       return new BidirectionalMember(prefix, config, stream, init);
     });
-    this.store = new ParameterStore(gpu, this.parameters);
+    this.store = storeParameters(gpu, this.parameters, init);
   }
 
   override get parameters(): Parameter[] {

@@ -4,12 +4,14 @@
  * JSON in the file's metadata.
  */
 import type { Standardizer } from "../data/captions.ts";
+import { quote } from "../data/messages.ts";
 import { RandomStream } from "../data/rng.ts";
 import { readSafetensors, toFloat32, writeSafetensors } from "../data/safetensors.ts";
-import { Vocabulary } from "../data/vocabulary.ts";
+import type { Vocabulary } from "../data/vocabulary.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { Captioner, type CaptionerConfig } from "./captioner.ts";
-import { loadStateDict, stateDict } from "./state_dict.ts";
+import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";
+import { stateDict } from "./state_dict.ts";
 
 /** What a captioner needs beside its weights to caption pictures. */
 export interface CaptionerSetting {
@@ -43,26 +45,30 @@ interface SavedSizes {
   captionLength: number;
 }
 
+/** The most tokens of a caption: sampling takes a step for each. */
+const MAX_CAPTION = 1000;
+
 /** Read the metadata. SyntaxError where it is not what {@linkcode saveCaptioner} writes. */
 function readMetadata({ config, vocabulary }: Record<string, string>): SavedSizes {
-  const { captionLength, ...sizes } = JSON.parse(config) as CaptionerConfig & {
+  const { captionLength, ...sizes } = readSizes(config) as unknown as CaptionerConfig & {
     captionLength: number;
   };
   const { cell, featureDim, hiddenDim, wordDim, vocabularySize, dropout = 0 } = sizes;
   const counts = [captionLength, featureDim, hiddenDim, wordDim, vocabularySize];
   if (
-    (cell !== "rnn" && cell !== "lstm") || !counts.every((n) => Number.isInteger(n) && n > 0) ||
-    !(dropout >= 0 && dropout < 1)
+    (cell !== "rnn" && cell !== "lstm") || !counts.every((n) => Number.isSafeInteger(n) && n > 0) ||
+    !(typeof dropout === "number" && dropout >= 0 && dropout < 1)
   ) {
-    throw new SyntaxError(`these are not the sizes of a captioner: ${config}`);
+    throw new SyntaxError(`these are not the sizes of a captioner: ${quote(config, 200)}`);
   }
-  const words = new Vocabulary(JSON.parse(vocabulary) as string[]);
-  if (words.size !== vocabularySize) {
-    throw new SyntaxError(`there are ${words.size} words, and ${vocabularySize} in the sizes`);
+  if (captionLength > MAX_CAPTION) {
+    throw new SyntaxError(
+      `its captions have ${captionLength} tokens: at most ${MAX_CAPTION} are allowed`,
+    );
   }
   return {
     config: { cell, featureDim, hiddenDim, wordDim, vocabularySize, dropout },
-    vocabulary: words,
+    vocabulary: readVocabulary(vocabulary, vocabularySize),
     captionLength,
   };
 }
@@ -90,7 +96,7 @@ export async function loadCaptioner(
     throw new SyntaxError(`"${path}" holds no captioner: ${(error as Error).message}`);
   }
   const { config, vocabulary, captionLength } = sizes;
-  const scale = { mean: toFloat32(mean), deviation: toFloat32(deviation) };
+  const scale = { mean: toFloat32(mean, MEAN), deviation: toFloat32(deviation, DEVIATION) };
   for (const [key, { length }] of [[MEAN, scale.mean], [DEVIATION, scale.deviation]] as const) {
     if (length !== config.featureDim) {
       throw new TypeError(
@@ -99,12 +105,9 @@ export async function loadCaptioner(
     }
     tensors.delete(key);
   }
-  const captioner = new Captioner(gpu, config, new RandomStream(0));
-  try {
-    loadStateDict(captioner.parameters, tensors);
-  } catch (error) {
-    captioner.dispose();
-    throw error;
-  }
+  const captioner = withFile(
+    path,
+    () => new Captioner(gpu, config, new RandomStream(0), tensors),
+  );
   return { captioner, setting: { vocabulary, scale, captionLength } };
 }

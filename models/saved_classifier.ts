@@ -2,9 +2,10 @@
  * A sentence classifier in one safetensors file: its state dict in PyTorch's names and layout, and its
  * sizes and vocabulary as JSON in the file's metadata.
  */
+import { quote } from "../data/messages.ts";
 import { RandomStream } from "../data/rng.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
-import { Vocabulary } from "../data/vocabulary.ts";
+import type { Vocabulary } from "../data/vocabulary.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import {
   CLASSIFIER_KINDS,
@@ -12,7 +13,8 @@ import {
   type SentenceClassifier,
 } from "./sentence_classifier.ts";
 import { makeClassifier } from "./sentence_classifiers.ts";
-import { loadStateDict, stateDict } from "./state_dict.ts";
+import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";
+import { stateDict } from "./state_dict.ts";
 
 /** Save a classifier with its vocabulary. The file is written beside its place and then moved there. */
 export async function saveClassifier(
@@ -33,23 +35,30 @@ export async function saveClassifier(
 }
 
 /** Read the metadata. SyntaxError where it is not what {@linkcode saveClassifier} writes. */
-function readMetadata(metadata: Record<string, string>): [ClassifierConfig, Vocabulary] {
-  const sizes = JSON.parse(metadata.config) as ClassifierConfig;
+function readMetadata(
+  metadata: Record<string, string>,
+  tensors: number,
+): [ClassifierConfig, Vocabulary] {
+  const sizes = readSizes(metadata.config) as unknown as ClassifierConfig;
   const { kind, vocabularySize, wordDim, hiddenDim, members = 1, sparse = false } = sizes;
   const { wordDropout = 0, dropout = 0 } = sizes;
   const counts = [vocabularySize, members]; // the sizes that the kind reads
   if (kind !== "bow") counts.push(wordDim);
   if (kind !== "bow" && kind !== "average") counts.push(hiddenDim);
   if (
-    !CLASSIFIER_KINDS.includes(kind) || !counts.every((n) => Number.isInteger(n) && n > 0) ||
-    ![wordDropout, dropout].every((p) => p >= 0 && p < 1)
+    !CLASSIFIER_KINDS.includes(kind) || !counts.every((n) => Number.isSafeInteger(n) && n > 0) ||
+    ![wordDropout, dropout].every((p) => typeof p === "number" && p >= 0 && p < 1) ||
+    typeof sparse !== "boolean"
   ) {
-    throw new SyntaxError(`these are not the sizes of a classifier: ${metadata.config}`);
+    throw new SyntaxError(
+      `these are not the sizes of a classifier: ${quote(metadata.config, 200)}`,
+    );
   }
-  const vocabulary = new Vocabulary(JSON.parse(metadata.vocabulary) as string[]);
-  if (vocabulary.size !== vocabularySize) {
-    throw new SyntaxError(`there are ${vocabulary.size} words, and ${vocabularySize} in the sizes`);
+  // Each has several tensors; layers are made for it before these are looked up.
+  if (members > tensors) {
+    throw new SyntaxError(`its ${members} members cannot have ${tensors} tensors`);
   }
+  const vocabulary = readVocabulary(metadata.vocabulary, vocabularySize);
   const config = {
     kind,
     vocabularySize,
@@ -80,17 +89,16 @@ export async function loadClassifier(
   }
   let read: [ClassifierConfig, Vocabulary];
   try {
-    read = readMetadata(metadata);
+    read = readMetadata(metadata, tensors.size);
   } catch (error) {
     throw new SyntaxError(`"${path}" holds no sentence classifier: ${(error as Error).message}`);
   }
   const [config, vocabulary] = read;
-  const classifier = makeClassifier(gpu, config, new RandomStream(0));
-  try {
-    loadStateDict(classifier.store.parameters, tensors);
-  } catch (error) {
-    classifier.dispose();
-    throw error;
-  }
-  return { classifier, vocabulary };
+  return {
+    classifier: withFile(
+      path,
+      () => makeClassifier(gpu, config, new RandomStream(0), { weights: tensors }),
+    ),
+    vocabulary,
+  };
 }

@@ -6,13 +6,15 @@
  * bags never see padding, and a recurrent cell's answer is taken at each sentence's own last word.
  */
 import type { RandomStream } from "../data/rng.ts";
+import type { TensorData } from "../data/tensor_data.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import type { Tensor } from "../kernels/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { normal } from "./init.ts";
 import { Embedding } from "./layers.ts";
 import { binaryCrossEntropy } from "./operations.ts";
-import type { Parameter, ParameterStore } from "./parameters.ts";
+import { type Parameter, ParameterStore } from "./parameters.ts";
+import { loadStateDict } from "./state_dict.ts";
 
 /** A sentence as word ids. */
 export type Sentence = ArrayLike<number>;
@@ -40,9 +42,12 @@ export interface ClassifierConfig {
   sparse?: boolean;
 }
 
-/** First values of the word vectors, `[V, W]`; a normal draw of deviation 0.1 by default. */
+/** First values. */
 export interface ClassifierInit {
+  /** Of the word vectors, `[V, W]`; a normal draw of deviation 0.1 by default. */
   table?: Float32Array<ArrayBuffer>;
+  /** Of all parameters: a whole state dict. Nothing is drawn then, nor allocated where it does not fit. */
+  weights?: ReadonlyMap<string, TensorData>;
 }
 
 /** A model from uploaded sentences `I` to logits. */
@@ -72,6 +77,16 @@ export abstract class SentenceClassifier<I extends Disposable = Disposable> {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** The parameters on the GPU, with the first values that are given. TypeError for weights that do not fit. */
+export function storeParameters(
+  gpu: Gpu,
+  parameters: readonly Parameter[],
+  { weights }: ClassifierInit,
+): ParameterStore {
+  if (weights !== undefined) loadStateDict(parameters, weights);
+  return new ParameterStore(gpu, parameters);
 }
 
 /** The table of word vectors under a name, with the given first values. */

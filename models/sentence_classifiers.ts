@@ -10,9 +10,10 @@ import type {
 } from "./sentence_classifier.ts";
 
 /**
- * Make a classifier of any kind. `init.table` gives the first word vectors; `bow` has none.
+ * Make a classifier of any kind. `init.table` gives the first word vectors, of which `bow` has none, and
+ * `init.weights` all first values.
  *
- * Errors: TypeError when the table's size does not fit or is given to `bow`, RangeError for a dropout out
+ * Errors: TypeError when the table's size or the weights do not fit or the table is given to `bow`, RangeError for a dropout out
  * of range.
  *
  * ```ts
@@ -56,7 +57,7 @@ export function makeClassifier(
   }
   switch (kind) {
     case "bow":
-      return new BagOfWords(gpu, config, stream);
+      return new BagOfWords(gpu, config, stream, init);
     case "average":
       return new AveragedEmbedding(gpu, config, stream, init);
     case "rnn":

@@ -1,5 +1,6 @@
 /** A model's parameters under PyTorch's names and in PyTorch's layout. */
-import { type TensorData, toFloat32 } from "../data/tensor_data.ts";
+import { listedKeys } from "../data/messages.ts";
+import { type TensorData, toFloat32, whyNotFloats } from "../data/tensor_data.ts";
 import { sizeOf } from "../kernels/tensor.ts";
 import type { Parameter } from "./parameters.ts";
 
@@ -9,7 +10,7 @@ export interface LoadReport {
   missing: string[];
   /** Keys of the file that the model does not know. */
   unexpected: string[];
-  /** Keys whose shapes differ, with both shapes. */
+  /** Keys whose shapes differ, with both shapes, and those that hold no floats. */
   misshapen: string[];
 }
 
@@ -28,11 +29,24 @@ export async function stateDict(
   return dict;
 }
 
+/** What did not fit, in parts of a sentence: the first of each kind by name, and how many others there are. */
+export function describeMisfit({ missing, unexpected, misshapen }: LoadReport): string[] {
+  return [
+    missing.length > 0 ? `missing: ${listedKeys(missing)}` : "",
+    unexpected.length > 0 ? `unexpected: ${listedKeys(unexpected)}` : "",
+    misshapen.length > 0
+      ? `of another shape or type: ${misshapen.slice(0, 5).join("; ")}${
+        misshapen.length > 5 ? ` and ${misshapen.length - 5} others` : ""
+      }`
+      : "",
+  ].filter((problem) => problem !== "");
+}
+
 /**
  * Write a state dict into the parameters. Parameters that do not fit keep their values; with `dryRun` all do.
  *
- * Errors: with `strict` (the default), TypeError listing every missing, unexpected and misshapen key,
- * before anything is written.
+ * Errors: with `strict` (the default), TypeError that names the first missing, unexpected and
+ * misshapen keys and counts the others, before anything is written.
  */
 export function loadStateDict(
   parameters: readonly Parameter[],
@@ -51,16 +65,14 @@ export function loadStateDict(
       if (found === undefined) report.missing.push(key);
       else if (found.shape.join() !== shape.join() || found.data.length !== sizeOf(shape)) {
         report.misshapen.push(`${key} is [${found.shape.join(", ")}], not [${shape.join(", ")}]`);
+      } else if (whyNotFloats(found.dtype) !== undefined) {
+        report.misshapen.push(`${key} ${whyNotFloats(found.dtype)}`);
       } else parts.push(toFloat32(found));
     }
     if (parts.length === slots.length) writes.push(() => parameter.write(decode(parts)));
   }
   report.unexpected = [...dict.keys()].filter((key) => !known.has(key));
-  const problems = [
-    report.missing.length > 0 ? `missing: ${report.missing.join(", ")}` : "",
-    report.unexpected.length > 0 ? `unexpected: ${report.unexpected.join(", ")}` : "",
-    report.misshapen.length > 0 ? `of another shape: ${report.misshapen.join("; ")}` : "",
-  ].filter((problem) => problem !== "");
+  const problems = describeMisfit(report);
   if (strict && problems.length > 0) {
     throw new TypeError(`The state dict does not fit the model; ${problems.join("; ")}`);
   }

@@ -69,7 +69,7 @@ export class Conv2d {
     const values = () => weight(shape, stream.split(key));
     this.weight = new Parameter(key, shape, values, kernelLayout(key, shape));
     if (options.bias !== false) {
-      this.bias = new Parameter(`${name}.bias`, [outChannels], new Float32Array(outChannels));
+      this.bias = new Parameter(`${name}.bias`, [outChannels], () => new Float32Array(outChannels));
     }
     this.#window = { stride, padding };
   }
@@ -110,7 +110,7 @@ export class BatchNorm2d {
   readonly runningVar: Parameter;
 
   constructor(name: string, readonly channels: number) {
-    const fill = (value: number) => new Float32Array(channels).fill(value);
+    const fill = (value: number) => () => new Float32Array(channels).fill(value);
     const parameter = (part: string, value: number) =>
       new Parameter(`${name}.${part}`, [channels], fill(value));
     this.weight = parameter("weight", 1);

@@ -1,9 +1,12 @@
 /** The flags that name a pretrained network, and the network that they name. */
 import { EMBEDDED_NOTE, EMBEDDED_SIZE, readEmbeddedNetwork } from "../../data/embedded/network.ts";
 import { RandomStream } from "../../data/rng.ts";
+import { parseJson } from "../../data/json.ts";
+import { listed, quote } from "../../data/messages.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
 import { readWeightFile } from "../../data/weights.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
+import { networkOf } from "../../models/known_networks.ts";
 import {
   type BackboneName,
   BACKBONES,
@@ -70,20 +73,19 @@ interface Source extends Omit<OpenBackbone, "model"> {
   dict: ReadonlyMap<string, TensorData>;
 }
 
-/** Tensors that only one of the networks has. */
-const MARKS: Record<BackboneName, string> = {
-  resnet18: "layer1.0.conv1.weight",
-  squeezenet1_1: "features.3.squeeze.weight",
-};
-
 /** The network that weights are of. TaskError where it is none that is known, or not the one that was named. */
 function recognise(dict: Source["dict"], path: string, named?: BackboneName): BackboneName {
-  const found = BACKBONES.find((name) => dict.has(MARKS[name]));
+  const network = networkOf(dict);
+  const found = BACKBONES.find((name) => name === network);
   if (found === undefined) {
-    const names = [...dict.keys()].slice(0, 3).join(", ");
+    const what = network !== undefined
+      ? `these are the weights of ${network}`
+      : dict.size === 0
+      ? "it holds no tensor"
+      : `its tensors are ${listed([...dict.keys()], 3)}`;
     throw new TaskError(
-      `The weights in ${path} are of none of ${BACKBONES.join(", ")}: ${
-        dict.size === 0 ? "it holds no tensor" : `its tensors are ${names} …`
+      `The weights in ${path} are of no network that is known here: ${what}; known are ${
+        BACKBONES.join(", ")
       }`,
     );
   }
@@ -93,6 +95,11 @@ function recognise(dict: Source["dict"], path: string, named?: BackboneName): Ba
   return found;
 }
 
+/** The largest height and width of pictures that a model file may ask for. */
+const MAX_SIZE = 1024;
+
+const show = (value: unknown) => quote(JSON.stringify(value) ?? "missing");
+
 /** What a model that a transfer task saved tells of itself; nothing for other weights. */
 function readCard(
   path: string,
@@ -100,11 +107,20 @@ function readCard(
 ): { size?: number; classNames?: string[] } {
   if (backbone === undefined) return {};
   try {
-    const classNames: unknown = JSON.parse(classes);
-    const { size } = JSON.parse(normalisation) as { size: unknown };
+    const classNames = parseJson(classes ?? "", { what: "the list of its classes", depth: 1 });
+    const card = parseJson(normalisation ?? "", {
+      what: "its normalisation",
+      depth: 2,
+      values: 100,
+    });
+    const { size } = (card ?? {}) as { size?: unknown };
     const named = Array.isArray(classNames) && classNames.every((name) => typeof name === "string");
     if (!named) throw new SyntaxError("its classes are no list of names");
-    if (!(Number.isInteger(size) && Number(size) > 0)) throw new SyntaxError("it has no size");
+    if (!(Number.isInteger(size) && Number(size) > 0 && Number(size) <= MAX_SIZE)) {
+      throw new SyntaxError(
+        `its pictures' size must be from 1 to ${MAX_SIZE}: it is ${show(size)}`,
+      );
+    }
     return { classNames, size: Number(size) };
   } catch (error) {
     throw new SyntaxError(

@@ -72,7 +72,11 @@ Deno.test("toFloat32() widens the floating-point dtypes and no other", async () 
   assertEquals(widened("f16"), [0.5, -1.25, 3, 65504, 2 ** -23, -0]);
   assertEquals(widened("bf16"), [0.5, -1.25, 3, 65536, 215 * 2 ** -31, -0]);
   assertEquals(widened("f32"), [...tensors.get("f32")!.data as Float32Array]);
-  assertThrows(() => toFloat32(tensors.get("i32")!), TypeError, "dtype I32");
+  assertThrows(
+    () => toFloat32(tensors.get("i32")!),
+    TypeError,
+    "holds whole numbers (I32), where floats are needed",
+  );
 });
 
 const sample = new Map<string, TensorData>([

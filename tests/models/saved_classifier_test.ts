@@ -1,5 +1,5 @@
 /** Saved sentence classifiers: back again, and files that hold something else. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
 import { Vocabulary } from "../../data/vocabulary.ts";
@@ -100,7 +100,7 @@ fileTest("a classifier whose parts do not fit is refused", async (gpu, path) => 
   await refuse(sizes({ wordDropout: -1 }), SyntaxError, strange);
   await refuse({ metadata: { config: "null" } }, SyntaxError, "holds no sentence classifier");
   await refuse({ metadata: { config: "{" } }, SyntaxError, "holds no sentence classifier");
-  await refuse({ metadata: { vocabulary: "{}" } }, SyntaxError, "holds no sentence classifier");
+  await refuse({ metadata: { vocabulary: "{}" } }, SyntaxError, "is no list of words");
   await refuse({ metadata: { vocabulary: "[]" } }, SyntaxError, "must start with <NULL>");
   await refuse({ metadata: { vocabulary: "" } }, SyntaxError, "vocabulary or sizes are missing");
   const more = sizes({ vocabularySize: 12 });
@@ -110,6 +110,24 @@ fileTest("a classifier whose parts do not fit is refused", async (gpu, path) => 
   await refuse(sizes({ kind: "rnn" }), TypeError, "recurrent.weight_ih_l0 is [20, 6], not [5, 6]");
   await refuse(sizes({ kind: "bilstm" }), TypeError, "missing: recurrent.weight_ih_l0_reverse");
   await refuse(sizes({ kind: "average" }), TypeError, "unexpected: recurrent.bias_hh_l0");
+  // Absurd sizes are compared with the tensors before anything is drawn or allocated.
+  const start = performance.now();
+  await refuse(sizes({ hiddenDim: 14_000 }), TypeError, "not [56000, 6]");
+  await refuse(
+    sizes({ hiddenDim: 2 ** 50 }),
+    TypeError,
+    `"${path}" cannot be loaded: The state dict`,
+  );
+  await refuse(sizes({ wordDim: 1e8 }), TypeError, "embed.weight is [11, 6], not [11, 100000000]");
+  await refuse(sizes({ kind: "bilstm", members: 1e6 }), SyntaxError, "its 1000000 members cannot");
+  await refuse(sizes({ vocabularySize: 1e9 }), SyntaxError, "there are 11 words, and 1000000000");
+  await refuse(sizes({ hiddenDim: 1e300 }), SyntaxError, strange);
+  await refuse(sizes({ dropout: "0" }), SyntaxError, strange);
+  const deep = `[${"[".repeat(1e6)}`;
+  await refuse({ metadata: { config: deep } }, SyntaxError, "may nest 1 deep");
+  await refuse({ metadata: { vocabulary: deep } }, SyntaxError, "may nest 1 deep");
+  await refuse({ metadata: { vocabulary: "[1]" } }, SyntaxError, "is no list of words");
+  assertLess(performance.now() - start, 5000);
   const without = new Map(tensors);
   without.delete("score.bias");
   await refuse({ tensors: without }, TypeError, "missing: score.bias");

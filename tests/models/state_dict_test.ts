@@ -43,7 +43,7 @@ gpuTest("loading lists everything that does not fit, and writes nothing", async 
   assertEquals(
     error.message,
     "The state dict does not fit the model; missing: project.bias, recurrent.bias_hh_l0; " +
-      "unexpected: decoder.weight; of another shape: score.weight is [7, 11], not [11, 7]",
+      "unexpected: decoder.weight; of another shape or type: score.weight is [7, 11], not [11, 7]",
   );
   assertEquals(await stateDict(captioner.parameters), before);
 
@@ -70,6 +70,10 @@ gpuTest("half precision is widened, whole numbers are refused", async (gpu) => {
   loadStateDict(captioner.parameters, dict);
   assertEquals(await captioner.project.bias!.tensor.read(), Float32Array.from(values));
   dict.set("project.bias", { dtype: "I32", shape: [7], data: new Int32Array(7) });
-  assertThrows(() => loadStateDict(captioner.parameters, dict), TypeError, "of dtype I32");
+  assertThrows(
+    () => loadStateDict(captioner.parameters, dict),
+    TypeError,
+    "project.bias holds whole numbers (I32), where floats are needed (F64, F32, F16, BF16): in PyTorch, save tensor.float()",
+  );
   assertEquals(await captioner.project.bias!.tensor.read(), Float32Array.from(values));
 });

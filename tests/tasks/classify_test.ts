@@ -139,7 +139,7 @@ gpuProcessTest("classify: refuses what does not fit", TASK_PERMISSIONS, async ()
       ]]),
     );
     await assertRefused("classify", [`--weights=${other}`, flags[1]], 1, [
-      "are of none of resnet18, squeezenet1_1: its tensors are a.weight",
+      'are of no network that is known here: its tensors are "a.weight"; known are resnet18, squeezenet1_1',
     ]);
     await writeSafetensors(other, randomSqueezeNet(4, 1 / 16), {
       ...{ backbone: "squeezenet1_1", classes: '["one"]', normalisation: '{"size":32}' },

@@ -1,0 +1,38 @@
+/** What a saved model says of itself in JSON: its sizes and its words. The file may be a stranger's. */
+import { parseJson } from "../data/json.ts";
+import { quote } from "../data/messages.ts";
+import { Vocabulary } from "../data/vocabulary.ts";
+
+/** The sizes: a JSON object of plain values. SyntaxError for anything else. */
+export function readSizes(json: string): Record<string, unknown> {
+  const sizes = parseJson(json, { what: "the text of its sizes", depth: 1, values: 1000 });
+  if (typeof sizes === "object" && sizes !== null && !Array.isArray(sizes)) {
+    return sizes as Record<string, unknown>;
+  }
+  throw new SyntaxError(`its sizes are no object of JSON: ${quote(json)}`);
+}
+
+/** The vocabulary: a JSON list of so many words. SyntaxError for anything else. */
+export function readVocabulary(json: string, size: number): Vocabulary {
+  const words = parseJson(json, {
+    what: "the text of its vocabulary",
+    depth: 1,
+    values: 5_000_000,
+  });
+  if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) {
+    throw new SyntaxError(`its vocabulary is no list of words: ${quote(json)}`);
+  }
+  const vocabulary = new Vocabulary(words);
+  if (vocabulary.size === size) return vocabulary;
+  throw new SyntaxError(`there are ${vocabulary.size} words, and ${size} in the sizes`);
+}
+
+/** What `make` gives. A TypeError out of it, for weights that do not fit, comes out with the file's path. */
+export function withFile<T>(path: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new TypeError(`"${path}" cannot be loaded: ${error.message}`);
+  }
+}
