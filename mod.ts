@@ -295,6 +295,7 @@ export {
   prepareForEvaluation,
   randomHorizontalFlip,
   randomResizedCrop,
+  resizedCenterCrop,
   resizeShorter,
 } from "./data/augment.ts";
 export { decodeImage, encodeJpeg, encodePng } from "./data/image.ts";

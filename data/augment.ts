@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Box, checkImage, type RgbImage } from "./rgb_image.ts";
+import { type Box, checkImage, type RgbImage, roundHalfEven } from "./rgb_image.ts";
 import { crop, resize } from "./resize.ts";
 import type { RandomStream } from "./rng.ts";
 
@@ -22,12 +22,6 @@ export interface RandomCropOptions {
   scale?: readonly [number, number];
   /** The least and the largest width / height; [3/4, 4/3] if left out. */
   ratio?: readonly [number, number];
-}
-
-/** To the nearest integer, and from the middle between two to the even one, as Python rounds. */
-function roundHalfEven(value: number): number {
-  const rounded = Math.round(value);
-  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 function checkRange(name: string, [least, most]: readonly [number, number]): void {
@@ -129,6 +123,26 @@ export function horizontalFlip(image: RgbImage): RgbImage {
   return { width, height, data: flipped };
 }
 
+/** The size of a picture whose shorter side is resized to `size` pixels; the other side is rounded down. */
+function shorterAt({ width, height }: RgbImage, size: number): { width: number; height: number } {
+  if (!Number.isSafeInteger(size) || size < 1) {
+    throw new RangeError(`The shorter side must be an integer from 1: it is ${size}`);
+  }
+  const scaled = (side: number) => Math.floor(size * side / Math.min(width, height));
+  return { width: scaled(width), height: scaled(height) };
+}
+
+/** Where the middle of a picture stands, `size` x `size`. */
+function centerBox({ width, height }: { width: number; height: number }, size: number): Box {
+  if (!Number.isSafeInteger(size) || size < 1 || size > width || size > height) {
+    throw new RangeError(
+      `centerCrop() needs a size from 1 to the picture's ${width} x ${height}: it is ${size}`,
+    );
+  }
+  const [left, top] = [width, height].map((side) => roundHalfEven((side - size) / 2));
+  return { left, top, width: size, height: size };
+}
+
 /**
  * The picture resized so that its shorter side has `size` pixels: torchvision's `Resize(size)`. The other
  * side is rounded down.
@@ -140,12 +154,8 @@ export function horizontalFlip(image: RgbImage): RgbImage {
  * ```
  */
 export function resizeShorter(image: RgbImage, size: number): RgbImage {
-  if (!Number.isSafeInteger(size) || size < 1) {
-    throw new RangeError(`The shorter side must be an integer from 1: it is ${size}`);
-  }
-  const shorter = Math.min(image.width, image.height);
-  const scaled = (side: number) => Math.floor(size * side / shorter);
-  return resize(image, scaled(image.width), scaled(image.height));
+  const { width, height } = shorterAt(image, size);
+  return resize(image, width, height);
 }
 
 /**
@@ -153,15 +163,22 @@ export function resizeShorter(image: RgbImage, size: number): RgbImage {
  * that is a RangeError.
  */
 export function centerCrop(image: RgbImage, size: number): RgbImage {
-  const { width, height } = image;
-  if (!Number.isSafeInteger(size) || size < 1 || size > width || size > height) {
-    throw new RangeError(
-      `centerCrop() needs a size from 1 to the picture's ${width} x ${height}: it is ${size}`,
-    );
-  }
-  const left = roundHalfEven((width - size) / 2);
-  const top = roundHalfEven((height - size) / 2);
-  return crop(image, { left, top, width: size, height: size });
+  return crop(image, centerBox(image, size));
+}
+
+/**
+ * `centerCrop(resizeShorter(image, shorter), size)` without making what is cropped away, which of a strip of
+ * 1 x 3000 pixels would be a hundred million. A `size` above `shorter` is a RangeError.
+ *
+ * ```ts
+ * const strip = { width: 1, height: 3000, data: new Uint8Array(9000) };
+ * const { width, height } = resizedCenterCrop(strip, 256, 224);
+ * if (width !== 224 || height !== 224) throw new Error(`got ${width} x ${height}`);
+ * ```
+ */
+export function resizedCenterCrop(image: RgbImage, shorter: number, size: number): RgbImage {
+  const resized = shorterAt(image, shorter);
+  return resize(image, resized.width, resized.height, undefined, centerBox(resized, size));
 }
 
 /** How training pictures are varied: a random part as 224 x 224, mirrored half the time. */
@@ -171,7 +188,7 @@ export function augmentForTraining(image: RgbImage, stream: RandomStream): RgbIm
 
 /** How pictures are prepared for evaluation: the shorter side to 256, the middle 224 x 224 of that. */
 export function prepareForEvaluation(image: RgbImage): RgbImage {
-  return centerCrop(resizeShorter(image, 256), 224);
+  return resizedCenterCrop(image, 256, 224);
 }
 
 /**

@@ -1,19 +1,34 @@
 /**
- * Pictures from files and to files, by sharp (https://sharp.pixelplumbing.com). Decoding runs in sharp's
- * own threads.
+ * Pictures from files and to files, by sharp (https://sharp.pixelplumbing.com) and, where its colours are not
+ * PIL's, by decoders here. sharp decodes in its own threads.
  *
- * The packages are loaded at the first use. sharp needs `--allow-ffi` and
+ * The package is loaded at the first use. It needs `--allow-ffi` and
  * `--allow-env=npm_package_config_libvips,MALLOC_ARENA_MAX`, and `--allow-read` like every file.
  *
  * @module
  */
-import { decodeNetpbm, isNetpbm } from "./netpbm.ts";
+import { decodeBmp } from "./bmp.ts";
+import { cmykToRgb } from "./cmyk.ts";
+import { decodeGif } from "./gif.ts";
+import { MemoryBudget } from "./memory_budget.ts";
+import { printable } from "./messages.ts";
+import { decodeNetpbm } from "./netpbm.ts";
+import { type PictureHeader, pictureHeader } from "./picture_header.ts";
 import { checkImage, checkPixels, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
 
 export { type Box, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
 
-/** The longest file that is read, in bytes. */
-const MAX_FILE = 2 ** 29;
+/** What all decoding together may hold at a time, in bytes: the largest picture and its file. */
+const BUDGET = new MemoryBudget(224 * 2 ** 20);
+
+/** Longer files are read while nothing else is decoded, so that their bytes count as well. */
+const LONG_FILE = 2 ** 23;
+
+/** A picture that is turned takes its pixels twice; below so many the orientation is not asked for. */
+const LARGE = 2 ** 22;
+
+/** Smaller decoded pictures are copied to memory that the collector knows of, which sharp's is not. */
+const SMALL = 2 ** 25;
 
 type Sharp = typeof import("npm:sharp@0.35.5").default;
 
@@ -35,67 +50,164 @@ function oneLine(error: unknown): string {
 }
 
 /**
- * Decode a picture, from a file or its bytes: JPEG, PNG, WebP, TIFF, GIF, AVIF, SVG, BMP, PPM or PGM.
+ * Decode a picture, from a file or its bytes: JPEG, PNG, WebP, TIFF, GIF, BMP, PPM or PGM, as its first bytes
+ * say, whatever it is called.
  *
- * It is turned as its EXIF orientation says. Grey, palette and CMYK become RGB, 16 bits a channel become 8,
- * of several frames the first counts. As in PIL's `convert("RGB")`, alpha is dropped and a colour profile
- * left aside, so a network sees what it saw in training.
+ * The pixels are those of PIL's `convert("RGB")`, with which networks were trained: alpha is dropped and a
+ * colour profile left aside, of several frames the first counts. Two things are other than there: a picture is
+ * turned as its EXIF orientation says, and grey of 16 bits becomes its upper 8, as colours of 16 bits do (PIL
+ * makes white of all above 255). Kinds for which PIL's pixels are not to be had here, such as TIFF in
+ * floating-point numbers, are a SyntaxError.
  *
- * An empty, truncated or otherwise broken file, one that is no picture, and one of more than `maxPixels`
- * (2^27 if left out) are a SyntaxError that names the file. A file that is not there is a `Deno.errors.NotFound`.
+ * An empty, truncated or otherwise broken file, one that is no picture, and one of more than `maxPixels` (2^26 if
+ * left out, which is also the most) are a SyntaxError that names the file. So is one that takes more than 224 MiB
+ * to decode; all decoding together stays within that. A file that is not there is a `Deno.errors.NotFound`.
  *
  * ```ts ignore
  * const { width, height, data } = await decodeImage("ant.jpg");
  * console.log(`${width} x ${height}, the first pixel is rgb(${data.subarray(0, 3)})`);
  * ```
  */
-export async function decodeImage(
+export function decodeImage(
   source: string | Uint8Array,
   { maxPixels = MAX_PIXELS }: { maxPixels?: number } = {},
+): Promise<RgbImage> {
+  return useImage(source, (image) => image, maxPixels);
+}
+
+/**
+ * Decode a picture as {@linkcode decodeImage} does, and hand it to `use` while the memory that it takes still
+ * counts. `use` must not keep the picture: its memory is let go of at once, unless it is the result's.
+ */
+export async function useImage(
+  source: string | Uint8Array,
+  use: (image: RgbImage) => RgbImage,
+  maxPixels: number = MAX_PIXELS,
 ): Promise<RgbImage> {
   if (!Number.isSafeInteger(maxPixels) || maxPixels < 1 || maxPixels > MAX_PIXELS) {
     throw new RangeError(
       `maxPixels must be an integer from 1 to ${MAX_PIXELS}: it is ${maxPixels}`,
     );
   }
-  const name = typeof source === "string" ? source : `A picture of ${source.length} bytes`;
   try {
-    const bytes = typeof source === "string" ? await readFile(source) : source;
-    if (bytes.length === 0) throw new SyntaxError("it is empty");
-    if (isNetpbm(bytes)) return decodeNetpbm(bytes, maxPixels);
-    if (bytes[0] === 0x42 && bytes[1] === 0x4d) return await decodeBmp(bytes, maxPixels);
-    return await decodeBySharp(bytes, maxPixels);
+    const size = typeof source === "string" ? await fileSize(source) : 0;
+    const read = async () =>
+      new Picture(
+        typeof source === "string" ? await Deno.readFile(source) : source,
+        size,
+        maxPixels,
+      );
+    if (size > LONG_FILE) {
+      return await BUDGET.run(BUDGET.bytes, async () => (await read()).decode(use));
+    }
+    const picture = await read();
+    try {
+      return await BUDGET.run(picture.cost, () => picture.decode(use));
+    } catch (error) {
+      if (!(error instanceof LibraryError)) throw error;
+      // The library's threads share the place of their messages: alone, the reason is this picture's.
+      return await BUDGET.run(BUDGET.bytes, () => picture.decode(use));
+    }
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
+    const name = typeof source === "string"
+      ? printable(source)
+      : `A picture of ${source.length} bytes`;
     throw new SyntaxError(`${name} cannot be read as a picture: ${error.message}`);
   }
 }
 
-async function readFile(path: string): Promise<Uint8Array> {
+/** The size of a file. A SyntaxError where it is no regular file, or longer than can be read. */
+async function fileSize(path: string): Promise<number> {
   const { isFile, size } = await Deno.stat(path);
   if (!isFile) throw new SyntaxError("it is no file");
-  if (size > MAX_FILE) {
-    throw new SyntaxError(`it has ${size} bytes, at most ${MAX_FILE} are read`);
+  if (size > BUDGET.bytes) {
+    throw new SyntaxError(`it has ${size} bytes, at most ${BUDGET.bytes} are read`);
   }
-  return await Deno.readFile(path);
+  return size;
 }
 
-async function decodeBySharp(bytes: Uint8Array, maxPixels: number): Promise<RgbImage> {
-  const sharp = await loadSharp();
-  try {
-    const { data, info } = await sharp(bytes, {
-      failOn: "error", // a truncated file fails, a JPEG with stray bytes does not
-      ignoreIcc: true,
-      limitInputPixels: maxPixels,
-    }).autoOrient().removeAlpha().toColourspace("srgb").raw().toBuffer({ resolveWithObject: true });
-    const { width, height } = info;
-    const image = { width, height, data: plain(data) };
-    checkImage(image);
-    return image;
-  } catch (error) {
-    const reason = oneLine(error).replace(/^Input (buffer|image) /, "it ");
-    throw new SyntaxError(reason);
+/** What sharp says of a picture that it does not decode. */
+class LibraryError extends SyntaxError {}
+
+/** The bytes of a picture, checked as far as its header tells. */
+class Picture {
+  readonly #header: PictureHeader;
+
+  /** @param fileBytes What counts of `bytes`. */
+  constructor(readonly bytes: Uint8Array, readonly fileBytes: number, readonly maxPixels: number) {
+    if (bytes.length === 0) throw new SyntaxError("it is empty");
+    this.#header = pictureHeader(bytes);
+    checkPixels(this.#header.width, this.#header.height, maxPixels);
+    this.#checkCost(this.cost);
   }
+
+  /** So many bytes are held while it is decoded. */
+  get cost(): number {
+    const { width, height, workBytes } = this.#header;
+    return Math.ceil(width * height * (3 + workBytes)) + this.fileBytes;
+  }
+
+  #checkCost(cost: number): void {
+    if (cost <= BUDGET.bytes) return;
+    const { kind, width, height } = this.#header;
+    const [needed, allowed] = [cost, BUDGET.bytes].map((bytes) => Math.ceil(bytes / 2 ** 20));
+    throw new SyntaxError(
+      `${kind}: ${width} x ${height} pixels stored like this take ${needed} MiB to decode, and at most ` +
+        `${allowed} are allowed: make it smaller`,
+    );
+  }
+
+  async decode(use: (image: RgbImage) => RgbImage): Promise<RgbImage> {
+    const { bytes, maxPixels } = this;
+    switch (this.#header.kind) {
+      case "GIF":
+        return use(decodeGif(bytes, maxPixels));
+      case "BMP":
+        return use(decodeBmp(bytes, maxPixels));
+      case "Netpbm":
+        return use(decodeNetpbm(bytes, maxPixels));
+    }
+    return used(await this.#decodeBySharp(), use);
+  }
+
+  async #decodeBySharp(): Promise<RgbImage> {
+    const sharp = await loadSharp();
+    const { cmyk, width, height } = this.#header;
+    try {
+      const input = sharp(this.bytes, {
+        failOn: "error", // a truncated file fails, a JPEG with stray bytes does not
+        ignoreIcc: true,
+        limitInputPixels: this.maxPixels,
+      });
+      if (width * height > LARGE) {
+        const { orientation = 1 } = await input.metadata();
+        if (orientation > 1) this.#checkCost(this.cost + 3 * width * height);
+      }
+      const upright = input.autoOrient();
+      const pixels = cmyk
+        ? upright.pipelineColourspace("cmyk").toColourspace("cmyk")
+        : upright.removeAlpha().toColourspace("srgb");
+      const { data, info } = await pixels.raw().toBuffer({ resolveWithObject: true });
+      const decoded = { width: info.width, height: info.height, data: plain(data) };
+      const image = cmyk ? cmykToRgb(decoded) : decoded;
+      checkImage(image);
+      return image;
+    } catch (error) {
+      if (error instanceof SyntaxError) throw error;
+      throw new LibraryError(oneLine(error).replace(/^Input (buffer|image) /, "it "));
+    }
+  }
+}
+
+/** What `use` makes of a picture in sharp's memory, which the collector does not know the size of. */
+function used(decoded: RgbImage, use: (image: RgbImage) => RgbImage): RgbImage {
+  const { buffer } = decoded.data;
+  const result = use(decoded);
+  if (result.data.buffer === buffer && result.data.length > SMALL) return result;
+  const own = result.data.buffer === buffer ? { ...result, data: result.data.slice() } : result;
+  buffer.transfer(0); // let go of at once
+  return own;
 }
 
 /** Node's Buffer as the plain class it extends. */
@@ -103,28 +215,10 @@ function plain(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(buffer.buffer as ArrayBuffer, buffer.byteOffset, buffer.length);
 }
 
-/** sharp's builds do not read BMP; libnsbmp, compiled to WebAssembly, does. */
-async function decodeBmp(bytes: Uint8Array, maxPixels: number): Promise<RgbImage> {
-  if (bytes.length < 26) throw new SyntaxError("BMP: it ends within the header");
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const old = view.getUint32(14, true) === 12; // OS/2's header has sizes of 16 bits
-  const columns = old ? view.getUint16(18, true) : view.getInt32(18, true);
-  const rows = old ? view.getUint16(20, true) : Math.abs(view.getInt32(22, true)); // below 0: from the top
-  checkPixels(columns, rows, maxPixels);
-  const { default: nsbmp } = await import("npm:@cwasm/nsbmp@0.1.3");
-  try {
-    const { width, height, data: rgba } = nsbmp.decode(bytes);
-    const data = new Uint8Array(3 * width * height);
-    for (let i = 0; i < data.length; i++) data[i] = rgba[i + Math.floor(i / 3)];
-    return { width, height, data };
-  } catch {
-    throw new SyntaxError("BMP: it is truncated, broken or of a kind that is not read");
-  }
-}
-
 /** Encode a picture as PNG. A picture of a wrong size or length is a RangeError or a TypeError. */
 export async function encodePng(image: RgbImage): Promise<Uint8Array<ArrayBuffer>> {
-  return plain(await (await fromRgb(image)).png().toBuffer());
+  const input = await fromRgb(image);
+  return plain(await BUDGET.run(image.data.length, () => input.png().toBuffer()));
 }
 
 /** Encode a picture as JPEG, of `quality` 1 to 100; another one is a RangeError. */
@@ -135,7 +229,8 @@ export async function encodeJpeg(
   if (!Number.isInteger(quality) || quality < 1 || quality > 100) {
     throw new RangeError(`quality must be an integer from 1 to 100: it is ${quality}`);
   }
-  return plain(await (await fromRgb(image)).jpeg({ quality }).toBuffer());
+  const input = await fromRgb(image);
+  return plain(await BUDGET.run(image.data.length, () => input.jpeg({ quality }).toBuffer()));
 }
 
 async function fromRgb(image: RgbImage) {

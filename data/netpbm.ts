@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { checkPixels, type RgbImage } from "./rgb_image.ts";
+import { checkPixels, type RgbImage, roundHalfEven } from "./rgb_image.ts";
 
 const LINE_FEED = 10;
 const HASH = 35;
@@ -31,6 +31,46 @@ function isSpace(byte: number): boolean {
   return byte === 32 || (byte >= 9 && byte <= 13);
 }
 
+/** What stands before the samples. */
+interface Header {
+  width: number;
+  height: number;
+  /** The largest value. */
+  most: number;
+  channels: 1 | 3;
+  text: boolean;
+}
+
+/** A number at the place of `cursor`, after white space and comments. */
+function readNumber(bytes: Uint8Array, cursor: { at: number }, what: string): number {
+  let at = cursor.at;
+  while (isSpace(bytes[at]) || bytes[at] === HASH) {
+    if (bytes[at++] === HASH) { while (at < bytes.length && bytes[at] !== LINE_FEED) at++; }
+  }
+  const start = at;
+  let value = 0;
+  for (let digit; (digit = bytes[at] - DIGIT_ZERO) >= 0 && digit <= 9; at++) {
+    value = 10 * value + digit;
+  }
+  if (at === start) throw new SyntaxError(`Netpbm: at byte ${at} ${what} must be a number`);
+  cursor.at = at;
+  return value;
+}
+
+function readHeader(bytes: Uint8Array, cursor: { at: number }): Header {
+  if (!isNetpbm(bytes)) throw new SyntaxError("Netpbm: it must start with P2, P3, P5 or P6");
+  cursor.at = 2;
+  const width = readNumber(bytes, cursor, "the width");
+  const height = readNumber(bytes, cursor, "the height");
+  return { width, height, most: readNumber(bytes, cursor, "the largest value"), ...kindOf(bytes) };
+}
+
+/** The size of a picture of Netpbm. What is malformed is a SyntaxError. */
+export function netpbmSize(bytes: Uint8Array): { width: number; height: number } {
+  const { width, height } = readHeader(bytes, { at: 0 });
+  return { width, height };
+}
+
 /**
  * Decode a grey or colour picture of Netpbm, `P2`, `P3`, `P5` or `P6`, to 8 bits a channel. What is
  * malformed or truncated, or has more than `maxPixels` pixels, is a SyntaxError.
@@ -42,29 +82,13 @@ function isSpace(byte: number): boolean {
  * ```
  */
 export function decodeNetpbm(bytes: Uint8Array, maxPixels: number): RgbImage {
-  if (!isNetpbm(bytes)) throw new SyntaxError("Netpbm: it must start with P2, P3, P5 or P6");
-  const { channels, text } = kindOf(bytes);
-  let at = 2;
-  const number = (what: string): number => {
-    while (isSpace(bytes[at]) || bytes[at] === HASH) {
-      if (bytes[at++] === HASH) { while (at < bytes.length && bytes[at] !== LINE_FEED) at++; }
-    }
-    const start = at;
-    let value = 0;
-    for (let digit; (digit = bytes[at] - DIGIT_ZERO) >= 0 && digit <= 9; at++) {
-      value = 10 * value + digit;
-    }
-    if (at === start) throw new SyntaxError(`Netpbm: at byte ${at} ${what} must be a number`);
-    return value;
-  };
-  const width = number("the width");
-  const height = number("the height");
-  const most = number("the largest value");
+  const cursor = { at: 0 };
+  const { width, height, most, channels, text } = readHeader(bytes, cursor);
   checkPixels(width, height, maxPixels);
   if (most < 1 || most > 65535) {
     throw new SyntaxError(`Netpbm: the largest value must be 1 to 65535: it is ${most}`);
   }
-  at++; // one white space byte ends the header
+  let at = cursor.at + 1; // one white space byte ends the header
   const sampleBytes = most > 255 ? 2 : 1;
   // As text a value takes a digit at least, and all but the last one a space.
   const needed = width * height * channels * (text ? 2 : sampleBytes) - (text ? 1 : 0);
@@ -76,7 +100,12 @@ export function decodeNetpbm(bytes: Uint8Array, maxPixels: number): RgbImage {
     );
   }
   const sample = (): number => {
-    if (text) return number("a value");
+    if (text) {
+      cursor.at = at;
+      const value = readNumber(bytes, cursor, "a value");
+      at = cursor.at;
+      return value;
+    }
     return sampleBytes === 1 ? bytes[at++] : 256 * bytes[at++] + bytes[at++];
   };
   const data = new Uint8Array(3 * width * height);
@@ -91,7 +120,7 @@ export function decodeNetpbm(bytes: Uint8Array, maxPixels: number): RgbImage {
         `Netpbm: a value must be 0 to ${most}: before byte ${at} it is ${value}`,
       );
     }
-    data[i] = Math.round(255 * value / most);
+    data[i] = most === 255 ? value : roundHalfEven(value / most * 255);
   }
   return { width, height, data };
 }

@@ -4,8 +4,8 @@
  * @module
  */
 
-/** The most pixels that a picture may have unless a caller says otherwise: 384 MiB decoded. */
-export const MAX_PIXELS = 2 ** 27;
+/** The most pixels that a picture may have: 192 MiB decoded. */
+export const MAX_PIXELS = 2 ** 26;
 
 /** A picture of 8 bits a channel. */
 export interface RgbImage {
@@ -27,6 +27,12 @@ export interface Box {
   width: number;
   /** Rows. */
   height: number;
+}
+
+/** To the nearest integer, and from the middle between two to the even one, as Python rounds. */
+export function roundHalfEven(value: number): number {
+  const rounded = Math.round(value);
+  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 /** A SyntaxError unless a file's picture has pixels, and no more than `maxPixels`. */
@@ -51,7 +57,7 @@ export function checkImage({ width, height, data }: RgbImage): void {
   }
 }
 
-/** A RangeError unless a size is of two integers from 1, and of at most 2^27 pixels. */
+/** A RangeError unless a size is of two integers from 1, and of at most 2^26 pixels. */
 export function checkSize(width: number, height: number): void {
   if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height) || width < 1 || height < 1) {
     throw new RangeError(`A picture's size must be integers from 1: it is ${width} x ${height}`);

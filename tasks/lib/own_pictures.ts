@@ -1,5 +1,5 @@
 /** Pictures that a user names: files, and folders of them. */
-import { centerCrop, resizeShorter } from "../../data/augment.ts";
+import { resizedCenterCrop } from "../../data/augment.ts";
 import { listImages } from "../../data/image_folder.ts";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import type { SkippedFile } from "../../data/image_loader.ts";
@@ -90,5 +90,5 @@ export function shortName(path: string): string {
  * 256 / 224 of that, and the middle of it.
  */
 export function prepareAt(size: number): (image: RgbImage) => RgbImage {
-  return (image) => centerCrop(resizeShorter(image, Math.round(size * 256 / 224)), size);
+  return (image) => resizedCenterCrop(image, Math.round(size * 256 / 224), size);
 }

@@ -1,10 +1,5 @@
 /** The pictures of a transfer run: two folders of classes, or drawn ones. */
-import {
-  centerCrop,
-  randomHorizontalFlip,
-  randomResizedCrop,
-  resizeShorter,
-} from "../../data/augment.ts";
+import { randomHorizontalFlip, randomResizedCrop, resizedCenterCrop } from "../../data/augment.ts";
 import { transferDrawings } from "../../data/drawings.ts";
 import { checkFiles, folderName } from "../../data/folder.ts";
 import { decodeImage } from "../../data/image.ts";
@@ -185,7 +180,7 @@ export function makeLoaders(
     val: new ImageLoader(val.pictures, {
       batchSize: VAL_BATCH,
       labels: val.labels,
-      prepare: (image) => centerCrop(resizeShorter(image, Math.round(MARGIN * size)), size),
+      prepare: (image) => resizedCenterCrop(image, Math.round(MARGIN * size), size),
       strict,
     }),
   };

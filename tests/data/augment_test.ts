@@ -11,6 +11,7 @@ import {
   randomCropBox,
   randomHorizontalFlip,
   randomResizedCrop,
+  resizedCenterCrop,
   resizeShorter,
 } from "../../data/augment.ts";
 import { crop, resize } from "../../data/resize.ts";
@@ -112,6 +113,23 @@ Deno.test("centerCrop() rounds the middle as torchvision does", () => {
   for (const size of [0, 10, 1.5]) {
     assertThrows(() => centerCrop(image, size), RangeError, `10 x 9: it is ${size}`);
   }
+});
+
+Deno.test("resizedCenterCrop() is the middle of the resized picture", () => {
+  for (const [width, height] of [[31, 20], [20, 31], [9, 9], [7, 83], [301, 26], [5, 400]]) {
+    const image = noise(width, height);
+    for (const [shorter, size] of [[13, 11], [13, 13], [40, 29], [3, 1]]) {
+      assertEquals(
+        resizedCenterCrop(image, shorter, size),
+        centerCrop(resizeShorter(image, shorter), size),
+        `${width} x ${height}, ${shorter}, ${size}`,
+      );
+    }
+  }
+  assertThrows(() => resizedCenterCrop(noise(9, 9), 4, 5), RangeError, "4 x 4: it is 5");
+  assertThrows(() => resizedCenterCrop(noise(9, 9), 0, 5), RangeError, "must be an integer from 1");
+  // The whole would have 256 x 768000 pixels.
+  assertEquals(resizedCenterCrop(noise(1, 3000), 256, 224).data.length, 3 * 224 * 224);
 });
 
 Deno.test("augmentForTraining() and prepareForEvaluation() give 224 x 224", () => {
