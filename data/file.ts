@@ -1,5 +1,5 @@
 /**
- * Files that are read or written whole.
+ * Files that are read or written whole, and those that cannot be read.
  *
  * @module
  */
@@ -111,4 +111,24 @@ export function writeWholeSync(path: string, bytes: Uint8Array): void {
     }
     throw writeError(path, error);
   }
+}
+
+/** Why one file or folder cannot be read, by the system's code. */
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT:
+    "it is not there: gone, at the end of a link that leads nowhere, or of a name that is no UTF-8",
+  EACCES: "it may not be read",
+  EPERM: "it may not be read",
+  ELOOP: "it is a link that leads back to itself",
+  ENOTDIR: "a folder of its path is none",
+  ENAMETOOLONG: "its name is too long",
+  EIO: "the disk gives an error",
+};
+
+/**
+ * Why a file or folder cannot be read, where the reason is its own; `undefined` for errors that others would meet
+ * as well, such as a missing permission of Deno's or too many open files.
+ */
+export function unreadable(error: unknown): string | undefined {
+  return isSystemError(error) ? UNREADABLE[error.code] : undefined;
 }

@@ -4,7 +4,9 @@
  * @module
  */
 import { normalise } from "./augment.ts";
-import { decodeImage } from "./image.ts";
+import { unreadable } from "./file.ts";
+import { useImage } from "./image.ts";
+import { listed, printable, quote } from "./messages.ts";
 import type { RgbImage } from "./rgb_image.ts";
 import type { RandomStream } from "./rng.ts";
 
@@ -31,9 +33,14 @@ export interface ImageLoaderOptions {
   batchSize: number;
   /** The class of each picture. */
   labels?: Uint32Array;
+  /** The names of the classes. With them a class of which no picture is left is an error. */
+  classes?: readonly string[];
   /** Where order and variation come from. Without it each epoch goes through the pictures in order. */
   stream?: RandomStream;
-  /** What is done to a picture once; the result is what the cache holds. */
+  /**
+   * What is done to a picture once; the result is what the cache holds. The picture of a file that it is given
+   * is gone afterwards, unless the result is that picture.
+   */
   prepare?: (image: RgbImage) => RgbImage;
   /** What is done to a picture anew in each epoch; it needs `stream`. */
   augment?: (image: RgbImage, stream: RandomStream) => RgbImage;
@@ -45,13 +52,16 @@ export interface ImageLoaderOptions {
   strict?: boolean;
 }
 
-/** A file that cannot be read as a picture. */
+/** A file that cannot be read as a picture, or a folder that cannot be read. */
 export interface SkippedFile {
   /** Its path. */
   path: string;
   /** Why, with the path. */
   reason: string;
 }
+
+/** A file that is left out for another reason than what is in it. */
+class UnusableFile extends RangeError {}
 
 /** A picture that is ready for a batch. */
 interface Loaded {
@@ -86,11 +96,12 @@ export class ImageLoader {
   #ahead: number;
   #cache = new Map<number, RgbImage>();
   #cacheLeft: number;
-  #broken = new Map<number, SyntaxError>();
+  #broken = new Map<number, Error>();
 
   /**
-   * `pictures` are paths, or pictures in memory. No pictures, a count that is not allowed, and labels of
-   * another length are a RangeError; `augment` without `stream` is a TypeError.
+   * `pictures` are paths, or pictures in memory. No pictures, a count that is not allowed, labels of another
+   * length or beyond the classes, and a class without a picture are a RangeError; `augment` without `stream`
+   * and `classes` without `labels` are a TypeError.
    */
   constructor(pictures: readonly (string | RgbImage)[], options: ImageLoaderOptions) {
     const { batchSize, labels, stream, augment, ahead = 2, cacheBytes = 512 * 2 ** 20 } = options;
@@ -105,6 +116,10 @@ export class ImageLoader {
     }
     if (augment !== undefined && stream === undefined) {
       throw new TypeError("augment needs a stream to draw from");
+    }
+    if (options.classes !== undefined) {
+      if (labels === undefined) throw new TypeError("classes need labels");
+      checkLabels(labels, options.classes);
     }
     this.#pictures = pictures;
     this.#options = options;
@@ -126,9 +141,26 @@ export class ImageLoader {
   }
 
   /**
-   * The batches of epoch number `epoch`, from 0. Broken files are left out, and the pictures behind them
-   * move up; with `strict` the first one is the SyntaxError of `decodeImage`. A RangeError when no file can
-   * be read, when the pictures of a batch have different sizes, and when `prepare` or `augment` gives one.
+   * How many pictures of each class there are without the files found broken so far, `[classes]`. A TypeError
+   * without labels.
+   */
+  leftOf(classes: number): Uint32Array<ArrayBuffer> {
+    const { labels } = this.#options;
+    if (labels === undefined) throw new TypeError("Pictures without labels have no classes");
+    const left = new Uint32Array(classes);
+    labels.forEach((label, index) => {
+      if (!this.#broken.has(index)) left[label]++;
+    });
+    return left;
+  }
+
+  /**
+   * The batches of epoch number `epoch`, from 0. Files that are broken, gone or may not be read, and those of
+   * which `prepare` or `augment` says a RangeError, are left out, and the pictures behind them move up; with
+   * `strict` the first one is an error, the SyntaxError of `decodeImage` where it is broken.
+   *
+   * A RangeError when no file, or with `classes` none of a class, can be read, when the pictures of a batch
+   * have different sizes, and when `prepare` or `augment` gives one for a picture in memory.
    *
    * When the loop over it ends early, it ends once no work is left running.
    */
@@ -152,6 +184,7 @@ export class ImageLoader {
       lanes[lane] = ready;
     };
     let batch: Loaded[] = [];
+    this.#checkLeft();
     try {
       for (let taken = 0; taken < count; taken++) {
         const most = (this.#ahead + 1) * batchSize - batch.length;
@@ -166,47 +199,87 @@ export class ImageLoader {
         }
       }
       if (batch.length > 0) yield this.#assemble(batch);
-      if (this.#broken.size === count) {
-        const [{ reason }] = this.skipped;
-        throw new RangeError(`None of the ${count} files is a picture: ${reason}`);
-      }
+      this.#checkLeft();
     } finally {
       stopped = true;
       await Promise.all(lanes);
     }
   }
 
+  /** A RangeError where no picture, or none of a class, is left. */
+  #checkLeft(): void {
+    const { classes, labels } = this.#options;
+    const count = this.#pictures.length;
+    if (this.#broken.size === count) {
+      const [{ reason }] = this.skipped;
+      throw new RangeError(`None of the ${count} files is a picture: ${reason}`);
+    }
+    if (classes === undefined || labels === undefined || this.#broken.size === 0) return;
+    const empty = this.leftOf(classes.length).indexOf(0);
+    if (empty < 0) return;
+    const lost = this.skipped.filter((_, i) => labels[[...this.#broken.keys()][i]] === empty);
+    throw new RangeError(
+      `None of the ${lost.length} files of the class ${quote(classes[empty])} can be used: ${
+        lost[0].reason
+      }`,
+    );
+  }
+
   /** Decode, prepare and vary a picture. It never rejects. */
   async #load(index: number, stream: RandomStream | undefined): Promise<Loaded | Failed> {
-    const { augment } = this.#options;
-    try {
-      const image = this.#cache.get(index) ?? await this.#prepare(index);
-      return { index, image: augment && stream ? augment(image, stream) : image };
-    } catch (error) {
-      if (!(error instanceof RangeError)) return { index, error };
-      return { index, error: new RangeError(`${this.#nameOf(index)}: ${error.message}`) };
-    }
-  }
-
-  async #prepare(index: number): Promise<RgbImage> {
-    const { prepare } = this.#options;
-    const broken = this.#broken.get(index);
-    if (broken !== undefined) throw broken;
     const picture = this.#pictures[index];
-    const decoded = typeof picture === "string" ? await decodeImage(picture) : picture;
-    const image = prepare ? prepare(decoded) : decoded;
-    if (image !== picture && image.data.length <= this.#cacheLeft && !this.#cache.has(index)) {
-      this.#cache.set(index, image);
-      this.#cacheLeft -= image.data.length;
+    const broken = this.#broken.get(index);
+    if (broken !== undefined) return { index, error: broken };
+    const make = (decoded: RgbImage) => this.#vary(this.#prepare(index, decoded), stream);
+    const cached = this.#cache.get(index);
+    try {
+      if (cached !== undefined) return { index, image: this.#vary(cached, stream) };
+      const image = typeof picture === "string" ? await useImage(picture, make) : make(picture);
+      return { index, image };
+    } catch (error) {
+      return { index, error: this.#explain(index, error) };
     }
-    return image;
   }
 
-  /** Note a broken file; every other error, and with `strict` this one too, is thrown. */
+  #vary(image: RgbImage, stream: RandomStream | undefined): RgbImage {
+    const { augment } = this.#options;
+    return augment && stream ? augment(image, stream) : image;
+  }
+
+  #prepare(index: number, decoded: RgbImage): RgbImage {
+    const { prepare } = this.#options;
+    const picture = this.#pictures[index];
+    const image = prepare ? prepare(decoded) : decoded;
+    if (image === picture || image.data.length > this.#cacheLeft || this.#cache.has(index)) {
+      return image;
+    }
+    // What is decoded is let go of; what is kept is a copy of it.
+    const shared = image.data.buffer === decoded.data.buffer && typeof picture === "string";
+    const kept = shared ? { ...image, data: image.data.slice() } : image;
+    this.#cache.set(index, kept);
+    this.#cacheLeft -= kept.data.length;
+    return kept;
+  }
+
+  /** An error with the picture it is about. Of files it is one that lets them be left out, where that helps. */
+  #explain(index: number, error: unknown): unknown {
+    const picture = this.#pictures[index];
+    const name = printable(this.#nameOf(index));
+    if (error instanceof RangeError) {
+      const message = `${name}: ${error.message}`;
+      return typeof picture === "string" ? new UnusableFile(message) : new RangeError(message);
+    }
+    const reason = unreadable(error);
+    if (typeof picture !== "string" || reason === undefined) return error;
+    return new UnusableFile(`${name} cannot be read: ${reason}`);
+  }
+
+  /** Note a file that is left out; every other error, and with `strict` this one too, is thrown. */
   #skip({ index, error }: Failed): void {
-    if (!(error instanceof SyntaxError)) throw error;
+    if (!(error instanceof SyntaxError || error instanceof UnusableFile)) throw error;
     this.#broken.set(index, error);
     if (this.#options.strict) throw error;
+    this.#checkLeft();
   }
 
   #assemble(batch: readonly Loaded[]): ImageBatch {
@@ -236,6 +309,23 @@ export class ImageLoader {
   #nameOf(index: number): string {
     const picture = this.#pictures[index];
     return typeof picture === "string" ? picture : `picture ${index}`;
+  }
+}
+
+/** A RangeError unless each label is a class, and each class has a picture. */
+function checkLabels(labels: Uint32Array, classes: readonly string[]): void {
+  const wrong = labels.findIndex((label) => label >= classes.length);
+  if (wrong >= 0) {
+    throw new RangeError(
+      `A label must be a class from 0 to ${classes.length - 1}: that of picture ${wrong} is ${
+        labels[wrong]
+      }`,
+    );
+  }
+  const there = new Set(labels);
+  const without = classes.filter((_, label) => !there.has(label));
+  if (without.length > 0) {
+    throw new RangeError(`There is no picture of the classes ${listed(without)}`);
   }
 }
 

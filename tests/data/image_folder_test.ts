@@ -57,8 +57,98 @@ permissionTest(
         "a b/jpg",
         "a b/notes.txt",
         "a b/still.gif",
-        "b/.DS_Store",
       ]);
+      assertEquals([relative(read.hidden), read.unreadable], [["b/.DS_Store"], []]);
+    });
+  },
+);
+
+permissionTest(
+  "readImageFolder() takes hidden and thumbnail folders and files for no classes and pictures",
+  write,
+  async () => {
+    const seen = ["a/1.jpg", "b/2.jpg", "b/deep/3.png"];
+    const hidden = [
+      ".ipynb_checkpoints/a-checkpoint.jpg",
+      "@eaDir/1.jpg",
+      "__MACOSX/a/._1.jpg",
+      "a/.ipynb_checkpoints/1-checkpoint.jpg",
+      "a/._1.jpg",
+      "a/Thumbs.db",
+      "b/deep/.thumbnails/3.png",
+      "b/deep/@eaDir/SYNOPHOTO_THUMB_M.jpg",
+    ];
+    await withFiles([...seen, ...hidden], async (folder) => {
+      const { classes, paths, passedOver, hidden } = await readImageFolder(folder);
+      assertEquals(classes, ["a", "b"]);
+      const relative = (paths: string[]) => paths.map((path) => path.slice(folder.length + 1));
+      assertEquals([relative(paths), passedOver], [seen, []]);
+      assertEquals(relative(hidden), [
+        ".ipynb_checkpoints",
+        "@eaDir",
+        "__MACOSX",
+        "a/._1.jpg",
+        "a/.ipynb_checkpoints",
+        "a/Thumbs.db",
+        "b/deep/.thumbnails",
+        "b/deep/@eaDir",
+      ]);
+    });
+  },
+);
+
+permissionTest("readImageFolder() takes a class composed or not for one name", write, async () => {
+  const [composed, decomposed] = ["Bl\u00fcten", "Blu\u0308ten"];
+  await withFiles([`x/${decomposed}/1.jpg`, "x/A/1.jpg"], async (folder) => {
+    const { classes, labels, paths } = await readImageFolder(`${folder}/x`);
+    assertEquals([classes, [...labels]], [["A", composed], [0, 1]]);
+    // The path is as the system spells it.
+    assert(paths[1].includes(decomposed) || Deno.build.os === "darwin");
+  });
+  if (Deno.build.os === "darwin") return; // there the two are one folder
+  await withFiles([`${decomposed}/1.jpg`, `${composed}/1.jpg`], async (folder) => {
+    const { message } = await assertRejects(() => readImageFolder(folder), SyntaxError);
+    for (const name of ['"Blu\\u0308ten"', '"Bl\\u00fcten"', "must become one"]) {
+      assert(message.includes(name), message);
+    }
+  });
+});
+
+permissionTest(
+  "listImages() lists what can be reached, and says what cannot",
+  [...write, { name: "run" }],
+  async () => {
+    if (Deno.build.os !== "linux") return;
+    await withFiles(["ok.jpg", "dir.jpg/in.png", "x\x1b[2J/a.jpg"], async (folder) => {
+      const make = [
+        `import os; os.chdir(${JSON.stringify(folder)})`,
+        'open(b"no\\xff.jpg", "wb").close(); os.mkdir(b"no\\xfe"); os.mkfifo("pipe.jpg")',
+        'open(b"no\\xfe/in.jpg", "wb").close()',
+      ].join("\n");
+      const made = await new Deno.Command("python3", { args: ["-c", make] }).output()
+        .catch(() => ({ success: false }));
+      if (!made.success) return; // names that are no UTF-8 cannot be made here
+      const { paths, unreadable } = await listImages(folder);
+      const names = paths.map((path) => path.slice(folder.length + 1));
+      assertEquals(names, [
+        "no\ufffd.jpg",
+        "ok.jpg",
+        "pipe.jpg",
+        "dir.jpg/in.png",
+        "x\x1b[2J/a.jpg",
+      ]);
+      assertEquals(unreadable.map(({ path }) => path), [`${folder}/no\ufffd`]);
+      assert(unreadable[0].reason.includes("a name that is no UTF-8"), unreadable[0].reason);
+      await assertRejects(
+        () => readImageFolder(folder),
+        SyntaxError,
+        "is no UTF-8: rename the folder",
+      );
+      const empty = await assertRejects(
+        () => listImages(`${folder}/x\x1b[2J/none`),
+        Deno.errors.NotFound,
+      );
+      assert(!empty.message.includes("\x1b"), empty.message);
     });
   },
 );

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { augmentForTraining, normalise, prepareForEvaluation } from "../../data/augment.ts";
-import { decodeImage, type RgbImage } from "../../data/image.ts";
+import { decodeImage, encodePng, type RgbImage } from "../../data/image.ts";
 import { readImageFolder } from "../../data/image_folder.ts";
 import { type ImageBatch, ImageLoader, type ImageLoaderOptions } from "../../data/image_loader.ts";
 import { crop } from "../../data/resize.ts";
@@ -137,8 +137,126 @@ permissionTest("ImageLoader leaves out broken files, and the others move up", li
   await assertRejects(() => collect(strict, 1), SyntaxError, paths[1]);
   const none = new ImageLoader([paths[1]], { batchSize: 2 });
   await assertRejects(() => collect(none, 0), RangeError, "None of the 1 files is a picture: ");
-  const gone = new ImageLoader([paths[0], fixture("gone.png")], { batchSize: 1 });
-  await assertRejects(() => collect(gone, 0), Deno.errors.NotFound, "gone.png");
+});
+
+permissionTest("ImageLoader leaves out files that are gone, or no files, as it does broken ones", [
+  ...library,
+  { name: "write" },
+], async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.symlink(`${folder}/nowhere`, `${folder}/dangling.jpg`);
+    await Deno.symlink(`${folder}/loop.jpg`, `${folder}/loop.jpg`);
+    await Deno.symlink("/dev/zero", `${folder}/zero.jpg`);
+    await Deno.mkdir(`${folder}/folder.jpg`);
+    await Deno.writeFile(`${folder}/empty.jpg`, new Uint8Array(0));
+    await Deno.writeFile(`${folder}/a\x1b[2J.jpg`, new Uint8Array(9));
+    const cases = [
+      ["dangling.jpg", "cannot be read: it is not there"],
+      ["loop.jpg", "cannot be read: it is a link that leads back to itself"],
+      ["zero.jpg", "cannot be read as a picture: it is no file"],
+      ["folder.jpg", "cannot be read as a picture: it is no file"],
+      ["empty.jpg", "cannot be read as a picture: it is empty"],
+      ["empty.jpg/x", "cannot be read: a folder of its path is none"],
+      [`${"x".repeat(300)}.jpg`, "cannot be read: its name is too long"],
+      ["a\x1b[2J.jpg", "it is none of the kinds that are read"],
+    ];
+    const paths = [fixture("small.png"), ...cases.map(([name]) => `${folder}/${name}`)];
+    const loader = new ImageLoader(paths, { batchSize: 3 });
+    assertEquals(order(await collect(loader, 0)), [0]);
+    assertEquals(order(await collect(loader, 1)), [0]);
+    const reasons = loader.skipped.map(({ reason }) => reason);
+    assertEquals(reasons.length, cases.length);
+    for (const [i, [, reason]] of cases.entries()) {
+      assert(reasons[i].includes(reason) && !reasons[i].includes("\x1b"), reasons[i]);
+    }
+    for (const path of paths.slice(1)) {
+      const strict = new ImageLoader([path, paths[0]], { batchSize: 2, strict: true });
+      const error = await assertRejects(() => collect(strict, 0));
+      assert(error instanceof SyntaxError || error instanceof RangeError, `${error}`);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+permissionTest(
+  "ImageLoader leaves out files that prepare or augment cannot use",
+  library,
+  async () => {
+    const paths = ["small.png", "small.ppm", "1x1.png"].map(fixture);
+    const part = (image: RgbImage) => crop(image, { left: 0, top: 0, width: 9, height: 9 });
+    const stream = new RandomStream(1);
+    for (const options of [{ prepare: part }, { augment: part, stream }]) {
+      const loader = new ImageLoader(paths, { ...options, batchSize: 3 });
+      assertEquals(order(await collect(loader, 0)).sort(), [0, 1]);
+      assert(loader.skipped[0].reason.startsWith(`${paths[2]}: A box must be`));
+    }
+    // The middle of a strip is made without the whole of it.
+    const strip = await encodePng({ width: 1, height: 3000, data: new Uint8Array(9000).fill(7) });
+    const image = prepareForEvaluation(await decodeImage(strip));
+    assertEquals([image.width, image.height, image.data.every((value) => value === 7)], [
+      224,
+      224,
+      true,
+    ]);
+  },
+);
+
+permissionTest("ImageLoader ends where no picture of a class is left", library, async () => {
+  const paths = ["small.png", "make.py", "grey.png", "make.py"].map(fixture);
+  const options = {
+    batchSize: 1,
+    labels: Uint32Array.of(0, 1, 0, 1),
+    classes: ["ants", "be\x1bes"],
+  };
+  const loader = new ImageLoader(paths, options);
+  assertEquals(loader.leftOf(2), Uint32Array.of(2, 2));
+  const seen: number[] = [];
+  const go = async () => {
+    for await (const { indices } of loader.epoch(0)) seen.push(...indices);
+  };
+  const reason = 'None of the 2 files of the class "be\\u001bes" can be used: ';
+  await assertRejects(go, RangeError, reason + paths[1]);
+  assertEquals([seen, [...loader.leftOf(2)]], [[0, 2], [2, 0]]);
+  // The next pass does not begin.
+  await assertRejects(go, RangeError, reason);
+  assertEquals(seen, [0, 2]);
+
+  const one = new ImageLoader(paths, { ...options, labels: Uint32Array.of(0, 1, 1, 0) });
+  assertEquals(order(await collect(one, 0)), [0, 2]);
+  assertEquals([...one.leftOf(2)], [1, 1]);
+
+  const make = (labels: number[], classes: string[]) => () =>
+    new ImageLoader(paths, { batchSize: 1, labels: Uint32Array.from(labels), classes });
+  assertThrows(make([0, 1, 2, 0], ["a", "b"]), RangeError, "from 0 to 1: that of picture 2 is 2");
+  assertThrows(make([0, 1, 1, 0], ["a", "b", "c"]), RangeError, 'no picture of the classes "c"');
+  const without = () => new ImageLoader(paths, { batchSize: 1, classes: ["a"] });
+  assertThrows(without, TypeError, "classes need labels");
+});
+
+permissionTest("ImageLoader holds few decoded pictures, however many are decoded", [
+  ...library,
+  { name: "write" },
+], async () => {
+  // 16 pictures of 48 MB, which the collector does not know of, would be 768 MB.
+  const bytes = await encodePng({ width: 4000, height: 4000, data: new Uint8Array(48e6) });
+  const path = await Deno.makeTempFile({ suffix: ".png" });
+  try {
+    await Deno.writeFile(path, bytes);
+    const before = Deno.memoryUsage().rss;
+    const loader = new ImageLoader(Array.from({ length: 16 }, () => path), {
+      batchSize: 16,
+      prepare: (image) => crop(image, { left: 0, top: 0, width: 1, height: 1 }),
+    });
+    let most = 0;
+    const watch = setInterval(() => most = Math.max(most, Deno.memoryUsage().rss), 5);
+    await collect(loader, 0);
+    clearInterval(watch);
+    assert(most - before < 350e6, `${(most - before) / 1e6} MB more`);
+  } finally {
+    await Deno.remove(path);
+  }
 });
 
 Deno.test("ImageLoader names pictures whose sizes differ or that cannot be prepared", async () => {
