@@ -209,7 +209,7 @@ export function lookUp(table: Tensor, ids: Tensor<"u32">, out?: Tensor): Tensor 
 
 /**
  * The gradient of the table `[V, D]` from `dout [M, D]`: the sum over all places of each index, zero
- * for indices that do not occur. A clear and one dispatch, or more where an index occurs more than 65,000
+ * for indices that do not occur. A clear and one dispatch, or more where an index occurs 60,000
  * times; with `rowsOnly` no clear: the rows of
  * indices that do not occur stay as they are.
  */

@@ -114,7 +114,7 @@ const bagKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
 });
 
 /**
- * The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. One dispatch, or more for a bag of more than 65,000
+ * The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. One dispatch, or more for a bag of 60,000
  * words. RangeError for a table of fewer rows than the bags'.
  */
 export function embeddingBag(table: Tensor, bags: Bags, mode: BagMode, out?: Tensor): Tensor {
@@ -151,7 +151,7 @@ const gradientKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
 
 /**
  * The gradient of the table `[V, D]` from `dout [N, D]`, zero for indices that do not occur. A clear and
- * one dispatch, or more where an index occurs more than 65,000 times; with `rowsOnly` no clear: the rows of indices
+ * one dispatch, or more where an index occurs 60,000 times; with `rowsOnly` no clear: the rows of indices
  * that do not occur stay as they are.
  */
 export function embeddingBagGradient(

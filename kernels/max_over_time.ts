@@ -51,7 +51,7 @@ export interface MaxOverTime {
 /**
  * The largest value over the first `lengths[n]` steps of each example: `x [T, N, H]`, `lengths [N]`,
  * from 1 to T, result `[N, H]`; NaN where one of them is, or where a length is out of range. One dispatch, or
- * more for more than 65,000 steps.
+ * more for 60,000 steps.
  *
  * Errors: TypeError when the shapes do not fit.
  */

@@ -2,7 +2,7 @@
 import type { Gpu } from "./gpu.ts";
 import { foldGroups } from "./kernel.ts";
 import { lines } from "./product.ts";
-import { MOST_TURNS } from "./turns.ts";
+import { loopTurns, MOST_TURNS } from "./turns.ts";
 
 /** Rows of a group on a CPU adapter, and invocations for a row on a GPU. */
 const LANES = { subgroup: 8, workgroup: 64 } as const;
@@ -69,7 +69,7 @@ export function rowGroups(gpu: Gpu, rows: number): [number, number] {
 /** Whether an invocation of {@linkcode rowCode} may loop `loops` times over its share of `width` columns, or quads. */
 export function fitsTurns(gpu: Gpu, width: number, loops: number): boolean {
   const stride = gpu.path === "subgroup" ? 1 : LANES.workgroup;
-  return loops * (Math.ceil(width / stride) + 1) <= MOST_TURNS;
+  return loops * loopTurns(Math.ceil(width / stride)) <= MOST_TURNS;
 }
 
 /**

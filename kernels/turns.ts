@@ -33,7 +33,7 @@ export function expectTurns(
 }
 
 /** Turns of a loop whose length the data decide: one stretch of it, and one dispatch. */
-export const STRETCH = 65_000;
+export const STRETCH = MOST_TURNS - 1;
 
 /** Record a dispatch for each stretch of a loop of at most `most` turns, handing it the turns to skip. At least one. */
 export function eachStretch(most: number, record: (skip: number) => void): void {

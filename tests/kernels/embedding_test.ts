@@ -8,6 +8,7 @@ import {
   uploadIndices,
 } from "../../kernels/embedding.ts";
 import { Tensor } from "../../kernels/tensor.ts";
+import { STRETCH } from "../../kernels/turns.ts";
 import { embeddingBackward, embeddingForward } from "../reference/softmax.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
@@ -77,9 +78,9 @@ gpuTest("one index repeated 1,000 times adds up all its places", async (gpu) => 
   await assertTwin(dtable, embeddingBackward(values, Array(count).fill(2), shape), "gradient");
 });
 
-// A dispatch takes 65,000 places of an index.
+// A dispatch takes a stretch of the places of an index.
 gpuTestBothPaths("one index repeated more often than a loop turns", async (gpu) => {
-  for (const count of [64_999, 65_000, 65_001, 65_537, 130_001]) {
+  for (const count of [STRETCH - 1, STRETCH, STRETCH + 1, 65_537, 2 * STRETCH + 1]) {
     for (const width of [1, 4]) {
       const ids = new Uint32Array(count + 2).fill(2);
       ids[0] = ids[count] = 1;

@@ -2,6 +2,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { maxOverTime, maxOverTimeGradient } from "../../kernels/max_over_time.ts";
 import { Tensor } from "../../kernels/tensor.ts";
+import { STRETCH } from "../../kernels/turns.ts";
 import { maxOverTimeBackward, maxOverTimeForward } from "../reference/pooling.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, disposeAll, normals, swapAxes, upload } from "./values.ts";
@@ -85,17 +86,20 @@ gpuTestBothPaths("a length out of range gives NaN, not what stands elsewhere", a
 });
 
 gpuTestBothPaths("the maximum over more steps than one dispatch takes", async (gpu) => {
-  for (const count of [64_999, 65_000, 65_001, 65_537, 130_001]) {
+  for (const count of [STRETCH - 1, STRETCH, STRETCH + 1, 65_537, 2 * STRETCH + 1]) {
     const values = new Float32Array(count * 3).fill(-1);
     // The largest is at the end, at the beginning, and at the last step of the first dispatch, again later.
     values[3 * (count - 1)] = 5;
     values[1] = values[3 * (count - 1) + 1] = 6;
-    values[3 * 64_998 + 2] = values[3 * (count - 2) + 2] = 7;
+    values[3 * (STRETCH - 2) + 2] = values[3 * (count - 2) + 2] = 7;
     using x = Tensor.from(gpu, values, [count, 1, 3]);
     using lengths = Tensor.from(gpu, [count], [1], { dtype: "u32" });
     const { out, steps } = maxOverTime(x, lengths);
     assertEquals(await out.read(), Float32Array.of(5, 6, 7));
-    assertEquals(await steps.read(), Uint32Array.of(count - 1, 0, Math.min(64_998, count - 2)));
+    assertEquals(
+      await steps.read(),
+      Uint32Array.of(count - 1, 0, Math.min(STRETCH - 2, count - 2)),
+    );
     disposeAll({ out, steps });
   }
 });

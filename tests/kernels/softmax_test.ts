@@ -4,6 +4,7 @@ import type { Gpu } from "../../kernels/gpu.ts";
 import { argmax, logSoftmax, softmaxCrossEntropy } from "../../kernels/softmax.ts";
 import { sum } from "../../kernels/reduce.ts";
 import { Tensor } from "../../kernels/tensor.ts";
+import { MOST_TURNS } from "../../kernels/turns.ts";
 import { temporalSoftmaxLoss } from "../reference/softmax.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
@@ -197,15 +198,30 @@ gpuTestBothPaths("a target that is no class makes its row NaN, and no other", as
   }
 });
 
-// The loops of an invocation turn at most 65,536 times: three over 21,844 scores or quads, one over 65,535; on the
+/** Scores or quads that an invocation takes: a cross-entropy loops three times over them, an argmax once. */
+const [THIRD, ALL] = [MOST_TURNS / 3 - 1, MOST_TURNS - 1];
+
+// At the limits; where the driver itself would cut the loops, at 21,846 and 65,536 scores; and far beyond. On the
 // workgroup path 64 times as many.
 gpuTestBothPaths(
   "long rows are whole rows: just below, at and above what one invocation takes",
   async (gpu) => {
     const most = gpu.path === "subgroup" ? 1 : 64;
     const widths = most === 1
-      ? [21_843, 21_844, 21_845, 21_847, 65_535, 65_536, 65_537, 87_376, 87_380, 1_000_003]
-      : [21_844 * 64 - 1, 21_844 * 64 + 1];
+      ? [
+        THIRD - 1,
+        THIRD,
+        THIRD + 1,
+        21_847,
+        ALL,
+        ALL + 1,
+        65_537,
+        4 * THIRD,
+        4 * THIRD + 4,
+        87_388,
+        1_000_003,
+      ]
+      : [64 * THIRD - 1, 64 * THIRD + 1];
     for (const width of widths) {
       // The last scores count most: what is cut off would be missed.
       const values = Float32Array.from(
@@ -234,7 +250,7 @@ gpuTestBothPaths(
 );
 
 gpuTestBothPaths("argmax finds the last column of rows longer than float32 counts", async (gpu) => {
-  for (const width of [65_534, 65_536, 65_537, 2 ** 24 + 3]) {
+  for (const width of [ALL, ALL + 1, 65_537, 2 ** 24 + 3]) {
     if (width > 2 ** 24 && gpu.path === "workgroup") continue; // the same kernels
     using scores = Tensor.zeros(gpu, [1, width]);
     using last = Tensor.from(gpu, [1]);
