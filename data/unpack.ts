@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quote } from "./messages.ts";
+import { printable, quote } from "./messages.ts";
 import { expansionLimit } from "./strided.ts";
 import { fileSource, readZipDirectory, streamZipEntry, type ZipEntry } from "./zip.ts";
 
@@ -21,7 +21,7 @@ export interface UnpackOptions {
  * folder takes its place; what macOS adds under `__MACOSX` is left out.
  *
  * Before anything is written the whole archive is refused with a SyntaxError for a name that leads out of the
- * folder and for a link, and with a RangeError if it would unpack to more than 16 times its size and 64 MiB.
+ * folder, one that is too long, for a link, and for a file that is a folder too, and with a RangeError if it would unpack to more than 16 times its size and 64 MiB.
  * Its damages are SyntaxErrors as of `readZipDirectory` and `streamZipEntry`. All these name the archive. A
  * folder that exists is a `Deno.errors.AlreadyExists`.
  *
@@ -45,6 +45,7 @@ export async function unpackZip(
     const source = await fileSource(file);
     const all = [...(await readZipDirectory(source, expansionLimit(source.size))).values()];
     for (const entry of all) checkEntry(entry);
+    checkPlaces(all);
     const entries = all.filter(({ name }) => !name.startsWith("__MACOSX/"));
     const skipped = commonFolder(entries).length;
     const total = entries.reduce((sum, { size }) => sum + size, 0);
@@ -52,9 +53,13 @@ export async function unpackZip(
     onProgress?.(done, total);
     if (await exists(part)) await Deno.remove(part, { recursive: true });
     await Deno.mkdir(part);
+    const made = new Set([part]);
     for (const entry of entries) {
+      signal?.throwIfAborted();
       const path = `${part}/${entry.name.slice(skipped)}`;
-      await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+      const parent = path.slice(0, path.lastIndexOf("/"));
+      if (!made.has(parent)) await Deno.mkdir(parent, { recursive: true });
+      made.add(parent);
       if (path.endsWith("/")) continue;
       using unpacked = await Deno.open(path, { write: true, createNew: true });
       for await (const bytes of streamZipEntry(source, entry)) {
@@ -83,12 +88,50 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Refuse what could write outside the folder, on any system. */
+/** The longest name that a file or folder can have on the usual systems, and the longest path, in bytes. */
+const MAX_NAME = 255, MAX_PATH = 1000;
+
+/** How deep folders may lie in each other. */
+const MAX_DEPTH = 30;
+
+/** Refuse what could write outside the folder, on any system, and names that cannot be or should not be. */
 function checkEntry({ name, isLink }: ZipEntry): void {
   const parts = name.replace(/\/$/, "").split("/");
   const leadsOut = /[\\\0]|^[a-z]:/i.test(name) || parts.some((part) => /^\.{0,2}$/.test(part));
   if (leadsOut) throw new SyntaxError(`its entry ${quote(name)} leads out of the folder`);
   if (isLink) throw new SyntaxError(`its entry ${quote(name)} is a link, which is not allowed`);
+  if (printable(name, { most: name.length }) !== name) {
+    throw new SyntaxError(`its entry ${quote(name)} has control characters in its name`);
+  }
+  const bytes = (text: string) => new TextEncoder().encode(text).length;
+  if (parts.length > MAX_DEPTH) {
+    throw new SyntaxError(
+      `its entry ${
+        quote(name)
+      } lies ${parts.length} folders deep: at most ${MAX_DEPTH} are allowed`,
+    );
+  }
+  if (parts.some((part) => bytes(part) > MAX_NAME) || bytes(name) > MAX_PATH) {
+    throw new SyntaxError(
+      `its entry ${quote(name)} has a name that is too long: at most ${MAX_NAME} bytes are ` +
+        `allowed, and ${MAX_PATH} for the whole path`,
+    );
+  }
+}
+
+/** Refuse a file in the place of a folder that others lie in. */
+function checkPlaces(entries: readonly ZipEntry[]): void {
+  const folders = new Set<string>();
+  for (const { name } of entries) {
+    for (let at = name.lastIndexOf("/"); at > 0; at = name.lastIndexOf("/", at - 1)) {
+      const folder = name.slice(0, at);
+      if (folders.has(folder)) break;
+      folders.add(folder);
+    }
+  }
+  const twice = entries.find(({ name }) => folders.has(name));
+  if (twice === undefined) return;
+  throw new SyntaxError(`its entry ${quote(twice.name)} is a file, and a folder of others`);
 }
 
 /** The folder that all entries lie in, with its slash; empty where there is not one such. */

@@ -36,8 +36,11 @@ const CENTRAL = 0x02014b50, LOCAL = 0x04034b50;
 const END = 0x06054b50, END64 = 0x06064b50, LOCATOR64 = 0x07064b50;
 const END_SIZE = 22, LOCATOR64_SIZE = 20, END64_SIZE = 56, CENTRAL_SIZE = 46, LOCAL_SIZE = 30;
 
-/** The largest directory that is read: some 600,000 entries. */
-const MAX_DIRECTORY = 64 * 2 ** 20;
+/** The most entries that are read. Data sets here have some hundred, large models some thousand tensors. */
+const MAX_ENTRIES = 20_000;
+
+/** The largest directory that is read, in bytes. */
+const MAX_DIRECTORY = 16 * 2 ** 20;
 
 /** Deflate cannot pack more than so many bytes into one. */
 const MAX_RATIO = 1032;
@@ -134,6 +137,11 @@ async function findDirectory(source: ZipSource) {
     throw new SyntaxError(
       `The zip archive's directory of ${count} entries in ${size} bytes cannot be at byte ${begin}: ` +
         `${limit} bytes are before its end`,
+    );
+  }
+  if (count > MAX_ENTRIES) {
+    throw new RangeError(
+      `The zip archive has ${count} entries: at most ${MAX_ENTRIES} are allowed`,
     );
   }
   if (size > MAX_DIRECTORY) {

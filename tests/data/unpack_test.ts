@@ -97,6 +97,13 @@ unpackTest("refuses links, bombs and what is damaged, and leaves nothing", async
     [`"a" is damaged: its CRC-32`, SyntaxError, ["0", { name: "a", bytes, crc: 1 }]],
     [`"a" twice`, SyntaxError, ["a", "a"]],
     ["at most 67108864 are allowed", RangeError, ["a", bomb]],
+    ["has a name that is too long: at most 255 bytes", SyntaxError, ["a", `b/${"é".repeat(128)}`]],
+    ["and 1000 for the whole path", SyntaxError, ["a", `${"x".repeat(250)}/`.repeat(4) + "abc"]],
+    ["lies 31 folders deep", SyntaxError, ["a", "x/".repeat(30) + "y"]],
+    ['\\u001b[2J" has control characters in its name', SyntaxError, ["a", "b/\x1b[2J"]],
+    ["has control characters in its name", SyntaxError, ["a", "b\n"]],
+    [`its entry "a" is a file, and a folder of others`, SyntaxError, ["a", "a/b"]],
+    [`its entry "a" is a file, and a folder of others`, SyntaxError, ["a", "a/"]],
   ];
   for (const [message, kind, entries] of refused) {
     const { error, paths } = await unpack(entries);
@@ -107,10 +114,13 @@ unpackTest("refuses links, bombs and what is damaged, and leaves nothing", async
   const { error, paths } = await unpack(["a"], (archive) => archive.slice(0, -30));
   assert(error instanceof SyntaxError, `${error}`);
   assertEquals(paths, []);
-  // A file cannot be a folder as well.
-  const both = await unpack(["a", "a/b"]);
-  assert(both.error !== undefined);
-  assertEquals(both.paths, []);
+});
+
+unpackTest("takes names of the greatest length", async () => {
+  const name = `${"x/".repeat(29)}${"é".repeat(127)}a`;
+  const { error, paths } = await unpack(["a", name]);
+  assertEquals(error, undefined);
+  assertEquals(paths, ["new/a: some text", `new/${name}: some text`]);
 });
 
 unpackTest("leaves a folder that exists as it is, and stops at a signal", async () => {

@@ -134,3 +134,11 @@ permissionTest(
     }
   },
 );
+
+Deno.test("an archive of very many entries is refused before they are read", async () => {
+  const bytes = writeZip([{ name: "a", bytes: new Uint8Array(1_000_000) }], {
+    ...{ count: 20_001, size: 20_001 * 46, at: 0 },
+  });
+  const message = "has 20001 entries: at most 20000 are allowed";
+  await assertRejects(() => read(bytes), RangeError, message);
+});
