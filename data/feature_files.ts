@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { parseJson } from "./json.ts";
 import { readSafetensors, toFloat32, writeSafetensors } from "./safetensors.ts";
 
 /** Features of pictures. */
@@ -50,7 +51,7 @@ export async function readFeatures(path: string): Promise<PictureFeatures> {
   }
   let pictures: unknown;
   try {
-    pictures = JSON.parse(metadata.pictures ?? "");
+    pictures = parseJson(metadata.pictures ?? "", { what: "The list of pictures", depth: 1 });
   } catch {
     throw fail("its metadata has no list of pictures");
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseJson } from "./json.ts";
 import { quote } from "./messages.ts";
 
 /** The id of `<NULL>`, the padding after a caption's end. */
@@ -115,7 +116,7 @@ export class Vocabulary {
 export async function readVocabulary(path: string): Promise<Vocabulary> {
   const text = (await Deno.readTextFile(path)).replace(/^\ufeff/, "");
   try {
-    const json: unknown = JSON.parse(text);
+    const json = parseJson(text, { what: "The text", depth: 2, values: 10_000_000 });
     const { idx_to_word: words, word_to_idx: ids } = isObject(json) ? json : {};
     if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) {
       throw new SyntaxError(`"idx_to_word" must be a list of words`);

@@ -1,4 +1,5 @@
 /** The folder of one run: its settings, its metrics, its results. Never overwrites another run's. */
+import { parseJson } from "../../data/json.ts";
 import { join } from "@std/path";
 import { systemReason, writeError, writeWholeSync } from "../../data/file.ts";
 import { TaskError } from "./main.ts";
@@ -117,12 +118,12 @@ function cutLastLine(path: string): void {
 /** The record of a line, or nothing where it was cut off. */
 function parseRecord(line: string): Record<string, Metric> | undefined {
   try {
-    const record: unknown = JSON.parse(line);
+    const record = parseJson(line, { what: "The line", depth: 2, values: 1000 });
     return typeof record === "object" && record !== null
       ? record as Record<string, Metric>
       : undefined;
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
+    if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
     throw error;
   }
 }

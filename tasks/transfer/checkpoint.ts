@@ -1,6 +1,7 @@
 /** What a transfer run writes after each epoch, and goes on from after an interruption. */
 import { readSafetensors, type TensorData, writeSafetensors } from "../../data/safetensors.ts";
-import { quote } from "../../data/messages.ts";
+import { parseJson } from "../../data/json.ts";
+import { printable, quote } from "../../data/messages.ts";
 import type { Measure } from "../../models/image_training.ts";
 import type { OptimizerState } from "../../models/optimizers.ts";
 import type { Cell } from "../lib/page.ts";
@@ -92,29 +93,27 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
 function decode(
   { tensors, metadata }: Awaited<ReturnType<typeof readSafetensors>>,
 ): Checkpoint {
-  const numbers = (key: string) => {
+  const numbers = (key: string, expected?: number[]) => {
     const tensor = tensors.get(key);
     if (tensor?.dtype !== "F64") throw new SyntaxError(`its "${key}" is missing`);
-    return [...tensor.data];
+    const shape = expected ?? [tensor.data.length];
+    if (tensor.shape.join() === shape.join()) return [...tensor.data];
+    throw new SyntaxError(`its "${key}" has the shape [${tensor.shape}], and not [${shape}]`);
   };
   const under = (prefix: string) =>
     [...tensors].filter(([key]) => key.startsWith(`${prefix}.`))
       .map(([key, value]) => [key.slice(prefix.length + 1), value] as const);
   const json = <T>(key: string): T => {
     if (metadata[key] === undefined) throw new SyntaxError(`its "${key}" is missing`);
-    const value: unknown = JSON.parse(metadata[key]);
-    if (typeof value === "object" && value !== null) return value as T;
+    const value = parseJson(metadata[key], { what: `Its "${key}"`, depth: 1, values: 1000 });
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as T;
     throw new SyntaxError(`its "${key}" is ${quote(metadata[key])}`);
   };
   const broken = notFinite(tensors);
   if (broken !== undefined) throw new SyntaxError(`its "${broken}" is not finite`);
-  const [loss, accuracy] = numbers("before");
-  const table = numbers("epochs");
-  if (table.length === 0 || table.length % COLUMNS.length !== 0) {
-    throw new SyntaxError(
-      `its "epochs" has ${table.length} numbers, and not ${COLUMNS.length} each`,
-    );
-  }
+  const [loss, accuracy] = numbers("before", [2]);
+  const table = numbers("epochs", [tensors.get("epochs")?.shape[0] ?? 0, COLUMNS.length]);
+  if (table.length === 0) throw new SyntaxError('its "epochs" are none');
   const epochs = Array.from(
     { length: table.length / COLUMNS.length },
     (_, i) => Object.fromEntries(COLUMNS.map((name, j) => [name, table[i * COLUMNS.length + j]])),
@@ -123,7 +122,10 @@ function decode(
     throw new SyntaxError(`its "epochs" are not those from 1 on`);
   }
   const moments = under("moment").sort(([a], [b]) => Number(a) - Number(b))
-    .map(([, { data }]) => Float32Array.from(data as Float32Array));
+    .map(([key, { dtype, data }]) => {
+      if (dtype === "F32") return data;
+      throw new SyntaxError(`its "moment.${printable(key, { most: 60 })}" is of ${dtype}, not F32`);
+    });
   return {
     before: { loss, accuracy },
     epochs,
@@ -133,6 +135,11 @@ function decode(
     model: new Map(under("model")),
     best: new Map(under("best")),
   };
+}
+
+/** A setting in a message: the file may be a stranger's. */
+function show(value: unknown): string {
+  return printable(String(value ?? "not set"), { most: 200 });
 }
 
 /**
@@ -156,7 +163,7 @@ export async function readCheckpoint(
   const there = checkpoint.made ?? {};
   const differences = [...new Set([...Object.keys(made), ...Object.keys(there)])]
     .filter((key) => made[key] !== there[key])
-    .map((key) => `${key} is ${made[key] ?? "not set"} here and ${there[key] ?? "not set"} there`);
+    .map((key) => `${show(key)} is ${show(made[key])} here and ${show(there[key])} there`);
   if (differences.length === 0) return checkpoint;
   throw new TaskError(`${path} was written with other settings: ${differences.join("; ")}`);
 }

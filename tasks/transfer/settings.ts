@@ -1,4 +1,6 @@
 /** The flags of the two transfer tasks, and the settings of an earlier run that goes on. */
+import { parseJson } from "../../data/json.ts";
+import { printable } from "../../data/messages.ts";
 import { join } from "@std/path";
 import { EMBEDDED_SIZE } from "../../data/embedded/network.ts";
 import type { Learnt } from "../../models/vision_model.ts";
@@ -137,16 +139,22 @@ function decide(given: Given): Given & { size: number } {
 function argumentsOf(run: string, task: string): string[] {
   let config: Record<string, unknown>;
   try {
-    config = JSON.parse(Deno.readTextFileSync(join(run, "config.json")));
+    const text = Deno.readTextFileSync(join(run, "config.json"));
+    const json = parseJson(text, { what: "The text", depth: 3, values: 10_000 });
+    config = typeof json === "object" && json !== null ? json as Record<string, unknown> : {};
   } catch (error) {
-    if (error instanceof SyntaxError) {
-      throw new TaskError(`${join(run, "config.json")} is no JSON: ${error.message}`);
+    if (error instanceof SyntaxError || error instanceof RangeError) {
+      throw new TaskError(`${join(run, "config.json")} is no JSON of a run: ${error.message}`);
     }
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new TaskError(`There is no config.json in ${run}: --resume takes the folder of a run`);
   }
-  if (config?.task !== task) {
-    throw new TaskError(`The run in ${run} is one of ${config?.task}, and not of ${task}`);
+  if (config.task !== task) {
+    throw new TaskError(
+      `The run in ${run} is one of ${
+        printable(String(config.task), { most: 60 })
+      }, and not of ${task}`,
+    );
   }
   return Object.keys(RUN_FLAGS).filter((key) => config[key] !== undefined).map((key) => {
     const value = config[key];

@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { dirname, join } from "@std/path";
 import type { TensorData } from "../../data/tensor_data.ts";
-import { writeSafetensors } from "../../data/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
 import { confusion, examples } from "../../tasks/transfer/answers.ts";
@@ -216,6 +216,26 @@ permissionTest(
         TaskError,
         `${path} was written with other settings: seed is 2 here and 1 there; data is x here and not set there`,
       );
+      const { tensors, metadata } = await readSafetensors(path);
+      const wide: TensorData = { dtype: "F64", shape: [1, 9], data: new Float64Array(9) };
+      const whole: TensorData = { dtype: "I64", shape: [1], data: BigInt64Array.of(1n) };
+      const broken: [string, Record<string, TensorData>, Record<string, string>][] = [
+        ['its "epochs" has the shape [1,9], and not [1,8]', { epochs: wide }, {}],
+        ['its "before" has the shape [1,9], and not [2]', { before: wide }, {}],
+        ['its "losses" has the shape [1,9], and not [9]', { losses: wide }, {}],
+        ['its "moment.0" is of I64, not F32', { "moment.0": whole }, {}],
+        ['Its "made" may nest 1 deep', {}, { made: "[".repeat(1e6) }],
+        ['Its "optimizer" cannot be read as JSON', {}, { optimizer: "{" }],
+        ['its "optimizer" is "[]"', {}, { optimizer: "[]" }],
+      ];
+      for (const [message, changed, said] of broken) {
+        const other = new Map([...tensors, ...Object.entries(changed)]);
+        await writeSafetensors(path, other, { ...metadata, ...said });
+        await assertRejects(() => readCheckpoint(path, checkpoint.made), SyntaxError, message);
+      }
+      await writeSafetensors(path, tensors, { ...metadata, made: '{"seed": "\u001b[2J"}' });
+      const strange = await assertRejects(() => readCheckpoint(path, { seed: 1 }), TaskError);
+      assertStringIncludes(strange.message, "seed is 1 here and \\u001b[2J there");
       await Deno.writeTextFile(path, "something else");
       await assertRejects(() => readCheckpoint(path, {}), SyntaxError, "is no checkpoint of a");
       await writeSafetensors(path, new Map(), { made: "{}" });
