@@ -8,7 +8,8 @@ import { expectShape, Tensor } from "./tensor.ts";
 
 // With e = exp(-|z|), which cannot overflow, σ(z) and 1 - σ(z) are 1 / (1 + e) and e / (1 + e), or the reverse. Neither
 // the gradient (1 - y) σ(z) - y (1 - σ(z)) nor the loss, -z y + log(1 + e) below 0 and z (1 - y) + log(1 + e) above,
-// takes a number from 1 that a float32 cannot tell from it. A target outside 0 to 1 makes both NaN.
+// takes a number from 1 that a float32 cannot tell from it. A target outside 0 to 1 makes both NaN, and a logit of -∞ the
+// loss, as in PyTorch.
 const kernel = perShape((_gpu: Gpu, { single }: { single: boolean }) =>
   defineKernel({
     name: "sigmoid cross-entropy",
@@ -24,8 +25,9 @@ const kernel = perShape((_gpu: Gpu, { single }: { single: boolean }) =>
       `let z = logits[i];
     let y = select(nan_f32(), targets[i], targets[i] >= 0.0 && targets[i] <= 1.0);
     let e = exp_f32(-abs(z));
-    loss += select(-z * y, z * (1.0 - y), z >= 0.0) + softplus_f32(-abs(z));
     let above = z >= 0.0;
+    let linear = select(-z * y, z * (1.0 - y), above);
+    loss += softplus_f32(-abs(z)) + select(linear, nan_f32(), z < -3.4028234e38);
     let p = select(e, 1.0, above) / (1.0 + e);
     let rest = select(1.0, e, above) / (1.0 + e);
     gradient[i] = params.weight * ((1.0 - y) * p - y * rest);`,
