@@ -233,7 +233,7 @@ permissionTest(
         await writeSafetensors(path, other, { ...metadata, ...said });
         await assertRejects(() => readCheckpoint(path, checkpoint.made), SyntaxError, message);
       }
-      await writeSafetensors(path, tensors, { ...metadata, made: '{"seed": "\u001b[2J"}' });
+      await writeSafetensors(path, tensors, { ...metadata, made: '{"seed": "\\u001b[2J"}' });
       const strange = await assertRejects(() => readCheckpoint(path, { seed: 1 }), TaskError);
       assertStringIncludes(strange.message, "seed is 1 here and \\u001b[2J there");
       await Deno.writeTextFile(path, "something else");
