@@ -15,8 +15,12 @@ import {
   type Sentence,
   SentenceClassifier,
   storeParameters,
+  type WordCost,
   wordVectors,
 } from "./sentence_classifier.ts";
+
+/** Of a word in a bag only the id is kept, and its place among equal ones. */
+const BAG_COST: WordCost = { widest: 1, numbers: 4 };
 
 /**
  * Bag of words → linear → sigmoid: the weights of the words that occur, each once, and a bias. Unknown
@@ -61,6 +65,10 @@ export class BagOfWords extends SentenceClassifier<Bags> {
     return [this.weights];
   }
 
+  override get wordCost(): WordCost {
+    return BAG_COST;
+  }
+
   /** The distinct known words of a sentence, and the bias. Remembered: an epoch asks for all of them again. */
   #bag(sentence: Sentence): Uint32Array {
     let bag = this.#bags.get(sentence);
@@ -102,6 +110,10 @@ export class AveragedEmbedding extends SentenceClassifier<Bags> {
 
   override get parameters(): Parameter[] {
     return [...this.embed.parameters, ...this.score.parameters];
+  }
+
+  override get wordCost(): WordCost {
+    return BAG_COST;
   }
 
   override upload(sentences: readonly Sentence[]): Bags {

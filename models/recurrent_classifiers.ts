@@ -14,6 +14,7 @@ import {
   type Sentence,
   SentenceClassifier,
   storeParameters,
+  type WordCost,
   wordVectors,
 } from "./sentence_classifier.ts";
 
@@ -83,6 +84,18 @@ function runCell(tape: Tape, cell: Recurrent, x: Variable, { steps, count }: Sen
 }
 
 /**
+ * What a word needs in so many cells over one table: its vector, with a mask, a gradient and what an order of
+ * its own takes; in each cell gates and their gradients, states and their gradients.
+ */
+function cellCost(kind: CellType, wordDim: number, hiddenDim: number, cells: number): WordCost {
+  const gates = (kind === "lstm" ? 4 : 1) * hiddenDim;
+  return {
+    widest: Math.max(wordDim, gates),
+    numbers: 4 * wordDim + cells * (2 * gates + 4 * hiddenDim),
+  };
+}
+
+/**
  * Word vectors → RNN or LSTM → linear on the state at each sentence's own last word → sigmoid.
  * State-dict keys: `embed.weight`, `recurrent.*` (as PyTorch's `nn.RNN`/`nn.LSTM`), `score.*`.
  */
@@ -112,6 +125,11 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
 
   override get parameters(): Parameter[] {
     return [this.embed, this.recurrent, this.score].flatMap((layer) => layer.parameters);
+  }
+
+  override get wordCost(): WordCost {
+    const { wordDim, hiddenDim } = this.config;
+    return cellCost(this.recurrent.cell, wordDim, hiddenDim, 1);
   }
 
   override upload(sentences: readonly Sentence[]): SentenceSequences {
@@ -196,6 +214,12 @@ export class BidirectionalClassifier extends SentenceClassifier<SentenceSequence
 
   override get parameters(): Parameter[] {
     return this.members.flatMap((member) => member.parameters);
+  }
+
+  override get wordCost(): WordCost {
+    const { wordDim, hiddenDim } = this.config;
+    const { widest, numbers } = cellCost("lstm", wordDim, hiddenDim, 2);
+    return { widest, numbers: this.members.length * numbers };
   }
 
   override upload(sentences: readonly Sentence[]): SentenceSequences {

@@ -50,6 +50,14 @@ export interface ClassifierInit {
   weights?: ReadonlyMap<string, TensorData>;
 }
 
+/** What each word of a batch needs on the GPU while a classifier learns, padding included, in float32 numbers. */
+export interface WordCost {
+  /** In the largest tensor. */
+  widest: number;
+  /** In all tensors, about. */
+  numbers: number;
+}
+
 /** A model from uploaded sentences `I` to logits. */
 export abstract class SentenceClassifier<I extends Disposable = Disposable> {
   /** All parameters on the GPU. */
@@ -58,6 +66,9 @@ export abstract class SentenceClassifier<I extends Disposable = Disposable> {
   constructor(readonly gpu: Gpu, readonly config: ClassifierConfig) {}
 
   abstract get parameters(): Parameter[];
+
+  /** What a word of a batch needs: it limits how long sentences may be. */
+  abstract get wordCost(): WordCost;
 
   /** Upload sentences. RangeError for a word id that is not in the vocabulary, or when there are none. */
   abstract upload(sentences: readonly Sentence[]): I;

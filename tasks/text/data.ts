@@ -11,9 +11,11 @@ import {
 } from "../../data/sentences.ts";
 import { UNK, type Vocabulary } from "../../data/vocabulary.ts";
 import { normal } from "../../models/init.ts";
-import type { LabelledSentences } from "../../models/sentence_training.ts";
+import type { SentenceClassifier } from "../../models/sentence_classifier.ts";
+import { checkLengths, type LabelledSentences } from "../../models/sentence_training.ts";
 import { UsageError } from "../lib/flags.ts";
 import { grouped, percent } from "../lib/format.ts";
+import { TaskError } from "../lib/main.ts";
 import type { TextSettings } from "./settings.ts";
 
 /** Everything a run reads. */
@@ -63,6 +65,58 @@ export function describeUnlabelled(
   return `${grouped(unknown)} of ${grouped(words)} words unknown (${
     percent(unknown / words, 1)
   })${without}`;
+}
+
+/**
+ * Refuse a vocabulary whose word vectors the GPU cannot hold in one tensor (UsageError). `most` is what it holds
+ * in one, in bytes.
+ */
+export function checkVocabulary(most: number, settings: TextSettings, data: TextData): void {
+  const { members, model } = settings;
+  const width = wordWidth(settings, data);
+  const words = data.vocabulary.size;
+  const bytes = 4 * words * width * members;
+  if (bytes <= most) return;
+  const networks = members === 1 ? "" : ` in each of ${members} networks`;
+  const further = model.glove && data.vectors !== undefined && settings.gloveWords > 0
+    ? ", and keep fewer of the file's further words with --glove-words"
+    : "";
+  throw new UsageError(
+    `The vocabulary of ${grouped(words)} words with ${width} numbers each${networks} takes ${
+      grouped(bytes)
+    } bytes, and the GPU allows ${
+      grouped(most)
+    } in one tensor: leave rare words out with --min-count${further}`,
+  );
+}
+
+/** Refuse sentences of a file that are too long for a classifier (TaskError): before hours of training. */
+export function checkSentences(
+  classifier: SentenceClassifier,
+  file: string,
+  sentences: readonly string[][],
+): void {
+  try {
+    checkLengths(classifier, sentences);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const { wordCost: { widest }, config: { wordDim } } = classifier;
+    const remedy = widest === 1
+      ? ""
+      : widest === wordDim
+      ? ", or train a model with narrower word vectors"
+      : ", or train a model with a smaller --hidden";
+    throw new TaskError(`${file}: ${error.message}: shorten it${remedy}`);
+  }
+}
+
+/** The same for all sentences of a run. */
+export function checkAllSentences(classifier: SentenceClassifier, data: TextData): void {
+  for (const split of SPLITS) {
+    checkSentences(classifier, `${split}.txt`, data.sentences[split].sentences);
+  }
+  if (data.unlabelled === undefined) return;
+  checkSentences(classifier, data.unlabelled.path, data.unlabelled.sentences);
 }
 
 async function filesLike(folder: string, pattern: RegExp): Promise<string[]> {

@@ -1,4 +1,5 @@
 /** Answers of a trained classifier for a sentence typed in, or for a file of them. */
+import { writeWhole } from "../../data/file.ts";
 import { readUnlabelled, tokenize } from "../../data/sentences.ts";
 import { UNK, type Vocabulary } from "../../data/vocabulary.ts";
 import { openGpu } from "../../kernels/gpu.ts";
@@ -7,9 +8,8 @@ import type { SentenceClassifier } from "../../models/sentence_classifier.ts";
 import { sentenceLogits } from "../../models/sentence_training.ts";
 import { defineFlags, parseFlags, text, UsageError } from "../lib/flags.ts";
 import { chance, grouped } from "../lib/format.ts";
-import { TaskError } from "../lib/main.ts";
 import { modelFile } from "../lib/model_file.ts";
-import { describeUnlabelled, encode, type Unlabelled } from "./data.ts";
+import { checkSentences, describeUnlabelled, encode, type Unlabelled } from "./data.ts";
 import { meaning, probability } from "./report.ts";
 
 const FLAGS = defineFlags({
@@ -50,6 +50,42 @@ async function readQuestion(
   return { words };
 }
 
+/** Whether two paths lead to one file, by links too. */
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  try {
+    return await Deno.realPath(one) === await Deno.realPath(other) ||
+      await isSameInode(one, other);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function isSameInode(one: string, other: string): Promise<boolean> {
+  const [a, b] = [await Deno.stat(one), await Deno.stat(other)];
+  return a.ino !== null && a.ino === b.ino && a.dev === b.dev;
+}
+
+/** Refuse to write the answers over what is read. */
+async function checkOut(out: string, file: string, model: string): Promise<void> {
+  if (await isSameFile(out, file)) {
+    throw new UsageError(`Flag --out, ${out}, is the file of --file: its sentences would be lost`);
+  }
+  if (await isSameFile(out, model)) {
+    throw new UsageError(`Flag --out, ${out}, is the model's file: the model would be lost`);
+  }
+  if (await isFolder(out)) throw new UsageError(`Flag --out must name a file: ${out} is a folder`);
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 async function answerText(
   classifier: SentenceClassifier,
   vocabulary: Vocabulary,
@@ -84,11 +120,7 @@ async function answerFile(
     console.error(summary); // the answers alone go to stdout
     return;
   }
-  try {
-    await Deno.writeTextFile(out, `${answers.join("\n")}\n`);
-  } catch (error) {
-    throw new TaskError(`The answers cannot be written to ${out}: ${(error as Error).message}`);
-  }
+  await writeWhole(out, new TextEncoder().encode(`${answers.join("\n")}\n`));
   console.log(`${summary}; the answers are in ${out}`);
 }
 
@@ -105,9 +137,14 @@ export async function predictTask(): Promise<void> {
   });
   const question = await readQuestion(given);
   const path = await modelFile(given.model, "text-lstm");
+  if (given.out !== undefined) await checkOut(given.out, given.file!, path);
   using gpu = await openGpu();
   const loaded = await loadClassifier(gpu, path);
   using classifier = loaded.classifier;
+  const asked = "words" in question
+    ? { path: "--text", sentences: [question.words] }
+    : question.file;
+  checkSentences(classifier, asked.path, asked.sentences);
   if ("words" in question) return await answerText(classifier, loaded.vocabulary, question.words);
   await answerFile(classifier, loaded.vocabulary, question.file, given.out);
 }

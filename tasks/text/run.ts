@@ -5,7 +5,14 @@ import { grouped, percent } from "../lib/format.ts";
 import { diverged, divergence } from "../lib/finite.ts";
 import { interruptSignal } from "../lib/main.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
-import { describeUnlabelled, SPLITS, type TextData, textData } from "./data.ts";
+import {
+  checkAllSentences,
+  checkVocabulary,
+  describeUnlabelled,
+  SPLITS,
+  type TextData,
+  textData,
+} from "./data.ts";
 import { TEXT_MODELS, type TextModelName } from "./models.ts";
 import {
   accuracyChart,
@@ -63,9 +70,12 @@ function writePredictions(
   );
 }
 
-/** The weights of a classifier. Making it also finds out, before a folder is made, whether it fits. */
+/** The weights of a classifier. Whether it fits, and the sentences with it, is found out before a folder is made. */
 function countWeights(gpu: Gpu, settings: TextSettings, data: TextData): number {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  checkVocabulary(Math.min(maxStorageBufferBindingSize, maxBufferSize), settings, data);
   using classifier = firstClassifier(gpu, settings, data, settings.seed);
+  checkAllSentences(classifier, data);
   return classifier.store.count;
 }
 

@@ -13,6 +13,7 @@ import {
   accuracy,
   type LabelledSentences,
   sentenceLogits,
+  stepsOfSentences,
   trainSentenceEpoch,
 } from "../../models/sentence_training.ts";
 import { WeightAverage } from "../../models/weight_average.ts";
@@ -119,7 +120,7 @@ async function train(
   const { gpu, store } = classifier;
   const { epochs, batch, readEvery, lr, decay, clip, patience } = settings;
   const stream = new RandomStream(seed).split("batches");
-  const perEpoch = Math.ceil(encoded.train.sentences.length / batch);
+  const perEpoch = stepsOfSentences(classifier, encoded.train.sentences, batch);
   const part = some(encoded.train, MOST_WATCHED);
   const { signal } = pace;
   using optimizer = new Adam(store, {

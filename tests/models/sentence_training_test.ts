@@ -21,9 +21,12 @@ import { makeClassifier } from "../../models/sentence_classifiers.ts";
 import {
   accuracy,
   bucketBatches,
+  checkLengths,
   type LabelledSentences,
   sentenceLogits,
+  stepsOfSentences,
   trainSentenceEpoch,
+  wordLimits,
 } from "../../models/sentence_training.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { logitsOf, SENTENCES, smallClassifier } from "./small_classifier.ts";
@@ -209,6 +212,68 @@ gpuTest("sentenceLogits answers in the order of the sentences, for any batch siz
       assertEquals(await sentenceLogits(classifier, SENTENCES, batchSize), expected);
     }
     assertEquals(await sentenceLogits(classifier, []), new Float32Array());
+  }
+});
+
+Deno.test("bucketBatches cuts batches of long sentences by their words", () => {
+  const sentences = [...randomSentences(200), Array(300).fill(4), Array(301).fill(4)];
+  for (const batch of [1, 52, 300, 599, 600, 601, 602]) {
+    const limits = { sentence: 1000, batch };
+    const batches = bucketBatches(sentences, 32, new RandomStream(1), limits);
+    const all = batches.flatMap((chosen) => [...chosen]).sort((a, b) => a - b);
+    assertEquals(all, [...sentences.keys()]);
+    for (const chosen of batches) {
+      const longest = Math.max(...[...chosen].map((i) => sentences[i].length));
+      assert(
+        chosen.length === 1 || chosen.length * longest <= batch,
+        `${chosen.length}, ${longest}`,
+      );
+    }
+    const pairs = batches.filter((chosen) => chosen.includes(200) && chosen.includes(201));
+    assertEquals(pairs.length, batch >= 602 ? 1 : 0);
+  }
+});
+
+gpuTest("sentences whose batch would pass a tensor's limit train and are measured", async (gpu) => {
+  const wide = { vocabularySize: 9, wordDim: 8192, hiddenDim: 2, kind: "rnn" } as const;
+  using classifier = makeClassifier(gpu, wide, new RandomStream(1));
+  const limits = wordLimits(classifier);
+  assertLess(limits.batch, limits.sentence);
+  const length = 30;
+  // One too many for a tensor; on a device with room for far more, not so many.
+  const count = Math.min(200, Math.ceil(limits.sentence / length) + 1);
+  const sentences = Array.from({ length: count }, (_, i) => Array(length).fill(4 + i % 5));
+  const labels = sentences.map((_, i) => i % 2);
+  using optimizer = new Adam(classifier.store, { lr: 1e-3 });
+  using history = new LossHistory(gpu, 5);
+  let steps = 0;
+  await trainSentenceEpoch({
+    ...{ classifier, optimizer, history, data: { sentences, labels }, batchSize: 256 },
+    stream: new RandomStream(2),
+    onStep: () => steps++ >= 0,
+  });
+  assertEquals(steps, stepsOfSentences(classifier, sentences, 256));
+  assertEquals(steps, Math.ceil(count / Math.min(256, Math.floor(limits.batch / length))));
+  const logits = await sentenceLogits(classifier, sentences);
+  const some = await sentenceLogits(classifier, sentences.slice(0, 5));
+  logits.forEach((logit, i) => assertAlmostEquals(logit, some[i % 5], 1e-4));
+});
+
+gpuTest("a sentence that no batch can hold is refused before training", (gpu) => {
+  for (const kind of CLASSIFIER_KINDS) {
+    using classifier = makeClassifier(
+      gpu,
+      { vocabularySize: 9, wordDim: 12, hiddenDim: 20, kind },
+      new RandomStream(1),
+    );
+    const { sentence: most } = wordLimits(classifier);
+    checkLengths(classifier, [{ length: 3 }, { length: most }]);
+    const error = assertThrows(
+      () => checkLengths(classifier, [{ length: 3 }, { length: most + 1 }]),
+      RangeError,
+      `Sentence 2 has ${most + 1} words, and the model (${kind}`,
+    );
+    assert(error.message.includes(`reads at most ${most} on "`), error.message);
   }
 });
 

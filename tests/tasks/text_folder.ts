@@ -14,12 +14,13 @@ export function plainSentences(count: number): string {
 /** What differs from {@linkcode plainSentences}, and the text of a file of vectors beside the data. */
 export interface SentenceFiles {
   train?: string;
+  test?: string;
   glove?: string;
 }
 
 /** Hand a folder with `sentences/` and, where `glove` is given, `glove/glove.test.txt` to `use`. */
 export async function withSentences(
-  { train = plainSentences(40), glove }: SentenceFiles,
+  { train = plainSentences(40), test = `${plainSentences(10)}1\n`, glove }: SentenceFiles,
   use: (folder: string) => Promise<void>,
 ): Promise<void> {
   await withTempFolder(async (folder) => {
@@ -27,7 +28,7 @@ export async function withSentences(
     await Deno.mkdir(data);
     await Deno.writeTextFile(join(data, "train.txt"), train);
     await Deno.writeTextFile(join(data, "dev.txt"), plainSentences(10));
-    await Deno.writeTextFile(join(data, "test.txt"), `${plainSentences(10)}1\n`);
+    await Deno.writeTextFile(join(data, "test.txt"), test);
     if (glove !== undefined) {
       await Deno.mkdir(join(folder, "glove"));
       await Deno.writeTextFile(join(folder, "glove", "glove.test.txt"), glove);

@@ -21,7 +21,7 @@ import {
   taskCommand,
   withTempFolder,
 } from "./task_process.ts";
-import { withSentences } from "./text_folder.ts";
+import { plainSentences, withSentences } from "./text_folder.ts";
 
 const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 
@@ -240,6 +240,30 @@ permissionTest(
   },
 );
 
+gpuProcessTest(
+  "text tasks: refuse sentences and vocabularies too large before training",
+  TASK_PERMISSIONS,
+  async () => {
+    const long = `${plainSentences(10)}1 ${"good ".repeat(9000)}\n`;
+    const glove = "good 1 2\nbad -1 -2\n";
+    await withSentences({ glove, test: long }, async (folder) => {
+      const data = `--data=${join(folder, "sentences")}`;
+      await assertRefused("text-rnn", [data, "--extra=4096"], 1, [
+        "test.txt: Sentence 11 has 9000 words, and the model (rnn, 4100 numbers a word) reads at most ",
+        "shorten it, or train a model with narrower word vectors",
+      ]);
+    });
+    const words = Array.from({ length: 9000 }, (_, i) => `word${i}`).join(" ");
+    await withSentences({ train: `${plainSentences(10)}1 ${words}\n` }, async (folder) => {
+      const data = `--data=${join(folder, "sentences")}`;
+      await assertRefused("text-average", [data, "--width=4096", "--min-count=1"], 2, [
+        "The vocabulary of 9,014 words with 4096 numbers each takes 147,685,376 bytes, and the GPU allows",
+        "leave rare words out with --min-count",
+      ]);
+    });
+  },
+);
+
 gpuProcessTest("text-predict: refuses the run of a captioner", TASK_PERMISSIONS, async () => {
   await withTempFolder(async (folder) => {
     const path = join(folder, "model.safetensors");
@@ -267,6 +291,20 @@ permissionTest("text-predict: refuses what it cannot answer", TASK_PERMISSIONS, 
     await refuse([model, "--text=a", "--out=b"], 2, "Flag --out is for the answers to --file");
     await refuse([model, "--text= "], 2, 'Flag --text holds no word: " "');
     await refuse([model, "--text=good"], 1, `There is no model in ${folder}: --model must be`);
+    const path = join(folder, "model.safetensors");
+    const sentences = join(folder, "sentences.txt");
+    await Deno.writeTextFile(path, "");
+    await Deno.writeTextFile(sentences, "good food\n");
+    await Deno.symlink(sentences, join(folder, "soft.txt"));
+    await Deno.link(sentences, join(folder, "hard.txt"));
+    const file = [model, `--file=${sentences}`];
+    for (const out of ["sentences.txt", "./sentences.txt", "soft.txt", "hard.txt"]) {
+      const same = [...file, `--out=${folder}/${out}`];
+      await refuse(same, 2, "is the file of --file: its sentences would be lost");
+    }
+    await refuse([...file, `--out=${path}`], 2, "the model would be lost");
+    await refuse([...file, `--out=${folder}`], 2, "must name a file");
+    assertEquals(await Deno.readTextFile(sentences), "good food\n");
     await refuse([`${model}/x`, "--text=good"], 1, `There is no model in ${folder}/x`);
   });
 });
