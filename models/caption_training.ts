@@ -108,7 +108,19 @@ export async function trainEpoch(options: EpochOptions): Promise<boolean> {
 /** Called after each batch of a measurement, which ends with what it throws. */
 export type OnBatch = () => void | Promise<void>;
 
-/** The mean loss of a split's captions, in batches, without learning. */
+/**
+ * How many captions of so many tokens a batch can hold on the captioner's device: each word has scores of the
+ * whole vocabulary, and no tensor may be larger than the device allows. 0 where not even one fits.
+ */
+export function mostCaptions({ gpu, config }: Captioner, captionLength: number): number {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  const { vocabularySize, wordDim, hiddenDim } = config;
+  const widest = Math.max(vocabularySize, wordDim, 4 * hiddenDim);
+  const numbers = Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4;
+  return Math.floor(numbers / (widest * captionLength));
+}
+
+/** The mean loss of a split's captions, in batches of `batchSize` or of what fits, without learning. */
 export async function evaluateLoss(
   captioner: Captioner,
   split: PreparedSplit,
@@ -116,10 +128,11 @@ export async function evaluateLoss(
   onBatch?: OnBatch,
 ): Promise<number> {
   const count = split.imageIndex.length;
-  using history = new LossHistory(captioner.gpu, stepsPerEpoch(count, batchSize));
+  const most = Math.min(batchSize, Math.max(1, mostCaptions(captioner, split.captionLength)));
+  using history = new LossHistory(captioner.gpu, stepsPerEpoch(count, most));
   const sizes: number[] = [];
-  for (let start = 0; start < count; start += batchSize) {
-    const size = Math.min(batchSize, count - start);
+  for (let start = 0; start < count; start += most) {
+    const size = Math.min(most, count - start);
     const chosen = Array.from({ length: size }, (_, i) => start + i);
     using batch = captionBatch(captioner, split, chosen);
     using tape = new Tape(captioner.gpu, { training: false });
@@ -154,12 +167,13 @@ export async function sampleCaptions(
   const { featureDim } = captioner.config;
   const images = split.pictures.length;
   const length = split.captionLength - 1;
-  const chunk = beam === undefined ? 256 : Math.max(1, Math.floor(256 / beam));
+  const rows = Math.min(256, mostCaptions(captioner, 1));
+  const chunk = Math.max(1, Math.floor(rows / (beam ?? 1)));
   const captions: string[][] = [];
   for (let start = 0; start < images; start += chunk) {
     const count = Math.min(chunk, images - start);
-    const rows = split.features.subarray(start * featureDim, (start + count) * featureDim);
-    using features = Tensor.from(captioner.gpu, rows, [count, featureDim], { name: "features" });
+    const part = split.features.subarray(start * featureDim, (start + count) * featureDim);
+    using features = Tensor.from(captioner.gpu, part, [count, featureDim], { name: "features" });
     const sampled = beam === undefined
       ? await sampleGreedy(captioner, features, length)
       : await sampleBeam(captioner, features, {

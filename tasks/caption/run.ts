@@ -6,6 +6,7 @@ import { Tensor } from "../../kernels/tensor.ts";
 import {
   type CaptionScores,
   evaluateLoss,
+  mostCaptions,
   type OnBatch,
   type PreparedSplit,
   prepareSplit,
@@ -22,6 +23,7 @@ import { saveCaptioner } from "../../models/saved_captioner.ts";
 import { checkMeasured, checkWeights, diverged, divergence } from "../lib/finite.ts";
 import { interruptSignal } from "../lib/main.ts";
 import { Pace } from "../lib/pace.ts";
+import { UsageError } from "../lib/flags.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import { captionOwnPictures } from "./own.ts";
@@ -246,6 +248,13 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
     dropout,
   };
   using captioner = new Captioner(gpu, config, new RandomStream(seed).split("weights"));
+  const most = mostCaptions(captioner, data.captionLength);
+  if (settings.batch > most) {
+    throw new UsageError(
+      `Flag --batch is ${settings.batch}, and "${gpu.adapter.description}" holds at most ${most} captions of ${data.captionLength} tokens ` +
+        `over ${data.vocabulary.size} words in a batch`,
+    );
+  }
   // Last of all: what is refused above leaves no folder behind.
   using folder = createRunFolder({ out, task: `caption-${cell}`, now: new Date() });
   console.log(

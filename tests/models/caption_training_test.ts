@@ -17,6 +17,7 @@ import { sampleBeam, sampleGreedy } from "../../models/caption_sampling.ts";
 import {
   captionBatch,
   evaluateLoss,
+  mostCaptions,
   type PreparedSplit,
   prepareSplit,
   sampleCaptions,
@@ -200,4 +201,30 @@ Deno.test("captions are scored against those of their image; an image without an
   // Words found: 3 of 3, 2 of 3 (against the other caption), 2 of 3; then BLEU-1 is 5 of 6.
   assertAlmostEquals(scores.unigramPrecision, (1 + 2 / 3 + 2 / 3) / 3, 1e-12);
   assertAlmostEquals(scores.bleu[0], 5 / 6, 1e-12);
+});
+
+gpuTest("captions over a vocabulary of any size are measured in batches that fit", async (gpu) => {
+  const vocabulary = Vocabulary.fromWords(Array.from({ length: 200_000 }, (_, i) => `w${i}`));
+  const sizes = { featureDim: 2, hiddenDim: 3, wordDim: 2, vocabularySize: vocabulary.size };
+  using captioner = new Captioner(gpu, { cell: "rnn", ...sizes }, new RandomStream(1));
+  const most = mostCaptions(captioner, 3);
+  // More than a tensor holds, and on a device with room for far more not so many.
+  const count = Math.min(100, most + 7);
+  const images = Math.min(170, mostCaptions(captioner, 1) + 5);
+  const split: PreparedSplit = {
+    captionLength: 3,
+    captions: Int32Array.from({ length: 3 * count }, (_, i) => [1, 4 + i, 2][i % 3]),
+    imageIndex: Int32Array.from({ length: count }, (_, i) => i),
+    features: Float32Array.from({ length: 2 * images }, (_, i) => i % 4 - 1),
+    pictures: Array.from(
+      { length: images },
+      (_, i) => ({ name: `${i}`, source: { kind: "svg", svg: "" } }),
+    ),
+  };
+  const loss = await evaluateLoss(captioner, split);
+  assertLess(Math.log(vocabulary.size), loss); // of both words together
+  assertAlmostEquals(await evaluateLoss(captioner, split, 8), loss, 1e-4);
+  const captions = await sampleCaptions(captioner, split, vocabulary);
+  assertEquals(captions.length, images);
+  assertEquals(captions[images - 2], captions[(images - 2) % 2]);
 });
