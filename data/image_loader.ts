@@ -6,7 +6,7 @@
 import { normalise } from "./augment.ts";
 import { unreadable } from "./file.ts";
 import { useImage } from "./image.ts";
-import { listed, printable, quote } from "./messages.ts";
+import { printable } from "./messages.ts";
 import type { RgbImage } from "./rgb_image.ts";
 import type { RandomStream } from "./rng.ts";
 
@@ -33,8 +33,6 @@ export interface ImageLoaderOptions {
   batchSize: number;
   /** The class of each picture. */
   labels?: Uint32Array;
-  /** The names of the classes. With them a class of which no picture is left is an error. */
-  classes?: readonly string[];
   /** Where order and variation come from. Without it each epoch goes through the pictures in order. */
   stream?: RandomStream;
   /**
@@ -99,9 +97,8 @@ export class ImageLoader {
   #broken = new Map<number, Error>();
 
   /**
-   * `pictures` are paths, or pictures in memory. No pictures, a count that is not allowed, labels of another
-   * length or beyond the classes, and a class without a picture are a RangeError; `augment` without `stream`
-   * and `classes` without `labels` are a TypeError.
+   * `pictures` are paths, or pictures in memory. No pictures, a count that is not allowed, and labels of
+   * another length are a RangeError; `augment` without `stream` is a TypeError.
    */
   constructor(pictures: readonly (string | RgbImage)[], options: ImageLoaderOptions) {
     const { batchSize, labels, stream, augment, ahead = 2, cacheBytes = 512 * 2 ** 20 } = options;
@@ -116,10 +113,6 @@ export class ImageLoader {
     }
     if (augment !== undefined && stream === undefined) {
       throw new TypeError("augment needs a stream to draw from");
-    }
-    if (options.classes !== undefined) {
-      if (labels === undefined) throw new TypeError("classes need labels");
-      checkLabels(labels, options.classes);
     }
     this.#pictures = pictures;
     this.#options = options;
@@ -141,26 +134,12 @@ export class ImageLoader {
   }
 
   /**
-   * How many pictures of each class there are without the files found broken so far, `[classes]`. A TypeError
-   * without labels.
-   */
-  leftOf(classes: number): Uint32Array<ArrayBuffer> {
-    const { labels } = this.#options;
-    if (labels === undefined) throw new TypeError("Pictures without labels have no classes");
-    const left = new Uint32Array(classes);
-    labels.forEach((label, index) => {
-      if (!this.#broken.has(index)) left[label]++;
-    });
-    return left;
-  }
-
-  /**
    * The batches of epoch number `epoch`, from 0. Files that are broken, gone or may not be read, and those of
    * which `prepare` or `augment` says a RangeError, are left out, and the pictures behind them move up; with
    * `strict` the first one is an error, the SyntaxError of `decodeImage` where it is broken.
    *
-   * A RangeError when no file, or with `classes` none of a class, can be read, when the pictures of a batch
-   * have different sizes, and when `prepare` or `augment` gives one for a picture in memory.
+   * A RangeError when no file can be read, when the pictures of a batch have different sizes, and when `prepare`
+   * or `augment` gives one for a picture in memory.
    *
    * When the loop over it ends early, it ends once no work is left running.
    */
@@ -184,7 +163,6 @@ export class ImageLoader {
       lanes[lane] = ready;
     };
     let batch: Loaded[] = [];
-    this.#checkLeft();
     try {
       for (let taken = 0; taken < count; taken++) {
         const most = (this.#ahead + 1) * batchSize - batch.length;
@@ -199,30 +177,14 @@ export class ImageLoader {
         }
       }
       if (batch.length > 0) yield this.#assemble(batch);
-      this.#checkLeft();
+      if (this.#broken.size === count) {
+        const [{ reason }] = this.skipped;
+        throw new RangeError(`None of the ${count} files is a picture: ${reason}`);
+      }
     } finally {
       stopped = true;
       await Promise.all(lanes);
     }
-  }
-
-  /** A RangeError where no picture, or none of a class, is left. */
-  #checkLeft(): void {
-    const { classes, labels } = this.#options;
-    const count = this.#pictures.length;
-    if (this.#broken.size === count) {
-      const [{ reason }] = this.skipped;
-      throw new RangeError(`None of the ${count} files is a picture: ${reason}`);
-    }
-    if (classes === undefined || labels === undefined || this.#broken.size === 0) return;
-    const empty = this.leftOf(classes.length).indexOf(0);
-    if (empty < 0) return;
-    const lost = this.skipped.filter((_, i) => labels[[...this.#broken.keys()][i]] === empty);
-    throw new RangeError(
-      `None of the ${lost.length} files of the class ${quote(classes[empty])} can be used: ${
-        lost[0].reason
-      }`,
-    );
   }
 
   /** Decode, prepare and vary a picture. It never rejects. */
@@ -279,7 +241,6 @@ export class ImageLoader {
     if (!(error instanceof SyntaxError || error instanceof UnusableFile)) throw error;
     this.#broken.set(index, error);
     if (this.#options.strict) throw error;
-    this.#checkLeft();
   }
 
   #assemble(batch: readonly Loaded[]): ImageBatch {
@@ -309,23 +270,6 @@ export class ImageLoader {
   #nameOf(index: number): string {
     const picture = this.#pictures[index];
     return typeof picture === "string" ? picture : `picture ${index}`;
-  }
-}
-
-/** A RangeError unless each label is a class, and each class has a picture. */
-function checkLabels(labels: Uint32Array, classes: readonly string[]): void {
-  const wrong = labels.findIndex((label) => label >= classes.length);
-  if (wrong >= 0) {
-    throw new RangeError(
-      `A label must be a class from 0 to ${classes.length - 1}: that of picture ${wrong} is ${
-        labels[wrong]
-      }`,
-    );
-  }
-  const there = new Set(labels);
-  const without = classes.filter((_, label) => !there.has(label));
-  if (without.length > 0) {
-    throw new RangeError(`There is no picture of the classes ${listed(without)}`);
   }
 }
 

@@ -1,6 +1,9 @@
 /** Pictures that a user names: files, and folders of them. */
+import { resolve } from "@std/path";
 import { resizedCenterCrop } from "../../data/augment.ts";
-import { listImages } from "../../data/image_folder.ts";
+import { unreadable } from "../../data/file.ts";
+import { type ImageList, listImages } from "../../data/image_folder.ts";
+import { printable, quote } from "../../data/messages.ts";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import type { SkippedFile } from "../../data/image_loader.ts";
 import { boolean, text } from "./flags.ts";
@@ -32,11 +35,46 @@ async function kindOf(path: string): Promise<"file" | "folder" | undefined> {
   try {
     return (await Deno.stat(path)).isDirectory ? "folder" : "file";
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return undefined;
-    }
-    throw error;
+    if (error instanceof Deno.errors.NotCapable || unreadable(error) === undefined) throw error;
+    return undefined;
   }
+}
+
+/**
+ * Sentences about what was passed over in folders of pictures. With `strict` a TaskError for files that are no
+ * pictures by their names, and for folders that cannot be read.
+ */
+export function passedOverNotes(
+  lists: readonly Omit<ImageList, "paths">[],
+  strict: boolean,
+): string[] {
+  const passedOver = lists.flatMap((list) => list.passedOver);
+  const hidden = lists.flatMap((list) => list.hidden);
+  const folders = lists.flatMap((list) => list.unreadable);
+  const notes: string[] = [];
+  if (passedOver.length > 0) {
+    const first = printable(passedOver[0]);
+    const note = passedOver.length === 1
+      ? `The name of ${first} is not that of a picture`
+      : `The names of ${
+        grouped(passedOver.length)
+      } files are not those of pictures (the first is ${first})`;
+    if (strict) throw new TaskError(`${note}, and --strict allows none`);
+    notes.push(`${note}: passed over`);
+  }
+  for (const { reason } of folders) {
+    if (strict) throw new TaskError(`${reason}; --strict allows no such folder`);
+    notes.push(`${reason}: its pictures are left out`);
+  }
+  if (hidden.length > 0) {
+    const [count, first] = [grouped(hidden.length), printable(hidden[0])];
+    notes.push(
+      hidden.length === 1
+        ? `${first} is hidden or a program's own: passed over`
+        : `${count} files and folders are hidden or a program's own (the first is ${first}): passed over`,
+    );
+  }
+  return notes;
 }
 
 /**
@@ -48,26 +86,21 @@ export async function findPictures(images: string, strict: boolean): Promise<Own
   const whole = await kindOf(images) !== undefined;
   const named = whole ? [images] : images.split(",").filter((path) => path !== "");
   const paths = new Set<string>();
-  const passedOver: string[] = [];
+  const lists: ImageList[] = [];
   for (const path of named) {
     const kind = await kindOf(path);
     if (kind === undefined) {
-      throw new TaskError(`There is no picture and no folder ${path}, which --images names`);
+      throw new TaskError(
+        `There is no picture and no folder ${printable(path)}, which --images names: ` +
+          `it was looked for at ${printable(resolve(path))}`,
+      );
     }
-    const found = kind === "file" ? { paths: [path], passedOver: [] } : await listImages(path);
-    for (const path of found.paths) paths.add(path);
-    passedOver.push(...found.passedOver);
+    const found = kind === "folder" ? await listImages(path) : undefined;
+    for (const picture of found?.paths ?? [path]) paths.add(picture);
+    if (found !== undefined) lists.push(found);
   }
-  if (paths.size === 0) throw new TaskError(`Flag --images names no picture: "${images}"`);
-  if (passedOver.length === 0) return { paths: [...paths], notes: [] };
-  const [first] = passedOver;
-  const note = passedOver.length === 1
-    ? `The name of ${first} is not that of a picture`
-    : `The names of ${
-      grouped(passedOver.length)
-    } files are not those of pictures (the first is ${first})`;
-  if (strict) throw new TaskError(`${note}, and --strict allows none`);
-  return { paths: [...paths], notes: [`${note}: passed over`] };
+  if (paths.size === 0) throw new TaskError(`Flag --images names no picture: ${quote(images)}`);
+  return { paths: [...paths], notes: passedOverNotes(lists, strict) };
 }
 
 /** What is said of files that could not be read. */
@@ -80,9 +113,9 @@ export function pictureCount(count: number): string {
   return count === 1 ? "1 picture" : `${grouped(count)} pictures`;
 }
 
-/** A picture's name, with its folder's. */
+/** A picture's name, with its folder's, as it can be printed. */
 export function shortName(path: string): string {
-  return path.split(/[/\\]/).slice(-2).join("/");
+  return printable(path.split(/[/\\]/).slice(-2).join("/"));
 }
 
 /**

@@ -1,14 +1,17 @@
 /** The pictures of a transfer run: two folders of classes, or drawn ones. */
 import { randomHorizontalFlip, randomResizedCrop, resizedCenterCrop } from "../../data/augment.ts";
 import { transferDrawings } from "../../data/drawings.ts";
+import { unreadable } from "../../data/file.ts";
 import { checkFiles, folderName } from "../../data/folder.ts";
 import { decodeImage } from "../../data/image.ts";
 import { readImageFolder } from "../../data/image_folder.ts";
 import { ImageLoader } from "../../data/image_loader.ts";
+import { listed, printable, quote } from "../../data/messages.ts";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { grouped } from "../lib/format.ts";
 import { TaskError } from "../lib/main.ts";
+import { passedOverNotes } from "../lib/own_pictures.ts";
 import type { TransferSettings } from "./settings.ts";
 
 /** Pictures with their classes. */
@@ -34,19 +37,25 @@ export interface TransferData {
 
 /** Say which classes only one of the two has. */
 function checkClasses(root: string, train: readonly string[], val: readonly string[]): void {
-  const alone = (part: string, classes: readonly string[], others: readonly string[]) => {
-    const only = classes.filter((label) => !others.includes(label));
-    return only.length === 0 ? [] : [`only ${part} has ${only.join(", ")}`];
-  };
-  const differences = [...alone("train", train, val), ...alone("val", val, train)];
-  if (differences.length > 0) {
+  const only = (classes: readonly string[], others: readonly string[]) =>
+    classes.filter((label) => !others.includes(label));
+  const [inTrain, inVal] = [only(train, val), only(val, train)];
+  const where = printable(root);
+  if (inTrain.length > 0 || inVal.length > 0) {
+    const differences = [
+      ...(inTrain.length > 0 ? [`only train has ${listed(inTrain, 20)}`] : []),
+      ...(inVal.length > 0 ? [`only val has ${listed(inVal, 20)}`] : []),
+    ];
+    const lower = (names: readonly string[]) =>
+      names.map((name) => name.toLowerCase()).sort().join("/");
+    const hint = lower(inTrain) === lower(inVal) ? " (capitals count in names of classes)" : "";
     throw new TaskError(
-      `The classes of train and val in ${root} differ: ${differences.join("; ")}`,
+      `The classes of train and val in ${where} differ: ${differences.join("; ")}${hint}`,
     );
   }
   if (train.length < 2) {
     throw new TaskError(
-      `There must be two classes or more to tell apart: ${root}/train has only ${train[0]}`,
+      `There must be two classes or more to tell apart: ${where}/train has only ${quote(train[0])}`,
     );
   }
 }
@@ -61,20 +70,12 @@ export async function folderData(folder: string, strict: boolean): Promise<Trans
   const train = await readImageFolder(`${root}/train`);
   const val = await readImageFolder(`${root}/val`);
   checkClasses(root, train.classes, val.classes);
-  const notes: string[] = [];
-  const { length, 0: first } = [...train.passedOver, ...val.passedOver];
-  if (length > 0) {
-    const files = length === 1 ? "A file's name is" : `${grouped(length)} files' names are`;
-    const note = `${files} not those of pictures (${length === 1 ? "" : "the first is "}${first})`;
-    if (strict) throw new TaskError(`${note}, and --strict allows none`);
-    notes.push(`${note}: passed over`);
-  }
   const data = {
     name,
     classes: train.classes,
     train: { pictures: train.paths, labels: train.labels },
     val: { pictures: val.paths, labels: val.labels },
-    notes,
+    notes: passedOverNotes([train, val], strict),
   };
   return { ...data, fingerprint: await fingerprint(root, [...train.paths, ...val.paths]) };
 }
@@ -83,12 +84,22 @@ export async function folderData(folder: string, strict: boolean): Promise<Trans
 async function fingerprint(root: string, paths: readonly string[]): Promise<string> {
   const lines: string[] = [];
   for (const path of paths) {
-    const { size } = await Deno.stat(path);
-    lines.push(`${path.slice(root.length)} ${size}`);
+    lines.push(`${path.slice(root.length)} ${await sizeOf(path)}`);
   }
   const bytes = new TextEncoder().encode(lines.join("\n"));
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return hash.toHex().slice(0, 16);
+}
+
+/** The size of a file, and words for one that cannot be read. */
+async function sizeOf(path: string): Promise<number | string> {
+  try {
+    return (await Deno.stat(path)).size;
+  } catch (error) {
+    const reason = unreadable(error);
+    if (reason === undefined) throw error;
+    return reason;
+  }
 }
 
 /** A part of the data. */
@@ -97,7 +108,9 @@ type Part = "train" | "val";
 function allBroken(part: Part, name: string, count: number, reason: string): TaskError {
   const pictures = count === 1 ? "The only picture" : `None of the ${grouped(count)} pictures`;
   const can = count === 1 ? "cannot" : "can";
-  return new TaskError(`${pictures} of the class ${name} in ${part} ${can} be read: ${reason}`);
+  return new TaskError(
+    `${pictures} of the class ${printable(name)} in ${part} ${can} be read: ${reason}`,
+  );
 }
 
 /** See that each class has a picture that can be read, before any time goes into training. */
@@ -116,8 +129,11 @@ async function checkReadable(
         readable = true;
         break;
       } catch (error) {
-        if (!(error instanceof SyntaxError)) throw error;
-        reason ||= error.message;
+        const gone = unreadable(error);
+        if (!(error instanceof SyntaxError) && gone === undefined) throw error;
+        reason ||= gone === undefined
+          ? (error as SyntaxError).message
+          : `${printable(String(picture))}: ${gone}`;
       }
     }
     if (!readable) throw allBroken(part, name, own.length, reason);
@@ -128,15 +144,16 @@ async function checkReadable(
 export function checkClassesSeen(
   part: Part,
   { classes }: Pick<TransferData, "classes">,
-  { labels }: LabelledPictures,
+  { pictures, labels }: LabelledPictures,
   seen: { labels: Uint32Array },
   loader: ImageLoader,
 ): void {
   const found = new Set(seen.labels);
   const missing = [...new Set(labels)].find((label) => !found.has(label));
   if (missing === undefined) return;
-  const count = labels.filter((label) => label === missing).length;
-  throw allBroken(part, classes[missing], count, loader.skipped[0]?.reason ?? "they are gone");
+  const own = pictures.filter((_, i) => labels[i] === missing);
+  const reason = loader.skipped.find(({ path }) => own.includes(path))?.reason ?? "they are gone";
+  throw allBroken(part, classes[missing], own.length, reason);
 }
 
 /** The pictures that the settings name, or drawn ones. TaskError where of a class none can be read. */

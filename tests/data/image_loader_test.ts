@@ -203,38 +203,6 @@ permissionTest(
   },
 );
 
-permissionTest("ImageLoader ends where no picture of a class is left", library, async () => {
-  const paths = ["small.png", "make.py", "grey.png", "make.py"].map(fixture);
-  const options = {
-    batchSize: 1,
-    labels: Uint32Array.of(0, 1, 0, 1),
-    classes: ["ants", "be\x1bes"],
-  };
-  const loader = new ImageLoader(paths, options);
-  assertEquals(loader.leftOf(2), Uint32Array.of(2, 2));
-  const seen: number[] = [];
-  const go = async () => {
-    for await (const { indices } of loader.epoch(0)) seen.push(...indices);
-  };
-  const reason = 'None of the 2 files of the class "be\\u001bes" can be used: ';
-  await assertRejects(go, RangeError, reason + paths[1]);
-  assertEquals([seen, [...loader.leftOf(2)]], [[0, 2], [2, 0]]);
-  // The next pass does not begin.
-  await assertRejects(go, RangeError, reason);
-  assertEquals(seen, [0, 2]);
-
-  const one = new ImageLoader(paths, { ...options, labels: Uint32Array.of(0, 1, 1, 0) });
-  assertEquals(order(await collect(one, 0)), [0, 2]);
-  assertEquals([...one.leftOf(2)], [1, 1]);
-
-  const make = (labels: number[], classes: string[]) => () =>
-    new ImageLoader(paths, { batchSize: 1, labels: Uint32Array.from(labels), classes });
-  assertThrows(make([0, 1, 2, 0], ["a", "b"]), RangeError, "from 0 to 1: that of picture 2 is 2");
-  assertThrows(make([0, 1, 1, 0], ["a", "b", "c"]), RangeError, 'no picture of the classes "c"');
-  const without = () => new ImageLoader(paths, { batchSize: 1, classes: ["a"] });
-  assertThrows(without, TypeError, "classes need labels");
-});
-
 permissionTest("ImageLoader holds few decoded pictures, however many are decoded", [
   ...library,
   { name: "write" },

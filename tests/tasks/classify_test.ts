@@ -167,7 +167,10 @@ Deno.test("classify: flags that do not go together are refused", () => {
 });
 
 permissionTest("classify: refuses pictures that are not there", TASK_PERMISSIONS, async () => {
-  const parts = ["There is no picture and no folder nothing.jpg, which --images names"];
+  const parts = [
+    "There is no picture and no folder nothing.jpg, which --images names: it was looked for at /",
+    "/nothing.jpg",
+  ];
   await assertRefused("classify", ["--images=nothing.jpg"], 1, parts);
 });
 

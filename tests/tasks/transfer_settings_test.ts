@@ -144,7 +144,7 @@ permissionTest(
       assertEquals([name, classes], [folder.split("/").at(-1), ["a", "b"]]);
       assertEquals(train.pictures, files.slice(0, 3).map((file) => join(folder, file)));
       assertEquals([...train.labels, ...val.labels], [0, 0, 1, 0, 1]);
-      const note = `A file's name is not those of pictures (${folder}/train/a/not.gif)`;
+      const note = `The name of ${folder}/train/a/not.gif is not that of a picture`;
       assertEquals(notes, [`${note}: passed over`]);
       const strict = () => folderData(folder, true);
       await assertRejects(strict, TaskError, `${note}, and --strict allows none`);
@@ -152,7 +152,7 @@ permissionTest(
       const more = (await folderData(folder, false)).notes[0];
       assertStringIncludes(
         more,
-        `2 files' names are not those of pictures (the first is ${folder}`,
+        `The names of 2 files are not those of pictures (the first is ${folder}`,
       );
     });
     const refused: [string[], string][] = [
@@ -160,8 +160,16 @@ permissionTest(
       [
         ["train/a/1.png", "train/b/1.png", "train/c/1.png", "val/b/1.png", "val/d/1.png"],
         [
-          "The classes of train and val in FOLDER differ: only train has a, c; only val has d",
+          'The classes of train and val in FOLDER differ: only train has "a", "c"; only val has "d"',
         ].join(),
+      ],
+      [
+        ["train/Ants/1.png", "train/b/1.png", "val/ants/1.png", "val/b/1.png"],
+        'only train has "Ants"; only val has "ants" (capitals count in names of classes)',
+      ],
+      [
+        ["train/a\x1b[2J/1.png", "train/b/1.png", "val/b/1.png"],
+        'only train has "a\\u001b[2J"',
       ],
       [["train/a/1.png", "val/a/1.png"], "There must be two classes or more to tell apart: "],
       [["train/1.png", "val/a/1.png"], "FOLDER/train has no classes"],
@@ -173,6 +181,33 @@ permissionTest(
       });
     }
     await assertRejects(() => folderData("no/such", false), Error, "There is no folder no/such");
+  },
+);
+
+permissionTest(
+  "transfer data: what every machine leaves in folders is no class and no picture",
+  DISK,
+  async () => {
+    const [composed, decomposed] = ["Bl\u00fcten", "Blu\u0308ten"];
+    const files = [
+      `train/${composed}/1.png`,
+      "train/a/1.png",
+      `val/${decomposed}/1.png`,
+      "val/a/1.png",
+    ];
+    const hidden = ["train/.ipynb_checkpoints/1.png", "val/@eaDir/1.png", "val/a/._1.png"];
+    await withFiles([...files, ...hidden], async (folder) => {
+      await Deno.symlink("nowhere", join(folder, "train", "a", "2.png"));
+      await Deno.symlink("3.png", join(folder, "train", "a", "3.png"));
+      const { classes, train, val, notes, fingerprint } = await folderData(folder, true);
+      assertEquals(classes, [composed, "a"].sort());
+      assertEquals([train.pictures.length, val.pictures.length], [4, 2]);
+      assertEquals(notes, [
+        `3 files and folders are hidden or a program's own (the first is ${folder}/train/.ipynb_checkpoints): passed over`,
+      ]);
+      await Deno.remove(join(folder, "train", "a", "3.png"));
+      assert(fingerprint !== (await folderData(folder, true)).fingerprint);
+    });
   },
 );
 

@@ -89,7 +89,7 @@ gpuProcessTest(
       for (
         const part of [
           "Data: colours\nPictures: 11 to learn from, 8 to validate; 2 classes: blue, red\n",
-          "Note: A file's name is not those of pictures (",
+          "Note: The name of ",
           "squeezenet1_1 of width 0.0625: 4,",
           "Seed 7 (1 of 2)\nBefore training: validation accuracy ",
           "\nepoch 15: training loss ",
