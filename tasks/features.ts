@@ -8,6 +8,7 @@ import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/feat
 import { boolean, defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
 import { runTask, TaskError } from "./lib/main.ts";
 import { findPictures, PICTURE_FLAGS, pictureCount } from "./lib/own_pictures.ts";
+import { createRunFolder } from "./lib/run_folder.ts";
 
 const FLAGS = defineFlags({
   ...PICTURE_FLAGS,
@@ -28,7 +29,8 @@ const FLAGS = defineFlags({
   to: text({
     optional: true,
     placeholder: "DIR",
-    help: "The folder that the features go into; with --data that one unless given",
+    help:
+      "The folder that the features go into; unless given with --data that one, else a new one in runs/features",
   }),
 });
 
@@ -50,6 +52,7 @@ async function plan(args: readonly string[]) {
       `Turn pictures into the captioner's features with SqueezeNet 1.1: ${SQUEEZENET_FEATURES} numbers for each, the last ` +
       "feature map averaged over its places, in a safetensors file.",
     examples: [
+      "deno task features --weights=squeezenet1_1-b8a52dc0.pth --images=holiday",
       "deno task features --weights=squeezenet1_1-b8a52dc0.pth --images=holiday --to=holiday",
       "deno task features --weights=squeezenet1_1-b8a52dc0.pth --data=coco_captioning",
     ],
@@ -63,9 +66,6 @@ async function plan(args: readonly string[]) {
   if (images !== undefined) {
     if (outside) {
       throw new UsageError("Flag --allow-outside is for --data: --images may name any place");
-    }
-    if (given.to === undefined) {
-      throw new UsageError("Flag --to, the folder for the features, must be given with --images");
     }
     const { paths, notes } = await findPictures(images, strict);
     const job = { file: "features.safetensors", paths, nameOf: (path: string) => path, strict };
@@ -95,13 +95,24 @@ async function plan(args: readonly string[]) {
   return { jobs, notes: [], weights, to: given.to ?? root };
 }
 
+/** Make the folder that the features go into, and give its path: a new one among the runs where none is named. */
+async function openFolder(to: string | undefined, weights: string, gpu: Gpu): Promise<string> {
+  if (to === undefined) {
+    using folder = createRunFolder({ out: "runs", task: "features", now: new Date() });
+    folder.writeConfig({ task: "features", weights, adapter: gpu.adapter });
+    return folder.path;
+  }
+  await Deno.mkdir(to, { recursive: true });
+  return to;
+}
+
 async function run(
   gpu: Gpu,
   { jobs, notes, weights, to }: Awaited<ReturnType<typeof plan>>,
 ): Promise<void> {
   const opened = await openSqueezeNet(gpu, weights);
   using model = opened.model;
-  await Deno.mkdir(to, { recursive: true });
+  const folder = await openFolder(to, weights, gpu);
   for (const note of notes) console.log(`Note: ${note}`);
   console.log(
     `${model.kind} on ${gpu.adapter.description}${
@@ -110,7 +121,7 @@ async function run(
   );
   for (const { file, paths, nameOf, strict } of jobs) {
     const extracted = await extractFeatures(opened, paths, strict);
-    const path = join(to, file);
+    const path = join(folder, file);
     if (extracted === undefined) {
       console.log(`Interrupted; ${path} is not written`);
       return;

@@ -3,6 +3,7 @@ import { DRAWING_CLASSES, drawPictures } from "../../data/drawings.ts";
 import { EMBEDDED_SIZE } from "../../data/embedded/network.ts";
 import { ImageLoader } from "../../data/image_loader.ts";
 import { imagenetClasses } from "../../data/imagenet_classes.ts";
+import { printable } from "../../data/messages.ts";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { type Gpu, openGpu } from "../../kernels/gpu.ts";
@@ -74,13 +75,14 @@ function shortened(name: string): string {
 /** The answers as a table, a line for each class. */
 function table(answers: readonly Answer[]): string {
   const rows = answers.flatMap(({ name, likely }) =>
-    likely.map((
-      row,
-      rank,
-    ) => [rank === 0 ? shortened(name) : "", row.name, chance(row.probability)])
+    likely.map((row, rank) => [
+      rank === 0 ? shortened(name) : "",
+      printable(row.name, { most: 100 }), // a stranger's weights name them
+      chance(row.probability),
+    ])
   );
   const lines = [["picture", "class", "probability"], ...rows];
-  const [a, b] = [0, 1].map((i) => Math.max(...lines.map((line) => line[i].length)));
+  const [a, b] = [0, 1].map((i) => lines.reduce((most, line) => Math.max(most, line[i].length), 0));
   return lines.map(([name, label, p]) => `${name.padEnd(a)}  ${label.padEnd(b)}  ${p.padStart(11)}`)
     .join("\n");
 }
@@ -132,7 +134,7 @@ async function run(gpu: Gpu, settings: ClassifySettings, pictures: Pictures): Pr
   const { adapter } = gpu;
   console.log(
     [
-      ...opened.notes.map((note) => `Note: ${note}`),
+      ...opened.notes.map((note) => `Note: ${printable(note)}`),
       `${model.kind} with ${grouped(model.classes)} classes on ${adapter.description}${
         adapter.isFallback ? " (a software adapter)" : ""
       }`,

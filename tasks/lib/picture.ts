@@ -2,7 +2,8 @@
 import { Buffer } from "node:buffer";
 import { extname } from "@std/path";
 import type { Picture } from "../../data/captions.ts";
-import { MAX_PIXELS } from "../../data/rgb_image.ts";
+import { encodeJpeg, encodePng, type RgbImage, useImage } from "../../data/image.ts";
+import { resize } from "../../data/resize.ts";
 
 /** Markup that may go into a page as it is. Only the makers in this folder build it. */
 export type Html = string & { readonly __html: true };
@@ -57,39 +58,28 @@ export function svgImage(svg: string, alt: string): Html {
   return dataImage("image/svg+xml", named, alt);
 }
 
-async function loadSharp() {
+/** The picture of a file as the networks see it, by the same limits of kinds, sizes and memory. */
+async function fileImage(path: string, alt: string): Promise<Html> {
+  const type = WEB_TYPES[extname(path).toLowerCase()];
+  let image: RgbImage;
   try {
-    return (await import("npm:sharp@0.35.5")).default;
-  } catch {
-    return undefined; // no build for this platform, or a permission is missing
+    image = await useImage(path, shrink);
+  } catch (error) {
+    // Without sharp a browser may still show it.
+    if (!(error instanceof TypeError) || type === undefined) throw error;
+    return dataImage(type, await Deno.readFile(path), alt);
   }
+  return type === "image/png"
+    ? dataImage(type, await encodePng(image), alt)
+    : dataImage("image/jpeg", await encodeJpeg(image, { quality: 82 }), alt);
 }
 
-/** The largest file that is taken for a picture. */
-const MOST_BYTES = 256 * 2 ** 20;
-
-async function fileImage(path: string, alt: string): Promise<Html> {
-  const { isFile, size } = await Deno.stat(path);
-  if (!isFile) throw new TypeError("it is no regular file");
-  if (size > MOST_BYTES) throw new TypeError(`it has ${size} bytes, and ${MOST_BYTES} are allowed`);
-  const bytes = await Deno.readFile(path);
-  const type = WEB_TYPES[extname(path).toLowerCase()];
-  const sharp = await loadSharp();
-  if (sharp === undefined) {
-    if (type) return dataImage(type, bytes, alt);
-    throw new TypeError(
-      "the image library sharp cannot be loaded, and browsers do not show this format",
-    );
-  }
-  const small = sharp(bytes, { limitInputPixels: MAX_PIXELS }).autoOrient().resize({
-    width: LONGEST,
-    height: LONGEST,
-    fit: "inside",
-    withoutEnlargement: true,
-  });
-  if (type === "image/png") return dataImage("image/png", await small.png().toBuffer(), alt);
-  const jpeg = small.flatten({ background: "#ffffff" }).jpeg({ quality: 82, mozjpeg: true });
-  return dataImage("image/jpeg", await jpeg.toBuffer(), alt);
+/** The picture with its longest side at most {@link LONGEST}. */
+function shrink(image: RgbImage): RgbImage {
+  const share = LONGEST / Math.max(image.width, image.height);
+  if (share >= 1) return image;
+  const scaled = (side: number) => Math.max(1, Math.round(share * side));
+  return resize(image, scaled(image.width), scaled(image.height));
 }
 
 function webImage(address: string, name: string): Html {

@@ -1,5 +1,6 @@
 /** A transfer run from the command line to the page. Both transfer tasks are this. */
 import { join } from "@std/path";
+import { printable } from "../../data/messages.ts";
 import { type Gpu, openGpu } from "../../kernels/gpu.ts";
 import { grouped } from "../lib/format.ts";
 import { diverged, divergence } from "../lib/finite.ts";
@@ -30,10 +31,12 @@ function describeData({ data }: TransferSettings, pictures: TransferData): strin
   return [
     data === undefined
       ? "Data: pictures drawn by neckar, since no --data=DIR is given; they are not ImageNet"
-      : `Data: ${name}`,
+      : `Data: ${printable(name)}`,
     `Pictures: ${grouped(train.pictures.length)} to learn from, ${
       grouped(val.pictures.length)
-    } to validate; ${classes.length} classes: ${classes.join(", ")}`,
+    } to validate; ${classes.length} classes: ${
+      classes.map((label) => printable(label)).join(", ")
+    }`,
     ...notes.map((note) => `Note: ${note}`),
   ].join("\n");
 }

@@ -56,6 +56,21 @@ gpuProcessTest("features: of pictures and of a folder of captions", TASK_PERMISS
     assert(features.every((value) => value >= 0) && row(0).some((value) => value > 0));
     assert(row(0).some((value, i) => value !== row(1)[i]));
 
+    // Without --to they go where runs go.
+    const unnamed = await runTaskProcess("features", [
+      `--weights=${weights}`,
+      `--images=${images}`,
+    ]);
+    const [, made] = /are in (runs\/features\/.*)\/features\.safetensors\n$/.exec(unnamed.stdout)!;
+    assertEquals(
+      [(await readFeatures(join(made, "features.safetensors"))).features, unnamed.code],
+      [
+        features,
+        0,
+      ],
+    );
+    await Deno.remove(made, { recursive: true });
+
     const ofData = [`--weights=${weights}`, `--data=${folder}`];
     const { code, stdout, stderr } = await runTaskProcess("features", ofData);
     assertEquals([code, stderr], [0, ""]);
@@ -81,7 +96,7 @@ gpuProcessTest("features: refuses other networks", TASK_PERMISSIONS, async () =>
 permissionTest("features: refuses what cannot be done", TASK_PERMISSIONS, async () => {
   const weights = "--weights=squeezenet.pth";
   await assertRefused([weights], 2, "Either --images, pictures, or --data");
-  await assertRefused([weights, "--images=a.jpg"], 2, "Flag --to, the folder for the features");
+  await assertRefused([weights, "--images=a.jpg"], 1, "There is no picture and no folder a.jpg");
   await assertRefused([weights, "--data=a", "--strict"], 2, "Flag --strict is for --images");
   await assertRefused(["--images=a.jpg", "--to=b"], 2, "Flag --weights must be given");
   await withTempFolder((folder) =>
