@@ -1,5 +1,5 @@
 /** What a call of the golden table sees: the inputs of its case, and a tape. */
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu, KernelPath } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import { type InputSpec, type Kept, make, seedOf, type Values } from "./values.ts";
@@ -16,8 +16,8 @@ export interface Case {
   torch?: number;
   /** In place of the operation's. */
   tolerance?: number;
-  /** Too large for the tests. */
-  heavy?: boolean;
+  /** Too large for the tests, on every path or on this one. */
+  heavy?: true | KernelPath;
 }
 
 /** A result, perhaps to be brought into PyTorch's layout. */

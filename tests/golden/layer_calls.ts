@@ -2,7 +2,7 @@
 import { RandomStream } from "../../data/rng.ts";
 import { uploadIndices } from "../../kernels/embedding.ts";
 import type { Variable } from "../../models/autograd.ts";
-import { type CellType, Embedding, Linear, Recurrent } from "../../models/layers.ts";
+import { type CellType, Dropout, Embedding, Linear, Recurrent } from "../../models/layers.ts";
 import {
   Adam,
   type Optimizer,
@@ -114,6 +114,11 @@ export const LAYER_CALLS: Record<string, Call> = {
     load(c, parameters);
     const ids = c.keep(uploadIndices(c.gpu, c.numbers("ids"), c.p.rows));
     return differentiate(c, "y", layer.forward(c.tape, ids), {}, parameters);
+  }),
+  "Dropout layer": call<{ p: number; seed: number }>((c) => {
+    const x = c.variable("x");
+    const y = new Dropout(c.p.p, new RandomStream(c.p.seed)).forward(c.tape, x);
+    return differentiate(c, "y", y, { x }, {});
   }),
   "Recurrent layer rnn": recurrent("rnn"),
   "Recurrent layer lstm": recurrent("lstm"),

@@ -90,7 +90,7 @@ def run_case(case):
     if case["tolerance"] is not None:
         line["tolerance"] = case["tolerance"]
     if case["heavy"]:
-        line["heavy"] = True
+        line["heavy"] = case["heavy"]
     return line
 
 

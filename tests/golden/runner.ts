@@ -58,13 +58,16 @@ export interface Outcome {
   tolerance: number;
 }
 
-export async function runCase(
-  gpu: Gpu,
-  golden: Case,
-  { operations }: Golden,
-): Promise<Outcome> {
-  const errors = Object.entries(await errorsOf(gpu, golden));
-  const [result, error] = errors.reduce((worst, one) => one[1] > worst[1] ? one : worst);
+export async function runCase(gpu: Gpu, golden: Case, { operations }: Golden): Promise<Outcome> {
   const tolerance = golden.tolerance ?? operations[golden.op].tolerance;
-  return { golden, path: gpu.path, error, result, tolerance };
+  const outcome = (error: number, result: string) => ({
+    ...{ golden, path: gpu.path, error, result, tolerance },
+  });
+  try {
+    const errors = Object.entries(await errorsOf(gpu, golden));
+    const [result, error] = errors.reduce((worst, one) => one[1] > worst[1] ? one : worst);
+    return outcome(error, result);
+  } catch (error) {
+    return outcome(Infinity, `(${error})`);
+  }
 }
