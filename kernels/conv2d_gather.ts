@@ -54,9 +54,9 @@ const GATHER_PARAMS = {
   pitch: "u32",
   source_at: "u32",
   mul: "u32",
-  off_y: "u32",
-  off_x: "u32",
-  dir: "u32",
+  off_y: "i32",
+  off_x: "i32",
+  dir: "i32",
   taps_y: "u32",
   taps_x: "u32",
   tap_y: "u32",
@@ -97,15 +97,15 @@ fn result_quad(p: Place) -> u32 {
 fn corner_of(p: Place) -> Place {
   return Place(
     p.n * params.source_h,
-    p.y * params.mul + params.off_y,
-    p.x * params.mul + params.off_x,
+    p.y * params.mul + u32(params.off_y),
+    p.x * params.mul + u32(params.off_x),
   );
 }
 // What a tap sees of the source: the first quad, or 0 where that lies outside.
 struct Seen { at: u32, within: bool }
 fn seen(corner: Place, jy: u32, jx: u32) -> Seen {
-  let y = corner.y + params.dir * jy;
-  let x = corner.x + params.dir * jx;
+  let y = corner.y + u32(params.dir) * jy;
+  let x = corner.x + u32(params.dir) * jx;
   let within = y < params.source_h && x < params.source_w;
   let at = (((corner.n + y) * params.source_w + x) * params.pitch + params.source_at) >> 2u;
   return Seen(select(0u, at, within), within);

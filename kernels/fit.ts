@@ -15,8 +15,8 @@ const fitKernel = defineKernel({
     out_b: "u32",
     out_c: "u32",
     out_d: "u32",
-    shift_b: "u32",
-    shift_c: "u32",
+    shift_b: "i32",
+    shift_c: "i32",
     first: "u32",
     end: "u32",
   },
@@ -24,9 +24,9 @@ const fitKernel = defineKernel({
   if (i >= params.places) { return; }
   let line = i / params.out_c;
   // What lies before the block wraps around and counts as beyond it.
-  let c = i - line * params.out_c - params.shift_c;
+  let c = i - line * params.out_c - u32(params.shift_c);
   let a = line / params.out_b;
-  let b = line - a * params.out_b - params.shift_b;
+  let b = line - a * params.out_b - u32(params.shift_b);
   let start = ((a * params.b + b) * params.c + c) * params.d;
   let there = select(0u, min(params.d, params.end), c < params.c && b < params.b);
   for (var d = params.first; d < there; d++) { out[i * params.out_d + d] = x[start + d]; }

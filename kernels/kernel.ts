@@ -15,7 +15,7 @@ export type Binding = `${"read" | "write"} ${"f32" | "u32" | "vec4f" | "vec4u"}`
 /** How a kernel reaches a tensor. */
 export type Access = "read" | "write" | "mirror";
 /** Type of a parameter. */
-export type ParamType = "u32" | "f32";
+export type ParamType = "u32" | "i32" | "f32";
 
 /** The record of a kernel. `code` is the WGSL without bindings and parameters, with an entry `main`. */
 export interface KernelSpec<
@@ -43,8 +43,14 @@ export type Groups = readonly [number, number?, number?];
 /** The most workgroups along each of x, y and z. */
 export const MOST_GROUPS = 65535;
 
-/** Spread n workgroups over x and y, which WebGPU limits to 65,535 each. */
+function checkCount(n: number, what: string): void {
+  if (Number.isSafeInteger(n) && n >= 0) return;
+  throw new RangeError(`A kernel runs a whole number of ${what} from 0: not ${n}`);
+}
+
+/** Spread n workgroups over x and y, which WebGPU limits to 65,535 each. RangeError where that is too many. */
 export function foldGroups(n: number): [number, number] {
+  checkCount(n, "workgroups");
   if (n <= MOST_GROUPS) return [n, 1];
   const y = Math.ceil(n / MOST_GROUPS);
   if (y > MOST_GROUPS) {
@@ -61,6 +67,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
 /** Workgroups for n invocations of a {@linkcode FLAT_MAIN} kernel. */
 export function flatGroups(n: number): [number, number] {
+  checkCount(n, "invocations");
   return foldGroups(Math.ceil(n / 64));
 }
 
@@ -129,11 +136,13 @@ export function defineKernel<
     source,
     run(gpu, tensors, params, groups) {
       const [x, y = 1, z = 1] = groups;
-      if (Math.max(x, y, z) > MOST_GROUPS) {
+      for (const n of [x, y, z]) {
+        if (Number.isInteger(n) && n >= 0 && n <= MOST_GROUPS) continue;
         throw new RangeError(
-          `The kernel "${spec.name}" is asked for [${x}, ${y}, ${z}] workgroups: at most ${MOST_GROUPS} each`,
+          `The kernel "${spec.name}" is asked for [${x}, ${y}, ${z}] workgroups: whole numbers from 0 to ${MOST_GROUPS}`,
         );
       }
+      for (const [name, type] of paramEntries) checkParam(spec.name, name, type, params[name]);
       if (x * y * z === 0) return;
       const bound = names.map((name) => tensors[name] as Tensor<DType>);
       bound.forEach((tensor, i) => checkTensor(spec.name, gpu, tensor, dtypes[i], names[i]));
@@ -171,7 +180,7 @@ export function defineKernel<
         for (const [name, type] of paramEntries) {
           const value = params[name];
           if (type === "f32") view.setFloat32(at, value, true);
-          else view.setUint32(at, value, true);
+          else view.setInt32(at, value, true); // the same bits as of a u32
           at += 4;
         }
         for (const place of mirrorPlaces) {
@@ -197,6 +206,24 @@ function paramsSize(count: number): number {
 function bindingSize(tensor: Tensor<DType>): number {
   const wanted = Math.max(16, 16 * Math.ceil(tensor.bytes / 16));
   return Math.min(wanted, tensor.buffer.bytes - 4 * tensor.offset);
+}
+
+/** Which numbers each type of parameter takes: WGSL would make others of the rest, without a word. */
+const PARAM_RANGES: Record<ParamType, { takes: (value: number) => boolean; what: string }> = {
+  u32: { takes: (value) => value >>> 0 === value, what: "a whole number from 0 to 4294967295" },
+  i32: { takes: (value) => (value | 0) === value, what: "a whole number of 32 bits" },
+  f32: {
+    takes: (value) => Number.isFinite(Math.fround(value)),
+    what: "a finite number of float32",
+  },
+};
+
+function checkParam(kernel: string, name: string, type: ParamType, value: number): void {
+  const { takes, what } = PARAM_RANGES[type];
+  if (typeof value === "number" && takes(value)) return;
+  throw new RangeError(
+    `The kernel "${kernel}" gets ${value} for its parameter ${name}: ${what} is needed`,
+  );
 }
 
 function checkTensor(

@@ -1,6 +1,7 @@
 /** Tensors: a shape over a buffer of the pool, with an explicit end of life. */
 import { mappedAtOnce } from "./device.ts";
 import { type Gpu, GpuError } from "./gpu.ts";
+import { checkList, toFloats, toWords } from "./numbers.ts";
 import type { PooledBuffer } from "./pool.ts";
 
 /** Element types on the GPU. */
@@ -40,14 +41,34 @@ export function sizeOf(shape: readonly number[]): number {
 }
 
 function checkShape(shape: readonly number[], name: string): void {
+  if (!Array.isArray(shape)) {
+    throw new TypeError(
+      `The shape of the tensor "${name}" must be an array of sizes: it is ${shape}`,
+    );
+  }
   for (const n of shape) {
-    if (!Number.isInteger(n) || n < 0) {
+    if (!Number.isSafeInteger(n) || n < 0) {
       throw new RangeError(
         `The tensor "${name}" cannot have the shape ${describeShape(shape)}: ` +
           `sizes are whole numbers from 0`,
       );
     }
   }
+  const size = sizeOf(shape);
+  if (!Number.isSafeInteger(4 * size)) {
+    throw new RangeError(
+      `The tensor "${name}" cannot have the shape ${describeShape(shape)}: that is ${size} numbers`,
+    );
+  }
+}
+
+function toElements(dtype: DType, data: ArrayLike<number>, name: string) {
+  return dtype === "f32" ? toFloats(data, name) : toWords(data, name);
+}
+
+function checkDtype(dtype: DType, name: string): void {
+  if (dtype === "f32" || dtype === "u32") return;
+  throw new TypeError(`The dtype of the tensor "${name}" must be f32 or u32: it is ${dtype}`);
 }
 
 /**
@@ -98,6 +119,8 @@ export class Tensor<D extends DType = "f32"> {
   ): Tensor<D> {
     const name = options.name ?? "unnamed";
     checkShape(shape, name);
+    const dtype = options.dtype ?? "f32" as D;
+    checkDtype(dtype, name);
     const bytes = 4 * sizeOf(shape);
     const { maxStorageBufferBindingSize: limit, maxBufferSize } = gpu.device.limits;
     if (bytes > Math.min(limit, maxBufferSize)) {
@@ -109,7 +132,7 @@ export class Tensor<D extends DType = "f32"> {
     gpu.mustBeOpen();
     const what = () => `the tensor "${name}" of shape ${describeShape(shape)}`;
     const storage: Storage = { buffer: gpu.pool.acquire(bytes, what, unusedBy), owners: 1 };
-    return new Tensor(gpu, [...shape], options.dtype ?? "f32" as D, name, storage, 0);
+    return new Tensor(gpu, [...shape], dtype, name, storage, 0);
   }
 
   /** A tensor of zeros. */
@@ -123,24 +146,34 @@ export class Tensor<D extends DType = "f32"> {
     return tensor;
   }
 
-  /** A tensor with the given numbers. */
+  /**
+   * A tensor with the given numbers, in row-major order; one of a single dimension where no shape is given.
+   *
+   * Errors: TypeError for data that is no flat array of numbers, or not as many as the shape holds; RangeError
+   * for a number that the dtype does not have: beyond float32, or no whole number from 0 to 2³² - 1.
+   */
   static from<D extends DType = "f32">(
     gpu: Gpu,
     data: ArrayLike<number>,
-    shape: readonly number[] = [data.length],
+    shape?: readonly number[],
     options: TensorOptions<D> = {},
   ): Tensor<D> {
     const name = options.name ?? "unnamed";
-    checkShape(shape, name);
-    if (data.length !== sizeOf(shape)) {
+    const dtype = options.dtype ?? "f32" as D;
+    checkList(data, name);
+    const wanted = shape === undefined ? [data.length] : shape;
+    checkShape(wanted, name);
+    checkDtype(dtype, name);
+    if (data.length !== sizeOf(wanted)) {
       throw new TypeError(
-        `The tensor "${name}" of shape ${describeShape(shape)} holds ${sizeOf(shape)} numbers, ` +
+        `The tensor "${name}" of shape ${describeShape(wanted)} holds ${sizeOf(wanted)} numbers, ` +
           `and ${data.length} were given`,
       );
     }
+    const elements = toElements(dtype, data, name); // before there is a tensor
     const unusedBy = 4 * data.length <= SMALL_UPLOAD ? gpu.recorder.recording : undefined;
-    const tensor = Tensor.#make(gpu, shape, options, unusedBy);
-    tensor.write(data);
+    const tensor = Tensor.#make(gpu, wanted, options, unusedBy);
+    tensor.write(elements);
     return tensor;
   }
 
@@ -167,8 +200,9 @@ export class Tensor<D extends DType = "f32"> {
     return 4 * this.size;
   }
 
-  /** Replace the contents. */
+  /** Replace the contents. Errors as for {@linkcode Tensor.from}. */
   write(data: ArrayLike<number>): void {
+    checkList(data, this.name);
     if (data.length !== this.size) {
       throw new TypeError(
         `The tensor "${this.name}" holds ${this.size} numbers, and ${data.length} were given`,
@@ -176,18 +210,14 @@ export class Tensor<D extends DType = "f32"> {
     }
     const buffer = this.buffer;
     if (this.size === 0) return; // Deno 2.9 aborts on an empty write
-    const array = this.dtype === "f32"
-      ? data instanceof Float32Array ? data : Float32Array.from(data)
-      : data instanceof Uint32Array
-      ? data
-      : Uint32Array.from(data);
+    const array = toElements(this.dtype, data, this.name);
     buffer.version++;
     // A queue write runs before the recorded work, which may still need the old contents.
     if (buffer.lastRecording === this.gpu.recorder.recording) this.gpu.recorder.flush();
     this.gpu.device.queue.writeBuffer(
       buffer.gpuBuffer,
       4 * this.offset,
-      array.buffer as ArrayBuffer,
+      array.buffer,
       array.byteOffset,
       array.byteLength,
     );
@@ -207,6 +237,11 @@ export class Tensor<D extends DType = "f32"> {
     if (source.size !== this.size) {
       throw new TypeError(
         `The tensor "${this.name}" of ${this.size} elements cannot take the ${source.size} of "${source.name}"`,
+      );
+    }
+    if (source.dtype !== this.dtype) {
+      throw new TypeError(
+        `The tensor "${this.name}" of ${this.dtype} cannot take the ${source.dtype} of "${source.name}"`,
       );
     }
     const [from, to] = [source.buffer, this.buffer];

@@ -1,5 +1,6 @@
 /** Several small arrays of whole numbers in one upload. */
 import type { Gpu } from "./gpu.ts";
+import { checkList, setWords } from "./numbers.ts";
 import { sizeOf, Tensor } from "./tensor.ts";
 
 /** Views begin at multiples of 256 bytes, as bindings must. */
@@ -8,6 +9,9 @@ const ALIGNMENT = 64;
 /**
  * Upload arrays of whole numbers side by side in one buffer: one write instead of one for each. The
  * result has a tensor under each name, and lets go of all of them together.
+ *
+ * Errors: TypeError for a part that is no flat array of numbers, or not as many as its shape holds; RangeError
+ * for what is no whole number from 0 to 2³² - 1.
  */
 export function uploadPacked<K extends string>(
   gpu: Gpu,
@@ -15,6 +19,7 @@ export function uploadPacked<K extends string>(
   name: string,
 ): Record<K, Tensor<"u32">> & Disposable {
   const entries = Object.entries(parts) as [K, (typeof parts)[K]][];
+  for (const [key, { data }] of entries) checkList(data, `${name} ${key}`);
   const room = (size: number) => Math.max(1, Math.ceil(size / ALIGNMENT)) * ALIGNMENT;
   const total = entries.reduce((sum, [, { data }]) => sum + room(data.length), 0);
   const numbers = new Uint32Array(total);
@@ -27,7 +32,7 @@ export function uploadPacked<K extends string>(
         }]`,
       );
     }
-    numbers.set(data, offset);
+    setWords(numbers, data, `${name} ${key}`, offset);
     offset += room(data.length);
   }
   using whole = Tensor.from(gpu, numbers, [total], { name, dtype: "u32" });
