@@ -3,6 +3,9 @@ import { mappedAtOnce } from "./device.ts";
 import { type Gpu, GpuError } from "./gpu.ts";
 import { checkList, toFloats, toWords } from "./numbers.ts";
 import type { PooledBuffer } from "./pool.ts";
+import { checkShape, describeShape, sizeOf } from "./shape.ts";
+
+export { sizeOf } from "./shape.ts";
 
 /** Element types on the GPU. */
 export type DType = "f32" | "u32";
@@ -29,37 +32,6 @@ export interface TensorOptions<D extends DType = DType> {
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
-}
-
-function describeShape(shape: readonly number[]): string {
-  return `[${shape.join(", ")}]`;
-}
-
-/** The number of elements of a shape; `[]` is a scalar with one. */
-export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
-}
-
-function checkShape(shape: readonly number[], name: string): void {
-  if (!Array.isArray(shape)) {
-    throw new TypeError(
-      `The shape of the tensor "${name}" must be an array of sizes: it is ${shape}`,
-    );
-  }
-  for (const n of shape) {
-    if (!Number.isSafeInteger(n) || n < 0) {
-      throw new RangeError(
-        `The tensor "${name}" cannot have the shape ${describeShape(shape)}: ` +
-          `sizes are whole numbers from 0`,
-      );
-    }
-  }
-  const size = sizeOf(shape);
-  if (!Number.isSafeInteger(4 * size)) {
-    throw new RangeError(
-      `The tensor "${name}" cannot have the shape ${describeShape(shape)}: that is ${size} numbers`,
-    );
-  }
 }
 
 function toElements(dtype: DType, data: ArrayLike<number>, name: string) {
