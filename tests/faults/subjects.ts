@@ -1,0 +1,120 @@
+/** The tasks that are killed, on small data of their own, and what must be left of each. */
+import { join } from "@std/path";
+import { encodePng } from "../../data/image.ts";
+import { RandomStream } from "../../data/rng.ts";
+import { writeSafetensors } from "../../data/safetensors.ts";
+import { noise } from "../data/images.ts";
+import { randomSqueezeNet } from "../tasks/small_network.ts";
+import { runTaskProcess } from "../tasks/task_process.ts";
+
+/** A task to kill. */
+export interface Subject {
+  task: string;
+  /** Its flags; what it writes goes below `out`. */
+  flags: (out: string) => string[];
+  /** Once its run folder has a loss, a polite signal must leave these files in it. */
+  kept: string[];
+  /** Whether an interrupted run can be gone on with. */
+  resumes?: boolean;
+}
+
+/** Pictures of two classes, weights, and trained models in `folder`. */
+export async function prepare(folder: string): Promise<Subject[]> {
+  const colours = join(folder, "colours");
+  for (const [part, count] of [["train", 9], ["val", 6]] as const) {
+    for (const [label, name] of ["blue", "red"].entries()) {
+      await Deno.mkdir(join(colours, part, name), { recursive: true });
+      for (let i = 0; i < count; i++) {
+        const path = join(colours, part, name, `${i}.png`);
+        await Deno.writeFile(path, await encodePng(noise(40, 36, 10 * i + label)));
+      }
+    }
+  }
+  const images = `--images=${join(colours, "val", "red")}`;
+  const [narrow, whole] = [join(folder, "narrow.safetensors"), join(folder, "whole.safetensors")];
+  await writeSafetensors(narrow, randomSqueezeNet(3, 1 / 16));
+  await writeSafetensors(whole, randomSqueezeNet(3));
+  const words = ["good", "bad", "food", "was", "the", "not", "very", "late"];
+  const stream = new RandomStream(4);
+  const line = () => Array.from({ length: 3 + stream.integer(9) }, () => words[stream.integer(8)]);
+  const lines = join(folder, "lines.txt");
+  await Deno.writeTextFile(
+    lines,
+    Array.from({ length: 4000 }, () => `${line().join(" ")}\n`).join(""),
+  );
+  const text = ["--reviews=300", "--patience=0", "--read-every=3"];
+  const model = join(folder, "model");
+  await Deno.mkdir(model);
+  const trained = await runTaskProcess("text-average", [...text, "--epochs=1", `--out=${model}`]);
+  if (trained.code !== 0) throw new Error(trained.stderr);
+  const run = [...Deno.readDirSync(join(model, "text-average"))][0].name;
+  const to = (out: string) => `--out=${out}`;
+  const report = ["index.html", "loss.svg", "config.json", "metrics.jsonl"];
+  return [
+    {
+      task: "caption-lstm",
+      flags: (out) => [
+        ...["--scenes=60", "--max-val=40", "--hidden=24", "--words=8", "--epochs=12"],
+        ...["--read-every=3", to(out)],
+      ],
+      kept: [...report, "model.safetensors"],
+    },
+    {
+      task: "caption-rnn",
+      flags: (out) => [
+        ...["--scenes=60", "--max-val=40", "--hidden=24", "--words=8", "--epochs=40"],
+        ...["--read-every=3", "--keep=last", to(out)],
+      ],
+      kept: [...report, "model.safetensors"],
+    },
+    {
+      task: "text-lstm",
+      flags: (out) => [...text, "--hidden=12", "--epochs=15", to(out)],
+      kept: [...report, "accuracy.svg", "model.safetensors"],
+    },
+    {
+      task: "text-average",
+      flags: (out) => [...text, "--epochs=60", "--seeds=2", to(out)],
+      kept: [...report, "accuracy.svg", "model.safetensors"],
+    },
+    {
+      task: "text-predict",
+      flags: (out) => [
+        ...[`--model=${join(model, "text-average", run)}`, `--file=${lines}`],
+        `--out=${join(out, "answers.txt")}`,
+      ],
+      kept: [],
+    },
+    {
+      task: "transfer-finetune",
+      flags: (out) => [
+        ...[`--data=${colours}`, `--weights=${narrow}`, "--backbone=squeezenet1_1"],
+        ...["--size=32", "--epochs=12", "--read-every=2", to(out)],
+      ],
+      kept: [...report, "accuracy.svg", "model.safetensors"],
+      resumes: true,
+    },
+    {
+      task: "style-starry",
+      flags: (out) => [
+        ...["--size=48", "--style-size=48", "--iterations=200", "--read-every=4"],
+        ...["--frames-every=10", to(out)],
+      ],
+      kept: [...report, "result.png"],
+    },
+    {
+      task: "classify",
+      flags: (out) => [images, `--weights=${narrow}`, "--backbone=squeezenet1_1", to(out)],
+      kept: [],
+    },
+    { task: "features", flags: (out) => [images, `--weights=${whole}`, `--to=${out}`], kept: [] },
+    {
+      task: "pretrain",
+      flags: (out) => [
+        ...["--each=1", "--val=1", "--epochs=1", "--batch=10"],
+        `--file=${join(out, "small.safetensors")}`,
+      ],
+      kept: [],
+    },
+  ];
+}
