@@ -18,13 +18,16 @@ const NEWLINE = 10;
 /**
  * Read word vectors from a text file as a stream: only the vectors kept take memory. Line 1 sets the width.
  * A line's last `width` fields are its vector, and all before them is the word, which may hold spaces.
- * The header line of fastText and word2vec, `count width`, is accepted and checked. A word that occurs
- * twice keeps its first vector.
+ * The header line of fastText and word2vec, `count width`, is accepted. A word that occurs twice keeps its
+ * first vector.
  *
- * A SyntaxError names the file and the line for another count of numbers than in line 1, a field that is no
- * finite number, a line without a word, a word that is no UTF-8, and a file that ends inside a line; also
- * for a file that is empty or still packed. Lines that are not kept are checked for their count of fields and
- * for characters that no number has. A missing file is a `Deno.errors.NotFound`.
+ * Real files have an odd line here and there: one without a word, an empty one, a word that is no UTF-8, another
+ * count of numbers than in line 1, a number that is not finite. Such lines are left out, and `notes` say how many
+ * and what is wrong with the first; so they do of a header with another count, and of a last line without a line
+ * end. A SyntaxError names the file and the line where more than 10 lines and 1 %, or as many as could be read,
+ * are odd; where line 1 is, and where the file ends inside a line; also for a file that is empty or still packed.
+ * Lines that are not kept are checked for their count of fields and for characters that no number has. A missing
+ * file is a `Deno.errors.NotFound`.
  *
  * ```ts ignore
  * const { vectors } = await readGlove("glove.6B.50d.txt", { wanted: new Set(["good", "bad"]) });
@@ -58,7 +61,8 @@ export async function readGlove(path: string, options: GloveOptions = {}): Promi
       reader.fail(`there is no line end in ${CHUNK} bytes, so this is no text of word vectors`, 1);
     }
   }
-  return reader.finish(filled > 1);
+  if (filled > 1) reader.readLast(buffer, 1, filled);
+  return reader.finish();
 }
 
 /** Tell packed files from text by their first bytes. */
@@ -94,14 +98,14 @@ export interface VectorTable {
  *
  * const vectors = new Map([["good", Float32Array.of(1, 2)], ["bad", Float32Array.of(-1, -2)]]);
  * const vocabulary = Vocabulary.fromWords(["bad", "mauve"]);
- * const glove = { width: 2, vectors, lines: 2 };
+ * const glove = { width: 2, vectors };
  * const { table, covered } = vectorTable(vocabulary, glove, new RandomStream(231));
  * if (covered !== 1 || table[4 * 2 + 1] !== -2) throw new Error(`got ${table}`);
  * ```
  */
 export function vectorTable(
   vocabulary: Vocabulary,
-  { width, vectors }: WordVectors,
+  { width, vectors }: Pick<WordVectors, "width" | "vectors">,
   stream: RandomStream,
 ): VectorTable {
   const { mean, deviation } = moments(width, vectors);

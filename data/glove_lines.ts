@@ -13,6 +13,8 @@ export interface WordVectors {
   vectors: Map<string, Float32Array>;
   /** How many lines with a vector were read, also those not kept. */
   lines: number;
+  /** What was odd in the file and left out of it, a sentence each; empty when nothing was. */
+  notes: string[];
 }
 
 /** Which vectors `readGlove` keeps: all when neither is given, those of both when both are. */
@@ -29,6 +31,12 @@ const KINDS = new Uint8Array(256).fill(OTHER);
 for (const character of "0123456789+-.eE") KINDS[character.charCodeAt(0)] = NUMERIC;
 for (const character of " \t\r") KINDS[character.charCodeAt(0)] = SPACE;
 
+/** Real files have an odd line in some hundred thousand. With more than these it is another kind of file. */
+const FEW_LEFT_OUT = 10, SHARE_LEFT_OUT = 0.01;
+
+/** So many lines are read before it is said of a file that it is none: its first may be the odd ones. */
+const ENOUGH_LEFT_OUT = 1000;
+
 /** Takes in the lines of one file, one after the other. */
 export class LineReader {
   /** Lines read so far. */
@@ -41,6 +49,13 @@ export class LineReader {
   #width = 0;
   /** How many vectors a header announces. */
   #announced: number | undefined;
+  /** Lines that could not be read, and what is wrong with the first. */
+  #leftOut = 0;
+  #firstFault: SyntaxError | undefined;
+  /** Whether the file has no line end behind its last line. */
+  #unfinished = false;
+  /** Empty lines since the last one that was not: at the end of the file they say nothing. */
+  #empty = 0;
 
   constructor(path: string, options: GloveOptions) {
     this.#path = path;
@@ -49,21 +64,62 @@ export class LineReader {
 
   /** Throw the SyntaxError for the line read last, or for the one after it. */
   fail(reason: string, after = 0): never {
-    throw new SyntaxError(`${this.#path}, line ${this.line + after}: ${reason}`);
+    throw this.#fault(reason, after);
   }
 
-  /** Take in the line from `start` up to `end`, where its line end stands. */
+  #fault(reason: string, after = 0): SyntaxError {
+    return new SyntaxError(`${this.#path}, line ${this.line + after}: ${reason}`);
+  }
+
+  /** Take in the line from `start` up to `end`, where its line end stands. One that is odd is left out. */
   read(bytes: Uint8Array, start: number, end: number): void {
     this.line++;
     if (this.line === 1) {
       const marked = bytes[start] === 0xef && bytes[start + 1] === 0xbb &&
         bytes[start + 2] === 0xbf;
       if (marked) start += 3;
+      this.#checkStart(bytes, start, end);
+      if (this.#readFirst(bytes.subarray(start, end))) return;
     }
+    if (start === skipSpaces(bytes, end, start)) {
+      this.#empty++;
+      return;
+    }
+    this.#leftOut += this.#empty;
+    if (this.#empty > 0) this.#firstFault ??= this.#fault("this line is empty", -this.#empty);
+    this.#empty = 0;
+    try {
+      this.#readVector(bytes, start, end);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.#firstFault ??= error;
+      this.#leftOut++;
+      if (this.#leftOut > ENOUGH_LEFT_OUT) this.#checkLeftOut();
+    }
+  }
+
+  /** Take in the rest of a file that has no line end behind it: its last line must be whole. */
+  readLast(bytes: Uint8Array, start: number, end: number): void {
+    if (start === skipSpaces(bytes, end, start)) return;
+    const [before, fault] = [this.#leftOut, this.#firstFault];
+    this.#firstFault = undefined;
+    this.read(bytes, start, end);
+    if (this.#leftOut > before && this.#firstFault !== undefined) {
+      this.line--;
+      this.fail("the file ends early, inside this line: get it anew", 1);
+    }
+    this.#firstFault = fault;
+    this.#unfinished = true;
+  }
+
+  #checkStart(bytes: Uint8Array, start: number, end: number): void {
     if (start === end || KINDS[bytes[start]] === SPACE) {
       this.fail("a line must start with a word: this one is empty or starts with white space");
     }
-    if (this.line === 1 && this.#readFirst(bytes.subarray(start, end))) return;
+  }
+
+  #readVector(bytes: Uint8Array, start: number, end: number): void {
+    this.#checkStart(bytes, start, end);
     // From the back, because only the word can hold spaces.
     const numbersEnd = skipSpaces(bytes, end);
     let numbersStart = numbersEnd;
@@ -87,21 +143,46 @@ export class LineReader {
     this.#lines++;
   }
 
-  /** What was read; `unfinished` when the file has bytes after its last line end. */
-  finish(unfinished: boolean): WordVectors {
-    if (unfinished) {
-      const remedy = "if the line is whole, add a line end to it, else get the file anew";
-      this.fail(`the file ends early, inside this line: ${remedy}`, 1);
-    }
+  /** What was read. */
+  finish(): WordVectors {
     if (this.line === 0) {
       throw new SyntaxError(`${this.#path} is empty: it must hold a word and its vector a line`);
     }
-    if (this.#announced !== undefined && this.#announced !== this.#lines) {
-      this.fail(
-        `the file ends here with ${this.#lines} vectors, but line 1 says ${this.#announced}`,
-      );
+    if (this.#leftOut > 0) this.#checkLeftOut();
+    if (this.#lines === 0) this.fail("the file ends here, and holds no vector");
+    return {
+      width: this.#width,
+      vectors: this.#vectors,
+      lines: this.#lines,
+      notes: this.#notes(),
+    };
+  }
+
+  #checkLeftOut(): void {
+    const isFew = this.#leftOut < this.#lines &&
+      (this.#leftOut <= FEW_LEFT_OUT || this.#leftOut <= SHARE_LEFT_OUT * this.line);
+    if (isFew || this.#firstFault === undefined) return;
+    const { message } = this.#firstFault;
+    throw this.#leftOut === 1
+      ? this.#firstFault
+      : new SyntaxError(`${message} (${this.#leftOut} of ${this.line} lines cannot be read)`);
+  }
+
+  #notes(): string[] {
+    const notes: string[] = [];
+    if (this.#leftOut > 0) {
+      const lines = this.#leftOut === 1 ? "1 line was" : `${this.#leftOut} lines were`;
+      notes.push(`${lines} left out, the first for this: ${this.#firstFault?.message}`);
     }
-    return { width: this.#width, vectors: this.#vectors, lines: this.#lines };
+    const there = this.#lines + this.#leftOut;
+    if (this.#announced !== undefined && this.#announced !== there) {
+      notes.push(
+        `${this.#path} has ${there} vectors, but line 1 says ${this.#announced}: is it whole?`,
+      );
+    } else if (this.#unfinished && this.#announced === undefined) {
+      notes.push(`The last line of ${this.#path} has no line end: is it whole?`);
+    }
+    return notes;
   }
 
   /** Take the width from line 1. True when the line is a header, `count width`, and no vector. */
@@ -163,9 +244,9 @@ export class LineReader {
   }
 }
 
-/** The position after the last byte before `end` that is no white space. */
-function skipSpaces(bytes: Uint8Array, end: number): number {
-  while (KINDS[bytes[end - 1]] === SPACE) end--;
+/** The position after the last byte before `end` that is no white space, `start` where all are. */
+function skipSpaces(bytes: Uint8Array, end: number, start = 0): number {
+  while (end > start && KINDS[bytes[end - 1]] === SPACE) end--;
   return end;
 }
 

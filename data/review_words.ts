@@ -131,5 +131,5 @@ export function meaningVectors(others: Iterable<string>, stream: RandomStream): 
     }
     vectors.set(word, vector);
   }
-  return { width: WIDTH, vectors, lines: vectors.size };
+  return { width: WIDTH, vectors, lines: vectors.size, notes: [] };
 }

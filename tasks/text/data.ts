@@ -1,6 +1,6 @@
 /** What a text task learns from: sentences as word ids, word vectors, and sentences to answer. */
 import { join } from "@std/path";
-import { readGlove, vectorTable, type WordVectors } from "../../data/glove.ts";
+import { type GloveOptions, readGlove, vectorTable, type WordVectors } from "../../data/glove.ts";
 import { makeReviews } from "../../data/review_grammar.ts";
 import type { RandomStream } from "../../data/rng.ts";
 import {
@@ -152,6 +152,20 @@ async function findGlove(data: string): Promise<string> {
   );
 }
 
+/** Read word vectors from a file; of a folder it is said which files it holds (UsageError). */
+async function readVectors(path: string, options: GloveOptions): Promise<WordVectors> {
+  const isFolder = await Deno.stat(path).then((found) => found.isDirectory, () => false);
+  if (!isFolder) return await readGlove(path, options);
+  const files = await filesLike(path, /\.(txt|vec)$/i);
+  throw new UsageError(
+    files.length === 0
+      ? `Flag --glove must name a file: ${path} is a folder, without a .txt or .vec file in it`
+      : `Flag --glove must name a file: ${path} is a folder; in it are ${
+        files.slice(0, 10).join(", ")
+      }${files.length > 10 ? ", …" : ""}`,
+  );
+}
+
 /**
  * Load or generate the data. Everything wrong with it is found here, before any training. The settings
  * come back with the file of word vectors that was found.
@@ -164,7 +178,7 @@ export async function textData(
   const made = folder === undefined
     ? makeReviews({ seed, train: reviews, dev: quarter, test: quarter })
     : undefined;
-  const sentences = made?.data ?? await loadSentences(folder!);
+  let sentences = made?.data ?? await loadSentences(folder!);
   const unlabelled = predict === undefined
     ? {}
     : { unlabelled: { path: predict, ...await readUnlabelled(predict) } };
@@ -190,7 +204,8 @@ export async function textData(
   const wanted = new Set(trained.words.slice(UNK + 1));
   const vectors = path === undefined
     ? made!.vectors
-    : await readGlove(path, { wanted, first: gloveWords });
+    : await readVectors(path, { wanted, first: gloveWords });
+  sentences = { ...sentences, notes: [...sentences.notes, ...vectors.notes] };
   if (![...wanted].some((word) => vectors.vectors.has(word))) {
     throw new UsageError(
       `No word of the training sentences has a vector in ${path}: use another --glove=FILE`,

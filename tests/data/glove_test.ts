@@ -139,17 +139,30 @@ const wrong: [string, string | Uint8Array, string[]][] = [
   ["signs without digits", "a 1 2\nb 1 -\n", ["line 2", '"-" is no finite number']],
   ["a line without a word", "a 1 2\n 3 4\n", ["line 2", "must start with a word"]],
   ["a first line without a word", " 3 4\n 5 6\n", ["line 1", "must start with a word"]],
-  ["an empty line", "a 1 2\n\nb 3 4\n", ["line 2", "this one is empty"]],
+  ["an empty first line", "\na 1 2\nb 3 4\n", ["line 1", "this one is empty"]],
   ["an empty file", "", ["is empty"]],
   ["a word that is no UTF-8", Uint8Array.from("a 1\nb\xe9 2\n", (c) => c.charCodeAt(0)), [
     "line 2",
     "UTF-8",
     '"b\ufffd"',
   ]],
-  ["a file that ends inside a line", "a 1 2\nb 3 4", ["line 2", "ends early", "add a line end"]],
-  ["a file that ends inside line 1", "a 1 2", ["line 1", "ends early"]],
-  ["fewer vectors than announced", "3 1\na 1\nb 2\n", ["line 3", "2 vectors, but line 1 says 3"]],
-  ["more vectors than announced", "1 1\na 1\nb 2\n", ["line 3", "2 vectors, but line 1 says 1"]],
+  ["a file that ends inside a line", "a 1 2\nc 1 2\nb 3", ["line 3", "ends early", "get it anew"]],
+  ["a file that ends inside a number", "a 1 2\nc 1 2\nb 3 -", ["line 3", "ends early"]],
+  ["a file that ends inside line 1", "a", ["line 1", "a word and its numbers"]],
+  ["a header alone", "3 1\n", ["line 1", "ends here, and holds no vector"]],
+  ["as many odd lines as good ones", "a 1\nb 1\nc\nd\n", [
+    "line 3",
+    'found 0: the word is "c"',
+    "(2 of 4 lines cannot be read)",
+  ]],
+  ["more odd lines than a real file has", `${"a 1\n".repeat(500)}${"b\n".repeat(11)}`, [
+    "line 501",
+    "(11 of 511 lines cannot be read)",
+  ]],
+  ["another format after thousands of odd lines", `a 1\n${"b\n".repeat(3000)}`, [
+    "line 2",
+    "(1001 of 1002 lines cannot be read)",
+  ]],
   ["a header of zeros", "0 50\n", ["line 1", "above 0", "0 and 50"]],
   ["a gzip file", Uint8Array.of(0x1f, 0x8b, 8, 0, 10, 1), ["gzip", "unpack it first"]],
   ["a zip file", Uint8Array.of(0x50, 0x4b, 3, 4, 20, 0), ["zip", "unpack it first"]],
@@ -166,8 +179,43 @@ for (const [what, content, parts] of wrong) {
   });
 }
 
+permissionTest("readGlove() leaves odd lines out of real files, and says so", write, async () => {
+  const good = "a 1 2\nb 3 4\nc 5 6\n";
+  const vectors = {
+    a: Float32Array.of(1, 2),
+    b: Float32Array.of(3, 4),
+    c: Float32Array.of(5, 6),
+  };
+  const bytes = (text: string) => Uint8Array.from(text, (c) => c.charCodeAt(0));
+  const cases: [string | Uint8Array, string[]][] = [
+    [good, []],
+    [`${good}\n`, []],
+    [`${good} \n\r\n\n`, []],
+    [`${good} 7 8\n`, ["1 line was left out", "line 4: a line must start with a word"]],
+    [`${good}\t7 8\n`, ["1 line was left out", "line 4: a line must start with a word"]],
+    [bytes(`${good}d\xe9 7 8\n`), ["1 line was left out", "line 4: words must be UTF-8"]],
+    [`${good}d 7 nan\n`, ["1 line was left out", 'line 4: "nan" is no finite number']],
+    [`${good}d 7\ne 8\n`, ["2 lines were left out", "line 4: expected 2 numbers"]],
+    [`a 1 2\n\n\nb 3 4\nc 5 6\n\n`, ["2 lines were left out", "line 2: this line is empty"]],
+    [good.trimEnd(), ["The last line of ", "has no line end"]],
+    [`3 2\n${good}`, []],
+    [`3 2\n${good}`.trimEnd(), []],
+    [`4 2\n${good}`, ["has 3 vectors, but line 1 says 4"]],
+    [`2 2\n${good}`, ["has 3 vectors, but line 1 says 2"]],
+    [`4 2\n${good}d 7 x\n`, ["1 line was left out", 'line 5: "x" is no finite number']],
+  ];
+  for (const [content, parts] of cases) {
+    await withFile(content, async (path) => {
+      const read = await readGlove(path);
+      assertEquals([read.width, read.lines, Object.fromEntries(read.vectors)], [2, 3, vectors]);
+      assertEquals(read.notes.length, Math.min(1, parts.length), read.notes.join());
+      for (const part of parts) assertStringIncludes(read.notes[0], part);
+    });
+  }
+});
+
 permissionTest("readGlove() checks lines that are not kept", write, async () => {
-  for (const line of ["b 1", "b 1 2 3", "b 1 nan", "b", ""]) {
+  for (const line of ["b 1", "b 1 2 3", "b 1 nan", "b"]) {
     await assertRejects(() => read(`a 1 2\n${line}\n`, { first: 0 }), SyntaxError, "line 2");
   }
 });
@@ -223,13 +271,13 @@ Deno.test("vectorTable() rejects no vectors, and vectors of two widths", () => {
   const vocabulary = Vocabulary.fromWords(["a"]);
   const stream = new RandomStream(0);
   assertThrows(
-    () => vectorTable(vocabulary, { width: 2, lines: 9, vectors: new Map() }, stream),
+    () => vectorTable(vocabulary, { width: 2, vectors: new Map() }, stream),
     RangeError,
     "there are none",
   );
   const vectors = new Map([["a", Float32Array.of(1)]]);
   assertThrows(
-    () => vectorTable(vocabulary, { width: 2, lines: 1, vectors }, stream),
+    () => vectorTable(vocabulary, { width: 2, vectors }, stream),
     TypeError,
     'All vectors must have 2 numbers: that of "a" has 1',
   );

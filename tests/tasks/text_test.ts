@@ -236,6 +236,12 @@ permissionTest(
     await withSentences({}, async (folder) => {
       const data = `--data=${join(folder, "sentences")}`;
       await assertRefused("text-lstm", [data], 2, ["There is no file glove*.txt or *.vec in "]);
+      const glove = `--glove=${join(folder, "sentences")}`;
+      await assertRefused("text-lstm", [data, glove], 2, [
+        "Flag --glove must name a file",
+        "sentences is a folder; in it are ",
+        join(folder, "sentences", "dev.txt"),
+      ]);
     });
   },
 );
