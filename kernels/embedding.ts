@@ -5,7 +5,7 @@ import type { Gpu } from "./gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { element, perShape } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
-import { eachStretch, STRETCH } from "./turns.ts";
+import { eachStretch, SUM_STRETCH } from "./turns.ts";
 import { uploadPacked } from "./upload.ts";
 
 /**
@@ -138,14 +138,21 @@ const lookUpKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
 
 /**
  * The kernel of a table's gradient: invocation i adds up one number (or quad) of the row of a segment, over the
- * places of the index from the `skip`th on, at most {@linkcode STRETCH}; more are a dispatch of their own, which adds
+ * places of the index from the `skip`th on, at most {@linkcode SUM_STRETCH}; more are a dispatch of their own, which adds
  * to what the one before has left. `value` is WGSL that lets v be what place p adds, and `column` the number (or quad) in the row.
  */
 export function rowsGradient<
   const B extends Record<string, Binding>,
   const P extends Record<string, "u32">,
 >(name: string, t: FloatType, bindings: B, params: P, value: string) {
-  const sum = blockSum("sum", t);
+  const sum = blockSum(
+    "sum",
+    t,
+    { variable: "p", first: "first", end: "end" },
+    (add) =>
+      `${value}
+      ${add("v")}`,
+  );
   const table = { segments: "read u32", dtable: `write ${t}` } as const;
   return defineKernel({
     name,
@@ -156,14 +163,9 @@ export function rowsGradient<
   let segment = i / params.width;
   let column = i % params.width;
   let first = segments[2u * segment] + params.skip;
-  let end = segments[2u * segment + 2u];
+  let end = min(segments[2u * segment + 2u], first + ${SUM_STRETCH}u);
   if (params.skip > 0u && first >= end) { return; }
-  ${sum.start}
-  for (var p = first; p < min(end, first + ${STRETCH}u); p++) {
-    ${value}
-    ${sum.add("v")}
-  }
-  ${sum.end}
+  ${sum}
   let at = segments[2u * segment + 1u] * params.width + column;
   if (params.skip > 0u) { sum += dtable[at]; }
   dtable[at] = sum;
@@ -209,7 +211,7 @@ export function lookUp(table: Tensor, ids: Tensor<"u32">, out?: Tensor): Tensor 
 
 /**
  * The gradient of the table `[V, D]` from `dout [M, D]`: the sum over all places of each index, zero
- * for indices that do not occur. A clear and one dispatch, or more where an index occurs 60,000
+ * for indices that do not occur. A clear and one dispatch, or more where an index occurs more than 4,096
  * times; with `rowsOnly` no clear: the rows of
  * indices that do not occur stay as they are.
  */
@@ -229,7 +231,7 @@ export function embeddingGradient(
   const w = vec4 ? width / 4 : width;
   const { gpu } = dout;
   const n = distinct * w;
-  eachStretch(most, (skip) => {
+  eachStretch(most, SUM_STRETCH, (skip) => {
     const tensors = { dout, places, segments, dtable };
     gradientKernel(gpu, { vec4 }).run(gpu, tensors, { n, width: w, skip }, flatGroups(n));
   });

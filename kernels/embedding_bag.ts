@@ -14,7 +14,7 @@ import type { Gpu } from "./gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { element, perShape } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
-import { eachStretch, STRETCH } from "./turns.ts";
+import { eachStretch, SUM_STRETCH } from "./turns.ts";
 import { uploadPacked } from "./upload.ts";
 
 /** How the rows of a bag are put together. */
@@ -89,7 +89,12 @@ export function uploadBags(
 // added to what the dispatch before has left.
 const bagKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
   const t = element(vec4);
-  const sum = blockSum("sum", t);
+  const sum = blockSum(
+    "sum",
+    t,
+    { variable: "p", first: "first", end: "end" },
+    (add) => add("table[ids[p] * params.width + column]"),
+  );
   return defineKernel({
     name: "embedding bag",
     bindings: { table: `read ${t}`, ids: "read u32", offsets: "read u32", out: `write ${t}` },
@@ -101,11 +106,8 @@ const bagKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
   let words = offsets[row + 1u] - offsets[row];
   if (params.skip > 0u && params.skip >= words) { return; }
   let first = offsets[row] + params.skip;
-  ${sum.start}
-  for (var p = first; p < min(offsets[row + 1u], first + ${STRETCH}u); p++) {
-    ${sum.add("table[ids[p] * params.width + column]")}
-  }
-  ${sum.end}
+  let end = min(offsets[row + 1u], first + ${SUM_STRETCH}u);
+  ${sum}
   sum /= select(1.0, f32(max(words, 1u)), params.mean == 1u);
   if (params.skip > 0u) { sum += out[i]; }
   out[i] = sum;
@@ -114,7 +116,7 @@ const bagKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
 });
 
 /**
- * The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. One dispatch, or more for a bag of 60,000
+ * The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. One dispatch, or more for a bag of more than 4,096
  * words. RangeError for a table of fewer rows than the bags'.
  */
 export function embeddingBag(table: Tensor, bags: Bags, mode: BagMode, out?: Tensor): Tensor {
@@ -128,7 +130,7 @@ export function embeddingBag(table: Tensor, bags: Bags, mode: BagMode, out?: Ten
   const w = vec4 ? width / 4 : width;
   const { ids, offsets } = bags;
   const n = bags.count * w;
-  eachStretch(bags.largest, (skip) => {
+  eachStretch(bags.largest, SUM_STRETCH, (skip) => {
     const params = { n, width: w, skip, mean: mode === "mean" ? 1 : 0 };
     const tensors = { table, ids, offsets, out: result };
     bagKernel(gpu, { vec4 }).run(gpu, tensors, params, flatGroups(n));
@@ -151,7 +153,7 @@ const gradientKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
 
 /**
  * The gradient of the table `[V, D]` from `dout [N, D]`, zero for indices that do not occur. A clear and
- * one dispatch, or more where an index occurs 60,000 times; with `rowsOnly` no clear: the rows of indices
+ * one dispatch, or more where an index occurs more than 4,096 times; with `rowsOnly` no clear: the rows of indices
  * that do not occur stay as they are.
  */
 export function embeddingBagGradient(
@@ -171,7 +173,7 @@ export function embeddingBagGradient(
   const { offsets, owners, segments } = bags;
   const { gpu } = dout;
   const n = bags.distinct * w;
-  eachStretch(bags.most, (skip) => {
+  eachStretch(bags.most, SUM_STRETCH, (skip) => {
     const params = { n, width: w, skip, mean: mode === "mean" ? 1 : 0 };
     const tensors = { dout, offsets, owners, segments, dtable };
     gradientKernel(gpu, { vec4 }).run(gpu, tensors, params, flatGroups(n));

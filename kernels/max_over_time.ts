@@ -51,7 +51,7 @@ export interface MaxOverTime {
 /**
  * The largest value over the first `lengths[n]` steps of each example: `x [T, N, H]`, `lengths [N]`,
  * from 1 to T, result `[N, H]`; NaN where one of them is, or where a length is out of range. One dispatch, or
- * more for 60,000 steps.
+ * more for 60,000 steps and more.
  *
  * Errors: TypeError when the shapes do not fit.
  */
@@ -63,7 +63,7 @@ export function maxOverTime(x: Tensor, lengths: Tensor<"u32">): MaxOverTime {
   const out = Tensor.empty(x.gpu, [batch, units], { name: "max over time" });
   const steps = Tensor.empty(x.gpu, [batch, units], { name: "steps of the maxima", dtype: "u32" });
   const n = batch * units;
-  eachStretch(count, (skip) => {
+  eachStretch(count, STRETCH, (skip) => {
     const params = { n, units, skip, count };
     forwardKernel.run(x.gpu, { x, lengths, out, steps }, params, flatGroups(n));
   });

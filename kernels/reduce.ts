@@ -8,8 +8,6 @@ const GROUP = 64;
 /** Most partial sums of the first of the two stages. */
 const PARTIALS = 1024;
 
-const SUM = blockSum("sum", "f32");
-
 // Invocation i of a group adds its share in order, then the group adds up its 64 sums as a tree.
 const sumKernel = defineKernel({
   name: "sum",
@@ -21,12 +19,16 @@ var<workgroup> sums: array<f32, ${GROUP}>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let first = group.x * params.share;
   let end = min(params.n, first + params.share);
-  ${SUM.start}
-  for (var i = first + local.x; i < end; i += ${GROUP}u) {
-    let v = x[i];
-    ${SUM.add("select(v, v * v, params.square == 1u)")}
+  ${
+    blockSum(
+      "sum",
+      "f32",
+      { variable: "i", first: "(first + local.x)", end: "end", step: `${GROUP}u` },
+      (add) =>
+        `let v = x[i];
+      ${add("select(v, v * v, params.square == 1u)")}`,
+    )
   }
-  ${SUM.end}
   sums[local.x] = sum;
   for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
@@ -94,18 +96,20 @@ const COLUMN_PARAMS = {
 
 // An invocation adds up a share of the rows of one column, or of four, from the first to the last.
 const columnSumCode = (t: FloatType) => {
-  const sum = blockSum("sum", t);
+  const sum = blockSum(
+    "sum",
+    t,
+    { variable: "row", first: "first", end: "end" },
+    (add) =>
+      `${add("x[at]")}
+      at += params.pitch;`,
+  );
   return /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
   let first = (i / params.columns) * params.share;
   let end = min(params.rows, first + params.share);
   var at = first * params.pitch + params.at + i % params.columns;
-  ${sum.start}
-  for (var row = first; row < end; row++) {
-    ${sum.add("x[at]")}
-    at += params.pitch;
-  }
-  ${sum.end}
+  ${sum}
   out[i] = sum;
 }`;
 };

@@ -7,15 +7,7 @@ import { blockSum } from "./block_sum.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel } from "./kernel.ts";
 import { argmaxOfLongRows, crossEntropyOfLongRows, logSoftmaxOfLongRows } from "./softmax_parts.ts";
-import {
-  BEST,
-  fitsTurns,
-  LOSS_PARAMS,
-  rowCode,
-  rowGroups,
-  rowLoss,
-  TARGET,
-} from "./softmax_rows.ts";
+import { BEST, isShort, LOSS_PARAMS, rowCode, rowGroups, rowLoss, TARGET } from "./softmax_rows.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 
 /** One kernel for each path and variant, made on first use. */
@@ -34,29 +26,32 @@ const code = (gpu: Gpu, body: string) =>
   activations("f32") + activations("vec4f") + BEST + rowCode(gpu, body);
 
 // The largest score is taken off before anything is added: a large score would swallow the rest. The search
-// begins with a score of the row: below all others there may be none.
+// begins with a score of the row: below all others there may be none. Whether a NaN is the largest is open, and
+// does not matter: its exp is NaN, and so is their sum.
 const largest = (t: FloatType) => {
-  const widest = t === "f32" ? "tops" : "max_f32(max_f32(tops.x, tops.y), max_f32(tops.z, tops.w))";
+  const widest = t === "f32" ? "tops" : "max(max(tops.x, tops.y), max(tops.z, tops.w))";
   return /* wgsl */ `
   let width = params.columns${t === "f32" ? "" : " / 4u"};
   let start = row * width;
   var tops = scores[start + min(first, width - 1u)];
-  for (var c = first; c < width; c += stride) { tops = max_${t}(tops, scores[start + c]); }
+  for (var c = first; c < width; c += stride) { tops = max(tops, scores[start + c]); }
   let top = reduce_max(local, ${widest});`;
 };
 
 // Σ exp(s - top), each term handed to `use`.
 const summed = (t: FloatType, use = "") => {
   const together = t === "f32" ? "totals" : "(totals.x + totals.y) + (totals.z + totals.w)";
-  const sum = blockSum("totals", t);
-  return /* wgsl */ `
-  ${sum.start}
-  for (var c = first; c < width; c += stride) {
-    let e = exp_${t}(scores[start + c] - top);
+  const sum = blockSum(
+    "totals",
+    t,
+    { variable: "c", first: "first", end: "width", step: "stride" },
+    (add) =>
+      `let e = exp_${t}(scores[start + c] - top);
     ${use}
-    ${sum.add("e")}
-  }
-  ${sum.end}
+    ${add("e")}`,
+  );
+  return /* wgsl */ `
+  ${sum}
   let total = reduce_sum(local, ${together});`;
 };
 
@@ -199,7 +194,7 @@ export function softmaxCrossEntropy(
   const quads = withGradient && columns % 4 === 0;
   const tensors = { scores, targets, losses };
   const groups = rowGroups(gpu, rows);
-  if (!fitsTurns(gpu, quads ? columns / 4 : columns, 3)) {
+  if (!isShort(gpu, quads ? columns / 4 : columns)) {
     crossEntropyOfLongRows(tensors, params, gradient);
   } else if (gradient === undefined) {
     lossKernel(gpu).run(gpu, tensors, params, groups);
@@ -215,7 +210,7 @@ export function logSoftmax(scores: Tensor): Tensor {
   const { gpu } = scores;
   const [rows, columns] = scores.shape;
   const out = Tensor.empty(gpu, scores.shape, { name: "log-probabilities" });
-  if (!fitsTurns(gpu, columns, 3)) logSoftmaxOfLongRows(scores, out);
+  if (!isShort(gpu, columns)) logSoftmaxOfLongRows(scores, out);
   else logSoftmaxKernel(gpu).run(gpu, { scores, out }, { rows, columns }, rowGroups(gpu, rows));
   return out;
 }
@@ -228,7 +223,7 @@ export function argmax(scores: Tensor, out?: Tensor<"u32">): Tensor<"u32"> {
   const result = out ?? Tensor.empty(gpu, [rows], { name: "argmax", dtype: "u32" });
   expectShape(result, [rows], "An argmax's result [M]");
   const tensors = { scores, out: result };
-  if (!fitsTurns(gpu, columns, 1)) argmaxOfLongRows(scores, result);
+  if (!isShort(gpu, columns)) argmaxOfLongRows(scores, result);
   else argmaxKernel(gpu).run(gpu, tensors, { rows, columns }, rowGroups(gpu, rows));
   return result;
 }

@@ -14,9 +14,7 @@ function shares(columns: number): { share: number; count: number } {
   return { share, count: Math.ceil(columns / share) };
 }
 
-const TOTAL = blockSum("total", "f32");
-
-// Invocation i has share i % count of row i / count: its largest score, and the sum of exp(s - that).
+// Invocation i has share i % count of row i / count: its largest score, NaN left open, and the sum of exp(s - that).
 const shareKernel = defineKernel({
   name: "softmax of shares",
   bindings: { scores: "read f32", partial: "write f32" },
@@ -27,14 +25,17 @@ const shareKernel = defineKernel({
   let begin = i % params.count * params.share;
   let end = row + min(begin + params.share, params.columns);
   var top = scores[row + begin];
-  for (var c = row + begin; c < end; c++) { top = max_f32(top, scores[c]); }
+  for (var c = row + begin; c < end; c++) { top = max(top, scores[c]); }
   // A share of -∞ alone adds nothing: -∞ less itself would be NaN.
   let shift = select(top, 0.0, top < -3.4028234e38);
-  ${TOTAL.start}
-  for (var c = row + begin; c < end; c++) {
-    ${TOTAL.add("exp_f32(scores[c] - shift)")}
+  ${
+    blockSum(
+      "total",
+      "f32",
+      { variable: "c", first: "(row + begin)", end: "end" },
+      (add) => add("exp_f32(scores[c] - shift)"),
+    )
   }
-  ${TOTAL.end}
   partial[2u * i] = top;
   partial[2u * i + 1u] = total;
 }`,
@@ -50,12 +51,15 @@ const rowKernel = defineKernel({
   let begin = i * params.count;
   let end = begin + params.count;
   var top = partial[2u * begin];
-  for (var p = begin; p < end; p++) { top = max_f32(top, partial[2u * p]); }
-  ${TOTAL.start}
-  for (var p = begin; p < end; p++) {
-    ${TOTAL.add("partial[2u * p + 1u] * exp_f32(partial[2u * p] - top)")}
+  for (var p = begin; p < end; p++) { top = max(top, partial[2u * p]); }
+  ${
+    blockSum(
+      "total",
+      "f32",
+      { variable: "p", first: "begin", end: "end" },
+      (add) => add("partial[2u * p + 1u] * exp_f32(partial[2u * p] - top)"),
+    )
   }
-  ${TOTAL.end}
   sums[2u * i] = top;
   sums[2u * i + 1u] = total;
 }`,

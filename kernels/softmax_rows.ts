@@ -2,10 +2,12 @@
 import type { Gpu } from "./gpu.ts";
 import { foldGroups } from "./kernel.ts";
 import { lines } from "./product.ts";
-import { loopTurns, MOST_TURNS } from "./turns.ts";
 
 /** Rows of a group on a CPU adapter, and invocations for a row on a GPU. */
 const LANES = { subgroup: 8, workgroup: 64 } as const;
+
+/** Columns, or quads, that an invocation takes at most. */
+export const SHARE = 8192;
 
 /**
  * The two ways to share out the work on a row: a CPU adapter gives each lane a row of its own, a GPU
@@ -46,7 +48,7 @@ fn reduce_${name}(local: u32, v: ${type}) -> ${type} {
   return shared_${name}[0];
 }`;
   return /* wgsl */ `
-${reduce("max", "f32", (a, b) => `max_f32(${a}, ${b})`)}
+${reduce("max", "f32", (a, b) => `max(${a}, ${b})`)}
 ${reduce("sum", "f32", (a, b) => `${a} + ${b}`)}
 ${reduce("best", "vec2u", (a, b) => `better(${a}, ${b})`)}
 @compute @workgroup_size(${LANES.workgroup})
@@ -66,10 +68,12 @@ export function rowGroups(gpu: Gpu, rows: number): [number, number] {
   return foldGroups(gpu.path === "subgroup" ? Math.ceil(rows / LANES.subgroup) : rows);
 }
 
-/** Whether an invocation of {@linkcode rowCode} may loop `loops` times over its share of `width` columns, or quads. */
-export function fitsTurns(gpu: Gpu, width: number, loops: number): boolean {
-  const stride = gpu.path === "subgroup" ? 1 : LANES.workgroup;
-  return loops * loopTurns(Math.ceil(width / stride)) <= MOST_TURNS;
+/**
+ * Whether an invocation of {@linkcode rowCode} gets through its share of `width` columns, or quads: a sum over no
+ * more has small rounding errors, and three loops over them turn seldom enough.
+ */
+export function isShort(gpu: Gpu, width: number): boolean {
+  return width <= SHARE * (gpu.path === "subgroup" ? 1 : LANES.workgroup);
 }
 
 /**

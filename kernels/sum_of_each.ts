@@ -9,8 +9,6 @@ const GROUP = 64;
 const EACH = 16;
 const MOST_GROUPS = 512;
 
-const LOSS = blockSum("sum", "f32");
-
 /**
  * WGSL of a kernel that runs `body` for each element i, where it may add to `loss`, an f32 that is 0 before. An invocation has the
  * elements `first`, `first + stride` and so on, and runs `start` before them. A single workgroup adds the sums of
@@ -23,14 +21,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
         @builtin(num_workgroups) groups: vec3u) {
   let first = group.x * ${GROUP}u + local.x;
   let stride = groups.x * ${GROUP}u;
-  ${LOSS.start}
   ${start}
-  for (var i = first; i < params.n; i += stride) {
-    var loss = 0.0;
+  ${
+  blockSum(
+    "sum",
+    "f32",
+    { variable: "i", first: "first", end: "params.n", step: "stride" },
+    (add) =>
+      `var loss = 0.0;
     ${body}
-    ${LOSS.add("loss")}
-  }
-  ${LOSS.end}
+    ${add("loss")}`,
+  )
+}
   ${
   single
     ? `sums[local.x] = sum;

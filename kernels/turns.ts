@@ -32,10 +32,13 @@ export function expectTurns(
   );
 }
 
-/** Turns of a loop whose length the data decide: one stretch of it, and one dispatch. */
+/** The most turns of a loop that is alone in its kernel, where one dispatch follows the other. */
 export const STRETCH = MOST_TURNS - 1;
 
+/** The same for a sum: few enough for its rounding errors to stay small. */
+export const SUM_STRETCH = 4096;
+
 /** Record a dispatch for each stretch of a loop of at most `most` turns, handing it the turns to skip. At least one. */
-export function eachStretch(most: number, record: (skip: number) => void): void {
-  for (let skip = 0; skip === 0 || skip < most; skip += STRETCH) record(skip);
+export function eachStretch(most: number, stretch: number, record: (skip: number) => void): void {
+  for (let skip = 0; skip === 0 || skip < most; skip += stretch) record(skip);
 }

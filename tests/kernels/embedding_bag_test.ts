@@ -2,7 +2,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { embeddingBag, embeddingBagGradient, uploadBags } from "../../kernels/embedding_bag.ts";
 import { Tensor } from "../../kernels/tensor.ts";
-import { STRETCH } from "../../kernels/turns.ts";
+import { SUM_STRETCH } from "../../kernels/turns.ts";
 import { bagBackward, bagForward } from "../reference/pooling.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
@@ -115,7 +115,7 @@ gpuTest(
 
 // A dispatch takes a stretch of the words of a bag, or of the places of an index.
 gpuTestBothPaths("bags and indices longer than a loop turns", async (gpu) => {
-  for (const count of [STRETCH, STRETCH + 1, 2 * STRETCH + 1]) {
+  for (const count of [SUM_STRETCH, SUM_STRETCH + 1, 65_537]) {
     for (const width of [1, 4]) {
       const long = Array.from({ length: count }, (_, i) => i % 5 === 0 ? 1 : 2);
       const all = [[0, 2], long, [], [2]];

@@ -4,7 +4,7 @@ import type { Gpu } from "../../kernels/gpu.ts";
 import { argmax, logSoftmax, softmaxCrossEntropy } from "../../kernels/softmax.ts";
 import { sum } from "../../kernels/reduce.ts";
 import { Tensor } from "../../kernels/tensor.ts";
-import { MOST_TURNS } from "../../kernels/turns.ts";
+import { SHARE } from "../../kernels/softmax_rows.ts";
 import { temporalSoftmaxLoss } from "../reference/softmax.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
@@ -127,7 +127,7 @@ const SPECIAL_ROWS: { row: number[]; loss: number; gradient: number[]; best: num
 ];
 
 /** Rows longer than one invocation takes, single numbers and quads, besides rows of three and eight. */
-const longest = (gpu: Gpu) => gpu.path === "subgroup" ? [3, 8, 21_846, 87_380] : [3, 8];
+const longest = (gpu: Gpu) => gpu.path === "subgroup" ? [3, 8, SHARE + 1, 4 * SHARE + 4] : [3, 8];
 
 gpuTestBothPaths("NaN and infinite scores give what they give in PyTorch", async (gpu) => {
   for (const width of longest(gpu)) {
@@ -198,10 +198,7 @@ gpuTestBothPaths("a target that is no class makes its row NaN, and no other", as
   }
 });
 
-/** Scores or quads that an invocation takes: a cross-entropy loops three times over them, an argmax once. */
-const [THIRD, ALL] = [MOST_TURNS / 3 - 1, MOST_TURNS - 1];
-
-// At the limits; where the driver itself would cut the loops, at 21,846 and 65,536 scores; and far beyond. On the
+// At the limits of single numbers and quads; where the driver would cut the loops of one invocation; far beyond. On the
 // workgroup path 64 times as many.
 gpuTestBothPaths(
   "long rows are whole rows: just below, at and above what one invocation takes",
@@ -209,19 +206,17 @@ gpuTestBothPaths(
     const most = gpu.path === "subgroup" ? 1 : 64;
     const widths = most === 1
       ? [
-        THIRD - 1,
-        THIRD,
-        THIRD + 1,
+        SHARE - 1,
+        SHARE,
+        SHARE + 1,
         21_847,
-        ALL,
-        ALL + 1,
+        4 * SHARE,
+        4 * SHARE + 4,
         65_537,
-        4 * THIRD,
-        4 * THIRD + 4,
         87_388,
         1_000_003,
       ]
-      : [64 * THIRD - 1, 64 * THIRD + 1];
+      : [64 * SHARE - 1, 64 * SHARE + 1, 256 * SHARE + 4];
     for (const width of widths) {
       // The last scores count most: what is cut off would be missed.
       const values = Float32Array.from(
@@ -250,7 +245,7 @@ gpuTestBothPaths(
 );
 
 gpuTestBothPaths("argmax finds the last column of rows longer than float32 counts", async (gpu) => {
-  for (const width of [ALL, ALL + 1, 65_537, 2 ** 24 + 3]) {
+  for (const width of [SHARE, SHARE + 1, 65_537, 2 ** 24 + 3]) {
     if (width > 2 ** 24 && gpu.path === "workgroup") continue; // the same kernels
     using scores = Tensor.zeros(gpu, [1, width]);
     using last = Tensor.from(gpu, [1]);
