@@ -151,7 +151,7 @@ export function batchNormForward(
     statisticsKernel(gpu, shape).run(gpu, { x, means, squares }, params, groups);
     combineKernel(gpu, shape).run(
       gpu,
-      { means, squares, statistics, running_mean: runningMean, running_var: runningVar },
+      { x, means, squares, statistics, running_mean: runningMean, running_var: runningVar },
       { ...params, momentum },
       flatGroups(params.columns),
     );

@@ -3,11 +3,13 @@
  * multiple of four a quad, in a chunk of rows. With many channels it owns two, half a cache line apart from
  * those of its neighbours: so eight lanes of a CPU read whole lines, one after the other.
  */
+import { activations } from "./activations.ts";
 import type { Gpu } from "./gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
 import { worthMirror } from "./mirror.ts";
 import { element, lines, perShape, readFrom } from "./product.ts";
 import type { Tensor } from "./tensor.ts";
+import { loopTurns, MOST_TURNS } from "./turns.ts";
 
 /** How a kernel sees the rows of x. */
 export interface RowShape {
@@ -26,9 +28,9 @@ export function rowShape(x: Tensor, again: boolean): RowShape {
   return { vec4, pair: channels % 64 === 0, mirror: again && vec4 && worthMirror(x) };
 }
 
-/** WGSL that reads NAME, which a kernel reads row by row, at `at#`. */
-function at(name: string, { vec4 }: RowShape): string {
-  return vec4 ? `${name}_quad(at#)` : `${name}[at#]`;
+/** WGSL that reads NAME, which a kernel reads row by row, at `at#` or elsewhere. */
+function at(name: string, { vec4 }: RowShape, place = "at#"): string {
+  return vec4 ? `${name}_quad(${place})` : `${name}[${place}]`;
 }
 
 const PARAMS = {
@@ -53,9 +55,9 @@ function eachRow({ pair }: RowShape, before: string, body: string, after = ""): 
   if (chunk >= params.chunks) { return; }
   let column0 = ${pair ? "place / 8u * 16u + place % 8u" : "place"};
   let column1 = column0 + 8u;
-  ${copies(before)}
   let first = chunk * params.spacing;
   let end = min(params.rows, first + params.span);
+  ${copies(before)}
   for (var row = first; row < end; row += params.step) {
     ${copies(`let at# = row * params.columns + column#;\n${body}`)}
   }
@@ -86,7 +88,8 @@ export function rowsToSum(
   channels: number,
 ): ReturnType<typeof shareRows> {
   const chunks = Math.min(MOST_CHUNKS, (gpu.path === "subgroup" ? 8192 : 131072) / channels);
-  return shareRows(gpu, rows, channels, Math.max(8, Math.ceil(rows / Math.max(1, chunks))));
+  const each = Math.max(8, Math.ceil(rows / Math.max(1, chunks)));
+  return shareRows(gpu, rows, channels, Math.min(each, MOST_TURNS - loopTurns(0)));
 }
 
 /** The rows of `x [M, C]` shared out to be computed one by one. */
@@ -112,7 +115,12 @@ function channel({ vec4, training }: { vec4: boolean; training: boolean }) {
   return { bindings, read };
 }
 
-/** Mean and sum of squared distances from it in each chunk, by Welford's way: no large sums are subtracted. */
+/**
+ * Mean and sum of squared distances from it in each chunk, by Welford's way: no large sums are subtracted. All
+ * means are counted from the channel's first number: where numbers lie far from zero and close together, each would
+ * else be rounded to what float32 has there. Should the first lie far from the others, a base near the mean does the
+ * same within a chunk; it moves there when the rows have doubled.
+ */
 export const statisticsKernel = perShape((_gpu: Gpu, shape: RowShape) => {
   const t = element(shape.vec4);
   return defineKernel({
@@ -121,13 +129,15 @@ export const statisticsKernel = perShape((_gpu: Gpu, shape: RowShape) => {
     params: PARAMS,
     code: eachRow(
       shape,
-      `var count# = 0.0; var mean# = ${t}(); var sum# = ${t}();`,
-      `let v# = ${at("x", shape)};
+      `var count# = 0.0; var mean# = ${t}(); var sum# = ${t}();
+  let origin# = ${at("x", shape, "column#")}; var base# = ${t}(); var next# = 1.0;`,
+      `let v# = (${at("x", shape)} - origin#) - base#;
     let d# = v# - mean#;
     count# += 1.0;
     mean# += d# * (1.0 / count#);
-    sum# += d# * (v# - mean#);`,
-      "means[to#] = mean#; squares[to#] = sum#;",
+    sum# += d# * (v# - mean#);
+    if (count# == next#) { base# += mean#; mean# = ${t}(); next# *= 2.0; }`,
+      "means[to#] = base# + mean#; squares[to#] = sum#;",
     ),
   });
 });
@@ -141,6 +151,7 @@ export const combineKernel = perShape((_gpu: Gpu, { vec4 }: RowShape) => {
   return defineKernel({
     name: "batch norm combine",
     bindings: {
+      x: `read ${t}`,
       means: `read ${t}`,
       squares: `read ${t}`,
       statistics: `write ${t}`,
@@ -150,23 +161,27 @@ export const combineKernel = perShape((_gpu: Gpu, { vec4 }: RowShape) => {
     params: { ...PARAMS, momentum: "f32" },
     code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.columns) { return; }
+  // Counted from the first chunk's, in case that is far from the origin.
+  let base = means[i];
   var count = 0.0; var mean = ${t}(); var sum = ${t}();
   for (var chunk = 0u; chunk < params.chunks; chunk++) {
     let first = chunk * params.spacing;
     let end = min(params.rows, first + params.span);
     let more = f32((end - first + params.step - 1u) / params.step);
     let at = chunk * params.columns + i;
-    let d = means[at] - mean;
+    let d = (means[at] - base) - mean;
     let share = more / (count + more);
     mean += d * share;
     sum += squares[at] + d * d * (count * share);
     count += more;
   }
+  mean = x[i] + (base + mean);
   statistics[i] = mean; // (P6)
   statistics[params.columns + i] = sum / count;
   // (P8)
-  running_mean[i] += params.momentum * (mean - running_mean[i]);
-  running_var[i] += params.momentum * (sum / (count - 1.0) - running_var[i]);
+  let rest = 1.0 - params.momentum;
+  running_mean[i] = params.momentum * mean + rest * running_mean[i];
+  running_var[i] = params.momentum * (sum / (count - 1.0)) + rest * running_var[i];
 }`,
   });
 });
@@ -193,7 +208,7 @@ export const forwardKernel = perShape((_gpu: Gpu, shape: ForwardShape) => {
       y: `write ${t}`,
     },
     params: { ...PARAMS, eps: "f32" },
-    code: eachRow(
+    code: (shape.relu ? activations(t) : "") + eachRow(
       shape,
       `${read}
   let scale# = weight[column#] * inv_std#; let shift# = bias[column#];`,
@@ -201,7 +216,7 @@ export const forwardKernel = perShape((_gpu: Gpu, shape: ForwardShape) => {
       `let v# = (${at("x", shape)} - mean#) * scale# + shift#${
         shape.residual ? " + residual[at#]" : ""
       };
-    y[at#] = ${shape.relu ? `max(v#, ${t}())` : "v#"};`,
+    y[at#] = ${shape.relu ? `relu_${t}(v#)` : "v#"};`,
     ),
   });
 });
@@ -231,8 +246,14 @@ function behindRelu(shape: BackwardShape) {
   // (P5)
   const passed = mask === "none"
     ? at("dy", shape)
-    : `select(${t}(), ${at("dy", shape)}, ${open} > ${t}())`;
-  return { bindings, shift, gradient: `let g# = ${passed};${keep ? " masked[at#] = g#;" : ""}` };
+    : `relu_gradient_${t}(${at("dy", shape)}, ${open})`;
+  const code = mask === "none" ? "" : activations(t);
+  return {
+    code,
+    bindings,
+    shift,
+    gradient: `let g# = ${passed};${keep ? " masked[at#] = g#;" : ""}`,
+  };
 }
 
 /** The sums over each chunk of g and of g times the normalised x: dbias and dweight are their sums. */
@@ -253,7 +274,7 @@ export const sumsKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
       alongs: `write ${t}`,
     },
     params: { ...PARAMS, eps: "f32" },
-    code: eachRow(
+    code: relu.code + eachRow(
       shape,
       `${read} ${scale} ${relu.shift}
   var sum# = ${t}(); var along# = ${t}();`,
@@ -289,7 +310,7 @@ export const backwardKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
       dx: `write ${t}`,
     },
     params: { ...PARAMS, eps: "f32" },
-    code: eachRow(
+    code: relu.code + eachRow(
       shape,
       `${read}
   let scale# = weight[column#] * inv_std#; ${relu.shift}

@@ -1,5 +1,5 @@
 /** Batch normalisation on the GPU against its float64 twin, on both kernel paths. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   batchNormBackward,
   batchNormForward,
@@ -7,10 +7,19 @@ import {
 } from "../../kernels/batch_norm.ts";
 import type { GradientTargets } from "../../kernels/gradients.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
+import { rowsToSum } from "../../kernels/batch_norm_kernels.ts";
 import { Tensor } from "../../kernels/tensor.ts";
+import { loopTurns, MOST_TURNS } from "../../kernels/turns.ts";
 import * as twin from "../reference/batch_norm.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
-import { assertTwin, countDispatches, disposeAll, normals, upload } from "./values.ts";
+import {
+  assertTwin,
+  assertTwinAround,
+  countDispatches,
+  disposeAll,
+  normals,
+  upload,
+} from "./values.ts";
 
 function draw(rows: number, channels: number, residual: boolean): twin.BatchNormInputs {
   const shifts = normals("shifts", channels);
@@ -155,6 +164,76 @@ gpuTestBothPaths("a variance far below the squared mean is still right", async (
   using __ = batchNormForward(near.inputs, options);
   const close = twin.batchNormForward(arrays, { rows, channels, ...options });
   await assertTwin(near.inputs.runningVar, close.runningVar, "variance of about 1", 1e-3);
+});
+
+gpuTestBothPaths(
+  "numbers far from zero and close together keep what float32 has of them",
+  async (gpu) => {
+    // Half a unit in the last place of the mean, 3e-5, is 3e-4 deviations; PyTorch loses about as much.
+    for (const shape of [[41, 3], [3001, 5], [1503, 64]]) {
+      const [rows, channels] = shape;
+      const x = normals("x", rows * channels).map((v) => Math.fround(1000 + 0.1 * v));
+      const arrays = { ...draw(rows, channels, false), x };
+      using on = uploadAll(gpu, arrays, shape);
+      const options = { training: true, momentum: 1, eps: 1e-5, relu: false };
+      using forward = batchNormForward(on.inputs, options);
+      const sizes = { rows, channels, ...options };
+      const expected = twin.batchNormForward(arrays, sizes);
+      await assertTwin(forward.y, expected.y, `[${shape}]: y`, 1.6e-4);
+      await assertTwin(on.inputs.runningMean, expected.runningMean, `[${shape}]: mean`, 6e-8);
+      await assertTwin(on.inputs.runningVar, expected.runningVar, `[${shape}]: variance`, 1e-6);
+      const dyValues = normals("dy", rows * channels);
+      using dy = upload(gpu, dyValues, shape);
+      const got = batchNormBackward(dy, forward);
+      const gradients = twin.batchNormBackward(dyValues, arrays, sizes);
+      await assertTwin(got.dx!, gradients.dx, `[${shape}]: dx`, 1e-4);
+      await assertTwin(got.dweight!, gradients.dweight, `[${shape}]: dweight`, 6e-4);
+      await assertTwin(got.dbias!, gradients.dbias, `[${shape}]: dbias`, 1e-6);
+      disposeAll(got);
+    }
+  },
+);
+
+gpuTestBothPaths(
+  "NaN stays NaN, and its channel alone while training, as in PyTorch",
+  async (gpu) => {
+    for (const shape of [[7, 5], [6, 64]]) {
+      const [rows, channels] = shape;
+      for (const at of [0, rows * channels - 1]) {
+        for (const { training, relu, residual } of WAYS) {
+          const what = JSON.stringify({ shape, at, training, relu, residual });
+          const drawn = draw(rows, channels, residual);
+          const arrays = { ...drawn, x: drawn.x.with(at, NaN) };
+          using on = uploadAll(gpu, arrays, shape);
+          const options = { training, relu, momentum: 0.3, eps: 1e-3 };
+          using forward = batchNormForward(on.inputs, options);
+          const sizes = { rows, channels, ...options };
+          const expected = twin.batchNormForward(arrays, sizes);
+          await assertTwinAround(forward.y, expected.y, `${what}: y`);
+          await assertTwinAround(on.inputs.runningVar, expected.runningVar, `${what}: variance`);
+          const dyValues = normals("dy", rows * channels);
+          using dy = upload(gpu, dyValues, shape);
+          const got = batchNormBackward(dy, forward);
+          const gradients = twin.batchNormBackward(dyValues, arrays, sizes);
+          for (const name of NAMES.filter((name) => residual || name !== "dresidual")) {
+            await assertTwinAround(got[name]!, gradients[name], `${what}: ${name}`);
+          }
+          disposeAll(got);
+        }
+      }
+    }
+  },
+);
+
+gpuTestBothPaths("no invocation adds up more rows than its loops may take turns", (gpu) => {
+  for (const rows of [1, 9, 256 * MOST_TURNS, 256 * MOST_TURNS + 1, 1 << 25]) {
+    for (const channels of [1, 3, 64, 1 << 17]) {
+      const { chunks, spacing, span, step } = rowsToSum(gpu, rows, channels).params;
+      const most = Math.ceil(Math.min(span, rows) / step);
+      assert(loopTurns(most) <= MOST_TURNS && loopTurns(chunks) <= MOST_TURNS, `${rows} rows`);
+      assert(spacing * (chunks - 1) < rows && spacing * (chunks - 1) + span >= rows);
+    }
+  }
 });
 
 gpuTest("batch norm refuses what does not fit", (gpu) => {
