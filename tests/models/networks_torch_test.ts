@@ -19,11 +19,13 @@ import real from "../fixtures/networks_torch_real.json" with { type: "json" };
 
 /**
  * With batch norms, what steps change may be further off: in float32 some sum comes out on the other side of
- * a ReLU, which counts in every later step. PyTorch's own float32 is 3 % off its float64 after ten.
+ * a ReLU, which counts in every later step. PyTorch's own float32 is 3 % off its float64 after ten. On the photograph
+ * that may be so in the first step: of the 50,176 sums of layer3.1.bn1, one lies within a rounding error of zero.
  */
-function assertErrors(errors: RunErrors, { buffers }: VisionModel): void {
+function assertErrors(errors: RunErrors, { buffers }: VisionModel, nearZero = false): void {
   for (const [what, { key, error }] of Object.entries(errors)) {
-    const most = what !== "changes" ? 1e-4 : buffers.length > 0 ? 0.05 : 1e-3;
+    const far = what === "changes" || (what === "gradients" && nearZero);
+    const most = !far ? 1e-4 : buffers.length > 0 ? 0.05 : 1e-3;
     assert(error < most, `${what}: ${key} is ${error} off, ${most} is allowed`);
   }
 }
@@ -61,7 +63,7 @@ for (const run of real.runs) {
       const pixels = normalise(prepareForEvaluation(picture));
       using model = makeTorchNetwork(gpu, run);
       const errors = await compareWithTorch(model, run, () => pixels, given);
-      assertErrors(errors, model);
+      assertErrors(errors, model, run.statistics === "batch");
     },
     library,
   );
