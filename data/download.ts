@@ -17,6 +17,11 @@ export interface DownloadOptions {
   path: string;
   /** The file's SHA-256 in hexadecimal, or at least its first 8 digits; without it nothing is checked. */
   sha256?: string;
+  /**
+   * Looks at the whole file before it takes its place, where no checksum tells whether it is the right one. What it
+   * throws is the reason, such as `it is no zip archive`, and the file is not kept.
+   */
+  verify?: (path: string) => Promise<void>;
   /** About how many bytes will come: the total of the progress where the server does not say it. */
   sizeHint?: number;
   /** Is told how far the download is, at its start and then with each piece. */
@@ -55,8 +60,8 @@ const KEPT = "what has come is kept, and the next try goes on from there";
  * SHA-256 is right, the part takes the place of `path`.
  *
  * A {@link DownloadError} says that the host cannot be reached, that the server refuses, that the connection
- * ended early or came to rest, that the checksum is wrong (then nothing is kept), or that the file cannot be
- * written. A TypeError is for an address or a checksum that is none.
+ * ended early or came to rest, that the checksum or the file is wrong (then nothing is kept), that another process
+ * downloads it, or that it cannot be written. A TypeError is for an address or a checksum that is none.
  *
  * ```ts ignore
  * const { sha256 } = await download({
@@ -67,7 +72,7 @@ const KEPT = "what has come is kept, and the next try goes on from there";
  * ```
  */
 export async function download(options: DownloadOptions): Promise<Downloaded> {
-  const { url, path, sha256, signal, patience = 60 } = options;
+  const { url, path, sha256, verify, signal, patience = 60 } = options;
   check(options);
   const stall = new Stall(patience);
   const stop = signal ? AbortSignal.any([signal, stall.signal]) : stall.signal;
@@ -83,6 +88,15 @@ export async function download(options: DownloadOptions): Promise<Downloaded> {
       throw new DownloadError(
         `The SHA-256 of ${url} is ${found.sha256}, and should ${wanted}: the file is damaged or another ` +
           "one, and was not kept",
+      );
+    }
+    try {
+      await verify?.(part.path);
+    } catch (error) {
+      await part.remove();
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new DownloadError(
+        `What ${url} sends is not what was asked for, and was not kept: ${reason}`,
       );
     }
     await part.finish(path);
@@ -209,7 +223,10 @@ async function receive(
 ): Promise<Downloaded> {
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
-  using file = await part.open(start, version);
+  using file = await part.open(start, version).catch(async (error) => {
+    await body?.cancel();
+    throw error;
+  });
   for await (const bytes of pieces(file, start)) hash.update(bytes);
   let received = start;
   const report = () => onProgress?.({ received, total: total ?? sizeHint, resumed: start });

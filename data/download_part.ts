@@ -4,6 +4,8 @@
  * @module
  */
 
+import { systemReason } from "./file.ts";
+
 /** A download that failed: the message says why, and whether another try goes on. */
 export class DownloadError extends Error {
   override readonly name = "DownloadError";
@@ -16,15 +18,19 @@ interface Origin {
   version: string | null;
 }
 
+const ANOTHER = "is written by another download: wait for it to end, or end it";
+const CHANGED = "was changed by another download in the meantime: try again";
+
 /** The file that a download grows in, and the note beside it. */
 export class Part {
+  /** Where it grows. */
+  readonly path: string;
   readonly #url: string;
-  readonly #path: string;
   readonly #note: string;
 
   constructor(path: string, url: string) {
     this.#url = url;
-    this.#path = `${path}.part`;
+    this.path = `${path}.part`;
     this.#note = `${path}.part.json`;
   }
 
@@ -35,7 +41,7 @@ export class Part {
       const note: Partial<Origin> | null = JSON.parse(await Deno.readTextFile(this.#note));
       const { url, version = null } = note ?? {};
       if (url !== this.#url || !(isChecked || typeof version === "string")) return none;
-      return { start: (await Deno.stat(this.#path)).size, version };
+      return { start: (await Deno.stat(this.path)).size, version };
     } catch (error) {
       // A note that was cut off is none.
       if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return none;
@@ -47,9 +53,17 @@ export class Part {
   async open(start: number, version: string | null): Promise<Deno.FsFile> {
     const origin: Origin = { url: this.#url, version };
     return await this.#writing(async () => {
-      await Deno.writeTextFile(this.#note, JSON.stringify(origin));
-      const file = await Deno.open(this.#path, { read: true, write: true, create: true });
-      await file.truncate(start);
+      const file = await Deno.open(this.path, { read: true, write: true, create: true });
+      try {
+        // The system lets go of it even when a process is killed.
+        if (!file.tryLockSync(true)) throw new DownloadError(`${this.path} ${ANOTHER}`);
+        if ((await file.stat()).size < start) throw new DownloadError(`${this.path} ${CHANGED}`);
+        await Deno.writeTextFile(this.#note, JSON.stringify(origin));
+        await file.truncate(start);
+      } catch (error) {
+        file.close();
+        throw error;
+      }
       return file;
     });
   }
@@ -63,13 +77,13 @@ export class Part {
   /** Let it take the place of `path`. */
   finish(path: string): Promise<void> {
     return this.#writing(async () => {
-      await Deno.rename(this.#path, path);
+      await Deno.rename(this.path, path);
       await Deno.remove(this.#note);
     });
   }
 
   async remove(): Promise<void> {
-    await Deno.remove(this.#path);
+    await Deno.remove(this.path);
     await Deno.remove(this.#note);
   }
 
@@ -78,8 +92,8 @@ export class Part {
     try {
       return await write();
     } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) throw error;
-      throw new DownloadError(`${this.#path} cannot be written: ${(error as Error).message}`);
+      if (error instanceof Deno.errors.NotCapable || error instanceof DownloadError) throw error;
+      throw new DownloadError(`${this.path} cannot be written: ${systemReason(error)}`);
     }
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { writeError } from "./file.ts";
 import { printable, quote } from "./messages.ts";
 import { expansionLimit } from "./strided.ts";
 import { fileSource, readZipDirectory, streamZipEntry, type ZipEntry } from "./zip.ts";
@@ -23,7 +24,8 @@ export interface UnpackOptions {
  * Before anything is written the whole archive is refused with a SyntaxError for a name that leads out of the
  * folder, one that is too long, for a link, and for a file that is a folder too, and with a RangeError if it would unpack to more than 16 times its size and 64 MiB.
  * Its damages are SyntaxErrors as of `readZipDirectory` and `streamZipEntry`. All these name the archive. A
- * folder that exists is a `Deno.errors.AlreadyExists`.
+ * folder that exists is a `Deno.errors.AlreadyExists`, and an archive that another process unpacks a
+ * `Deno.errors.Busy`.
  *
  * ```ts ignore
  * await unpackZip("hymenoptera_data.zip", "hymenoptera_data");
@@ -40,7 +42,11 @@ export async function unpackZip(
     );
   }
   using file = await Deno.open(archive);
+  if (!tryLock(file)) {
+    throw new Deno.errors.Busy(`${archive} is unpacked by another process: wait for it to end`);
+  }
   const part = `${folder}.part`;
+  let path = part;
   try {
     const source = await fileSource(file);
     const all = [...(await readZipDirectory(source, expansionLimit(source.size))).values()];
@@ -56,7 +62,7 @@ export async function unpackZip(
     const made = new Set([part]);
     for (const entry of entries) {
       signal?.throwIfAborted();
-      const path = `${part}/${entry.name.slice(skipped)}`;
+      path = `${part}/${entry.name.slice(skipped)}`;
       const parent = path.slice(0, path.lastIndexOf("/"));
       if (!made.has(parent)) await Deno.mkdir(parent, { recursive: true });
       made.add(parent);
@@ -74,8 +80,33 @@ export async function unpackZip(
     const message = () => `${archive} cannot be unpacked: ${(error as Error).message}`;
     if (error instanceof SyntaxError) throw new SyntaxError(message());
     if (error instanceof RangeError) throw new RangeError(message());
-    throw error;
+    throw writeError(path, error);
   }
+}
+
+/** Keep other processes off; the system lets go of it even when this one is killed. Some disks have no locks. */
+function tryLock(file: Deno.FsFile): boolean {
+  try {
+    return file.tryLockSync(true);
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * See whether a file is a zip archive with its end, without unpacking it. A SyntaxError or RangeError says what is
+ * wrong.
+ */
+export async function checkZip(archive: string): Promise<void> {
+  using file = await Deno.open(archive);
+  const begin = new Uint8Array(512);
+  const length = await file.read(begin) ?? 0;
+  const text = new TextDecoder().decode(begin.subarray(0, length)).trimStart();
+  if (/^<(!doctype|html|\?xml)/i.test(text)) {
+    throw new SyntaxError("it is a web page, as networks send that want one to log in first");
+  }
+  const source = await fileSource(file);
+  await readZipDirectory(source, expansionLimit(source.size));
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -2,7 +2,7 @@
 import { basename, join } from "@std/path";
 import { CATALOGUE, type CatalogueEntry } from "../data/catalogue.ts";
 import { download, DownloadError, type DownloadProgress, fileSha256 } from "../data/download.ts";
-import { unpackZip } from "../data/unpack.ts";
+import { checkZip, unpackZip } from "../data/unpack.ts";
 import { defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
 import { interruptSignal, runTask, TaskError } from "./lib/main.ts";
 import { type Progress, progress } from "./lib/progress.ts";
@@ -79,8 +79,17 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /** Say that a file is there already; a TaskError when it is another one. */
-async function checkPresent(path: string, { sha256 }: CatalogueEntry): Promise<string> {
-  if (sha256 === undefined) return `${path} is there already`;
+async function checkPresent(path: string, { sha256, folder }: CatalogueEntry): Promise<string> {
+  if (sha256 === undefined) {
+    if (folder !== undefined) {
+      await checkZip(path).catch((error: Error) => {
+        throw new TaskError(
+          `${path} is there already, but it is no zip archive: remove it to download it anew (${error.message})`,
+        );
+      });
+    }
+    return `${path} is there already`;
+  }
   const found = await fileSha256(path);
   if (found.startsWith(sha256)) return `${path} is there already, with the right SHA-256`;
   throw new TaskError(
@@ -91,7 +100,7 @@ async function checkPresent(path: string, { sha256 }: CatalogueEntry): Promise<s
 
 async function getFile(
   path: string,
-  { url, sha256, bytes }: CatalogueEntry,
+  { url, sha256, bytes, folder }: CatalogueEntry,
   signal: AbortSignal | undefined,
   print: (line: string) => void,
 ): Promise<void> {
@@ -107,6 +116,7 @@ async function getFile(
     sizeHint: bytes,
     onProgress,
     ...(sha256 !== undefined && { sha256 }),
+    ...(folder !== undefined && { verify: checkZip }),
     ...(signal && { signal }),
   });
   const checked = sha256 === undefined
@@ -148,14 +158,6 @@ export async function getData(options: GetOptions): Promise<void> {
   }
 }
 
-/** Turn what a user can act on into a TaskError. */
-function explained(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
-  // The system's errors that Deno has no class for, such as a full disk, carry a code.
-  const isSystem = error.name === "Error" && "code" in error;
-  return error instanceof DownloadError || isSystem ? new TaskError(error.message) : error;
-}
-
 async function main(): Promise<void> {
   const { get, to } = parseFlags(flags, Deno.args, {
     task: "data",
@@ -180,7 +182,9 @@ async function main(): Promise<void> {
   try {
     await getData({ catalogue: CATALOGUE, names, to, signal });
   } catch (error) {
-    if (!signal.aborted) throw explained(error);
+    if (!signal.aborted) {
+      throw error instanceof DownloadError ? new TaskError(error.message) : error;
+    }
     console.error("Stopped; the same command goes on from there");
   }
 }

@@ -115,11 +115,63 @@ permissionTest(
         "TO/file.bin is there already",
         "Unpacking it into TO/other",
       ]);
+    }),
+);
+
+permissionTest(
+  "data: what is no archive is not kept, and not taken for one",
+  NET,
+  () =>
+    withTempFolder(async (to) => {
+      const page = new TextEncoder().encode("<!DOCTYPE html><title>Log in</title>");
+      const half = ARCHIVE.slice(0, ARCHIVE.length / 2);
+      for (const [bytes, part] of [[page, "it is a web page"], [half, "zip"]] as const) {
+        const wrong = () => get(bytes, to, { folder: "set" });
+        const error = await assertRejects(wrong, DownloadError, "was not kept: ");
+        assertStringIncludes(error.message, part);
+        assertEquals([...Deno.readDirSync(to)], []);
+        // As an earlier version would have kept it.
+        await Deno.writeFile(join(to, "file.bin"), bytes);
+        await assertRejects(wrong, TaskError, "remove it to download it anew");
+        await Deno.remove(join(to, "file.bin"));
+      }
+      // The end of the connection is the only end, and it comes too early.
+      using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const served = (async () => {
+        using connection = await listener.accept();
+        await connection.read(new Uint8Array(4096));
+        await connection.write(new TextEncoder().encode("HTTP/1.0 200 OK\r\n\r\n"));
+        await connection.write(half);
+      })();
+      const { port } = listener.addr as Deno.NetAddr;
+      const url = `http://127.0.0.1:${port}/set.zip`;
+      const catalogue = { it: { what: "A set", url, bytes: 9, folder: "set" } };
       await assertRejects(
-        () => get(FILE, to, { folder: "third" }),
-        SyntaxError,
-        "cannot be unpacked",
+        () => getData({ catalogue, names: ["it"], to, print: () => {} }),
+        DownloadError,
+        "was not kept: ",
       );
+      await served;
+      assertEquals([...Deno.readDirSync(to)], []);
+    }),
+);
+
+permissionTest(
+  "data: two downloads of a file at once do not spoil each other",
+  NET,
+  () =>
+    withTempFolder(async (to) => {
+      const part = await Deno.open(join(to, "file.bin.part"), { write: true, create: true });
+      await part.lock(true);
+      await assertRejects(() => get(FILE, to, {}), DownloadError, "by another download: wait for");
+      part.close();
+      const archive = await Deno.create(join(to, "file.bin"));
+      await archive.write(ARCHIVE);
+      await archive.lock(true);
+      await assertRejects(() => get(ARCHIVE, to, { folder: "set" }), Deno.errors.Busy, "wait for");
+      archive.close();
+      await get(ARCHIVE, to, { folder: "set" });
+      assertEquals([...Deno.readDirSync(join(to, "set"))].length, 2);
     }),
 );
 
