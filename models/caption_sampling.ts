@@ -5,6 +5,7 @@ import type { Gpu } from "../kernels/gpu.ts";
 import { lstmForward } from "../kernels/lstm.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { rnnForward } from "../kernels/rnn.ts";
+import { sum } from "../kernels/reduce.ts";
 import { argmax, logSoftmax } from "../kernels/softmax.ts";
 import { expectShape, Tensor } from "../kernels/tensor.ts";
 import type { Captioner } from "./captioner.ts";
@@ -67,11 +68,22 @@ function checkInputs(captioner: Captioner, features: Tensor, length: number): vo
   }
 }
 
+/** RangeError where scores are not numbers: no word is the likeliest of them. */
+function checkScores(sum: number): void {
+  if (Number.isFinite(sum)) return;
+  throw new RangeError(
+    "The scores of the words are not finite: look for NaN and huge numbers in the captioner's weights and the " +
+      "images' features",
+  );
+}
+
 /**
  * Caption images greedily: always the likeliest next word, until `<END>` or `length` words.
  * All words are chosen on the GPU; it is waited for once.
  *
  * `features [N, F]`; the result holds one list of word indices for each image, without `<START>` and `<END>`.
+ *
+ * Errors: RangeError for a length below 1, and for weights or features that lead to scores that are not finite.
  */
 export async function sampleGreedy(
   captioner: Captioner,
@@ -85,19 +97,22 @@ export async function sampleGreedy(
   using chosen = Tensor.empty(gpu, [length, images], { name: "sampled words", dtype: "u32" });
   let state = initialState(captioner, features);
   let words = upload(gpu, new Uint32Array(images).fill(START), "first words");
+  using total = Tensor.empty(gpu, [], { name: "sum of the last scores" });
   for (let t = 0; t < length; t++) {
     const [next, scores] = step(captioner, state, words);
     disposeState(state);
     words.dispose();
     state = next;
     words = argmax(scores);
+    if (t === length - 1) sum(scores, { out: total }); // a state that is NaN once stays so
     scores.dispose();
     using row = chosen.view([images], t * images);
     row.copyFrom(words);
   }
   disposeState(state);
   words.dispose();
-  const ids = await chosen.read();
+  const [ids, [last]] = await Promise.all([chosen.read(), total.read()]);
+  checkScores(last);
   return Array.from({ length: images }, (_, n) => {
     const caption: number[] = [];
     for (let t = 0; t < length && ids[t * images + n] !== END; t++) {
@@ -168,6 +183,10 @@ export async function sampleBeam(
     scores.dispose();
     const table = await logs.read();
     logs.dispose();
+    if (table.some(Number.isNaN)) {
+      for (const tensor of [next.h, next.c]) tensor?.dispose();
+      checkScores(NaN);
+    }
     for (const search of searches) advance(search, table, vocabularySize, width);
     // The live hypotheses take the states of the rows they came from.
     const live = searches.flatMap((search) => search.live);

@@ -179,9 +179,25 @@ export function answers({ classes, logits, labels }: PictureScores): Uint32Array
   });
 }
 
-/** The softmax of the scores of the answer at place `i`: `[classes]`. */
-export function probabilities({ classes, logits }: PictureScores, i: number): Float64Array {
+/**
+ * The softmax of the scores of the answer at place `i`: `[classes]`.
+ *
+ * Errors: RangeError where a score is not finite.
+ */
+export function probabilities(
+  { classes, logits, indices }: PictureScores,
+  i: number,
+): Float64Array {
   const row = Float64Array.from(logits.subarray(i * classes, (i + 1) * classes));
+  const wrong = row.findIndex((score) => !Number.isFinite(score));
+  if (wrong >= 0) {
+    throw new RangeError(
+      `The score of picture ${indices[i]} for class ${wrong} is ${
+        row[wrong]
+      }: look for NaN and huge numbers in ` +
+        `the network's weights`,
+    );
+  }
   const top = Math.max(...row);
   const powers = row.map((score) => Math.exp(score - top));
   const total = powers.reduce((a, b) => a + b, 0);

@@ -184,7 +184,7 @@ export async function trainSentenceEpoch(options: SentenceEpoch): Promise<boolea
  * The logits of sentences, in their order. At most `batchSize` sentences of similar length at a time, fewer
  * where they are long; `onBatch` is called after each batch, and what it throws ends the work.
  *
- * Errors: RangeError for a sentence too long for the device ({@linkcode checkLengths}).
+ * Errors: RangeError for a sentence too long for the device ({@linkcode checkLengths}), and for a logit that is NaN.
  */
 export async function sentenceLogits(
   classifier: SentenceClassifier,
@@ -210,6 +210,14 @@ export async function sentenceLogits(
   }
   const values = await all.read();
   order.forEach((i, place) => logits[i] = values[place]);
+  const wrong = logits.findIndex(Number.isNaN);
+  if (wrong >= 0) {
+    throw new RangeError(
+      `The logit of sentence ${
+        wrong + 1
+      } is NaN: look for NaN and huge numbers in the classifier's weights`,
+    );
+  }
   return logits;
 }
 

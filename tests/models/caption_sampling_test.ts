@@ -220,3 +220,23 @@ gpuTest("sampling refuses what cannot be", async (gpu) => {
     "[N, F]",
   );
 });
+
+gpuTest(
+  "captioners whose numbers are not finite say nothing, rather than the first word",
+  async (gpu) => {
+    for (const cell of CELLS) {
+      for (const name of ["project", "score"] as const) {
+        using captioner = await speaker(gpu, cell, -50);
+        const { tensor } = captioner[name].bias!;
+        const bias = await tensor.read();
+        bias[bias.length - 1] = NaN;
+        tensor.write(bias);
+        using features = upload(gpu);
+        const message = "The scores of the words are not finite";
+        await assertRejects(() => sampleGreedy(captioner, features, 3), RangeError, message);
+        const options = { width: 2, length: 3 };
+        await assertRejects(() => sampleBeam(captioner, features, options), RangeError, message);
+      }
+    }
+  },
+);

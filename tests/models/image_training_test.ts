@@ -224,4 +224,10 @@ Deno.test("answers, probabilities and measures follow from the scores", () => {
 Deno.test("a measure of nothing is refused, and one of scores that are no numbers says so", () => {
   assertThrows(() => measure(scoresOf([], [])), RangeError, "at least one picture");
   assert(Number.isNaN(measure(scoresOf([NaN, 0, 0], [1])).loss));
+  for (const v of [NaN, Infinity, -Infinity]) {
+    const message = `The score of picture 1 for class 2 is ${v}: look for NaN`;
+    const scores = scoresOf([1, 2, 3, 0, 0, v], [0, 0]);
+    assertThrows(() => probabilities(scores, 1), RangeError, message);
+    assertEquals(probabilities(scores, 0).length, 3);
+  }
 });

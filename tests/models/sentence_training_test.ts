@@ -277,6 +277,21 @@ gpuTest("a sentence that no batch can hold is refused before training", (gpu) =>
   }
 });
 
+gpuTest("sentenceLogits refuses to answer with NaN", async (gpu) => {
+  using classifier = smallClassifier(gpu, "average");
+  const { tensor } = classifier.parameters[0];
+  const table = await tensor.read();
+  const word = SENTENCES[1][0];
+  table[word * tensor.shape[1]] = NaN;
+  tensor.write(table);
+  const first = SENTENCES.findIndex((sentence) => sentence.includes(word)) + 1;
+  await assertRejects(
+    () => sentenceLogits(classifier, SENTENCES),
+    RangeError,
+    `The logit of sentence ${first} is NaN`,
+  );
+});
+
 gpuTest("sentenceLogits refuses a batch size that is none", async (gpu) => {
   using classifier = smallClassifier(gpu, "average");
   for (const size of [0, -2, 1.5, NaN]) {
