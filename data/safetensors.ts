@@ -9,6 +9,7 @@ import { decodeFile, writeWhole } from "./file.ts";
 import { parseJson } from "./json.ts";
 import { printable, quote } from "./messages.ts";
 import { MAX_DIMENSIONS, sizeOf, tensorAt } from "./strided.ts";
+import { checkNumberKeys } from "./table_keys.ts";
 import { ARRAY_TYPES, isDtype, type TensorData, type TensorDtype } from "./tensor_data.ts";
 
 export { type TensorData, toFloat32 } from "./tensor_data.ts";
@@ -147,6 +148,7 @@ function readHeader(bytes: Uint8Array<ArrayBuffer>): {
   if (!isRecord(header)) {
     throw new SyntaxError(`The header must be a JSON object: it is ${show(header)}`);
   }
+  checkNumberKeys(Object.keys(header), "The header");
   return { header: new Map(Object.entries(header)), start: 8 + length };
 }
 

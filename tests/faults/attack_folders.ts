@@ -15,11 +15,15 @@ const tensor = (...shape: number[]): TensorData => ({
 const zips: [string, () => ZipFile[]][] = [
   [
     "30,000 empty files",
-    () => Array.from({ length: 30_000 }, (_, i) => ({ name: `${i}`, bytes: empty })),
+    () => Array.from({ length: 30_000 }, (_, i) => ({ name: `f${i}`, bytes: empty })),
   ],
   [
     "5,000 empty files",
-    () => Array.from({ length: 5000 }, (_, i) => ({ name: `${i}`, bytes: empty })),
+    () => Array.from({ length: 5000 }, (_, i) => ({ name: `f${i}`, bytes: empty })),
+  ],
+  [
+    "15,000 names that share a place in a table",
+    () => Array.from({ length: 15_000 }, (_, i) => ({ name: `${i * 131_072}`, bytes: empty })),
   ],
   ["a name of 256 bytes", () => [{ name: "x".repeat(256), bytes: empty }]],
   ["a path of 60 kB", () => [{ name: "x/".repeat(30_000) + "y", bytes: empty }]],
@@ -124,6 +128,13 @@ export const FOLDER_ATTACKS: Attack[] = [
   run("classifier", "four members of 1e9 units", { kind: "bilstm", members: 4, hiddenDim: 1e9 }),
   run("classifier", "1e9 words", { vocabularySize: 1e9 }),
   run("classifier", "a kind that clears the screen", { kind: "\x1b[2J" }),
+  saved("classifier", "words that share a place in a table", {
+    config: JSON.stringify({ ...classifier, vocabularySize: 100_004 }),
+    vocabulary: JSON.stringify([
+      ...words.slice(0, 4),
+      ...Array.from({ length: 100_000 }, (_, i) => `${i * 32_768}`),
+    ]),
+  }),
   ...(["config", "vocabulary"] as const).flatMap((key) =>
     (["classifier", "captioner"] as const).flatMap((format) => [
       saved(format, `a ${key} nested 5 million deep`, { [key]: "[".repeat(5 * MB) }),

@@ -111,6 +111,10 @@ export const WEIGHT_ATTACKS: Attack[] = [
     ["30 MB of metadata", () => `{"__metadata__":{"a":"${"é".repeat(15 * MB)}"}}`],
     ["30 MB of small metadata", () => `{"__metadata__":{${entries(30 * MB, '""')}}}`],
     ["30 MB of one key", () => `{${'"a":1,'.repeat(5 * MB)}"b":1}`],
+    [
+      "100,000 names that share a place in a table",
+      () => `{${Array.from({ length: 100_000 }, (_, i) => `"${i * 32_768}":{}`).join()}}`,
+    ],
     ["30 MB of escapes", () => `{"${"\\u0061".repeat(5 * MB)}":{}}`],
     ["30 MB of slashes", () => `{"${"\\".repeat(30 * MB)}":{}}`],
     [
@@ -158,6 +162,14 @@ export const WEIGHT_ATTACKS: Attack[] = [
     [
       "numbers that share a place in a table",
       () => [flat(EMPTY_DICT, MARK), collisions(), flat(0x75)],
+    ],
+    [
+      "texts that share a place in a table",
+      () => [
+        flat(EMPTY_DICT, MARK),
+        flat(Array.from({ length: 100_000 }, (_, i) => [shortText(`${i * 32_768}`), 0x4e])),
+        flat(0x75),
+      ],
     ],
     ["an int of 255 bytes", () => [flat(0x8a, 255), repeated("x", 255)]],
   ] as [string, () => Uint8Array[]][]).flatMap(([name, parts]): Attack[] => [
@@ -233,6 +245,10 @@ function npy(shape: string): Uint8Array {
   const header = encoder.encode(`{'descr': '|u1', 'fortran_order': False, 'shape': ${shape}, }\n`);
   const length = new Uint8Array(Uint32Array.of(header.length).buffer);
   return concat(flat(0x93, [...encoder.encode("NUMPY")], 2, 0), length, header, flat(0));
+}
+
+function shortText(value: string): Piece {
+  return [0x8c, value.length, [...encoder.encode(value)]];
 }
 
 /** The engine's hash of a small whole number, which is not seeded. */
