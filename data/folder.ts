@@ -19,7 +19,8 @@ export function folderName(folder: string): { root: string; name: string } {
 
 /**
  * Check that a folder holds the `expected` files. When the folder or a file is missing, a
- * `Deno.errors.NotFound` lists what is expected and what was found.
+ * `Deno.errors.NotFound` lists what is expected and what was found; so it does of one that is no regular file:
+ * a pipe would be waited for, and a device read for ever.
  *
  * ```ts ignore
  * await checkFiles("data/sentences", ["train.txt", "dev.txt", "test.txt"]);
@@ -43,6 +44,12 @@ export async function checkFiles(folder: string, expected: readonly string[]): P
       `The folder ${folder} misses ${missing.join(", ")}: expected are ${
         expected.join(", ")
       }; found are ${found.sort().slice(0, 20).join(", ") || "no files"}`,
+    );
+  }
+  for (const name of expected) {
+    if ((await Deno.stat(`${folder}/${name}`)).isFile) continue;
+    throw new Deno.errors.NotFound(
+      `${folder}/${name} is no regular file: expected are ${expected.join(", ")}`,
     );
   }
 }

@@ -84,7 +84,9 @@ permissionTest("features belong to pictures by their whole paths", write, async 
     const two = features.slice(0, 4);
     const pictures = ["a/0.jpg", "b/0.jpg"];
     await writeFeatures(val, { features: two, pictures });
-    assertEquals((await loadCocoCaptioning(folder)).val.features, two);
+    const { val: read } = await loadCocoCaptioning(folder);
+    assertEquals(read.features, two);
+    assertEquals(read.pictures.map(({ name }) => name), pictures);
     const cases: [string[], string][] = [
       [["b/0.jpg", "a/0.jpg"], "picture 0 is b/0.jpg instead of a/0.jpg"],
       [["a/0.jpg", "a/0.jpg"], "picture 1 is a/0.jpg instead of b/0.jpg"],
