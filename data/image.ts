@@ -13,6 +13,7 @@ import { decodeGif } from "./gif.ts";
 import { MemoryBudget } from "./memory_budget.ts";
 import { printable } from "./messages.ts";
 import { decodeNetpbm } from "./netpbm.ts";
+import { pngFault } from "./png_fault.ts";
 import { type PictureHeader, pictureHeader } from "./picture_header.ts";
 import { checkImage, checkPixels, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
 
@@ -226,8 +227,18 @@ class Picture {
       checkImage(image);
       return image;
     } catch (error) {
-      throw new LibraryError(oneLine(error).replace(/^Input (buffer|image) /, "it "));
+      throw new LibraryError(this.#explain(oneLine(error)));
     }
+  }
+
+  /** What the library says of a picture that it does not decode, or what can be found where that is nothing. */
+  #explain(said: string): string {
+    const { kind } = this.header;
+    if (kind === "PNG" && /Unknown error|libpng read error/.test(said)) return pngFault(this.bytes);
+    const nothing = /^Unknown error$|unsupported image format|corrupt header:?$/.test(said);
+    return `${kind}: ${
+      nothing ? "its header or its data are damaged" : said.replace(/^Input (buffer|image) /, "it ")
+    }`;
   }
 }
 
