@@ -278,10 +278,10 @@ permissionTest(
     assertEquals(new Set(alone).size, files.length);
     const part = (reason: string) => reason.slice(reason.indexOf("picture: ") + 9);
     assertEquals(alone.slice(0, 4).map(part), [
-      "VipsJpeg: premature end of JPEG image",
-      "x",
-      "x",
-      "x",
+      "JPEG: VipsJpeg: premature end of JPEG image",
+      "PNG: it ends within its chunks, after 529 bytes",
+      'PNG: its chunk "IDAT" at byte 33 is damaged: the checksum is wrong',
+      'PNG: its chunk "IHDR" at byte 8 is damaged: the checksum is wrong',
     ]);
     const together = await Promise.all(
       Array.from({ length: 150 }, (_, i) => reason(files[i % files.length])),
