@@ -10,7 +10,13 @@ import { parseJson } from "./json.ts";
 import { printable, quote } from "./messages.ts";
 import { MAX_DIMENSIONS, sizeOf, tensorAt } from "./strided.ts";
 import { checkNumberKeys } from "./table_keys.ts";
-import { ARRAY_TYPES, isDtype, type TensorData, type TensorDtype } from "./tensor_data.ts";
+import {
+  ARRAY_TYPES,
+  isDtype,
+  type TensorData,
+  type TensorDtype,
+  whyNotFinite,
+} from "./tensor_data.ts";
 
 export { type TensorData, toFloat32 } from "./tensor_data.ts";
 
@@ -243,11 +249,20 @@ export function readSafetensors(path: string): Promise<SafetensorsFile> {
 /**
  * Write a safetensors file. The bytes go to `path` + ".part" first, which then takes the place of
  * `path`: a file that was there stays whole when the write is interrupted.
+ *
+ * A RangeError that names the tensor, before anything is written, where a number is NaN or infinite: weights
+ * that are so are worth nothing. ({@linkcode encodeSafetensors} takes them.)
  */
 export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, TensorData>,
   metadata: Record<string, string> = {},
 ): Promise<void> {
+  for (const [name, tensor] of tensors) {
+    const why = whyNotFinite(tensor);
+    if (why !== undefined) {
+      throw new RangeError(`${path} is not written: tensor ${quote(name)} ${why}`);
+    }
+  }
   await writeWhole(path, encodeSafetensors(tensors, metadata));
 }
