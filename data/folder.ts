@@ -18,7 +18,7 @@ export function folderName(folder: string): { root: string; name: string } {
 }
 
 /**
- * Check that a folder holds the `expected` files. When the folder or a file is missing, a
+ * Check that a folder holds the `expected` files, or with `kind` folders. When the folder or a file is missing, a
  * `Deno.errors.NotFound` lists what is expected and what was found; so it does of one that is no regular file:
  * a pipe would be waited for, and a device read for ever.
  *
@@ -26,7 +26,11 @@ export function folderName(folder: string): { root: string; name: string } {
  * await checkFiles("data/sentences", ["train.txt", "dev.txt", "test.txt"]);
  * ```
  */
-export async function checkFiles(folder: string, expected: readonly string[]): Promise<void> {
+export async function checkFiles(
+  folder: string,
+  expected: readonly string[],
+  kind: "regular file" | "folder" = "regular file",
+): Promise<void> {
   const found: string[] = [];
   try {
     for await (const entry of Deno.readDir(folder)) found.push(entry.name);
@@ -47,9 +51,10 @@ export async function checkFiles(folder: string, expected: readonly string[]): P
     );
   }
   for (const name of expected) {
-    if ((await Deno.stat(`${folder}/${name}`)).isFile) continue;
+    const { isFile, isDirectory } = await Deno.stat(`${folder}/${name}`);
+    if (kind === "folder" ? isDirectory : isFile) continue;
     throw new Deno.errors.NotFound(
-      `${folder}/${name} is no regular file: expected are ${expected.join(", ")}`,
+      `${folder}/${name} is no ${kind}: expected are ${expected.join(", ")}`,
     );
   }
 }
