@@ -75,8 +75,7 @@ function readMetadata(
 /**
  * Load a classifier that {@linkcode saveClassifier} wrote.
  *
- * Errors: SyntaxError when the file is something else, TypeError when its weights do not fit its sizes, RangeError
- * when they are not finite.
+ * Errors: SyntaxError when the file is something else, TypeError when its weights do not fit its sizes.
  */
 export async function loadClassifier(
   gpu: Gpu,

@@ -5,15 +5,16 @@ from itertools import product
 CASES = []
 
 
-def case(op, p, *, name="", floor=None, tolerance=None, heavy=False, **inputs):
+def case(op, p, *, name="", floor=None, tolerance=None, heavy=False, lax=(), **inputs):
     """
     A case of an operation. `inputs` change the specs of inputs: a dict is merged into the spec. `floor` overrides the
     size by which errors are measured, result by result. Heavy cases run in the task only, not among the tests; those
-    heavy on the workgroup path, which a CPU runs slowly, are tested on the other.
+    heavy on the workgroup path, which a CPU runs slowly, are tested on the other. Where PyTorch's
+    numbers of the results `lax` are not finite, neckar's need only not be finite either.
     """
     parts = [f"{key}={show(value)}" for key, value in p.items()]
     title = " ".join(parts + ([name] if name else []))
-    CASES.append({"op": op, "name": title, "p": p, "change": inputs, "floor": floor, "tolerance": tolerance, "heavy": heavy})
+    CASES.append({"op": op, "name": title, "p": p, "change": inputs, "floor": floor, "tolerance": tolerance, "heavy": heavy, "lax": lax})
 
 
 def show(value):
@@ -44,6 +45,8 @@ def numbers():
             case(op, {"shape": [61]}, name=f"up to {scale}", x={"scale": scale})
         case(op, {"shape": [61]}, name="at zero", x={"levels": 3, "low": -1})
         case(op, {"shape": [20]}, name="extreme gradients", dy=put("nan", "inf", "-inf", 1e30, -1e30, 1e-30, "-0"))
+    for shape in [[1], [7], [64], [3, 341]]:
+        case("one variable used three times", {"shape": shape})
     for shape in [[1], [4], [5], [11, 13], [1024]]:
         case("add", {"shape": shape})
         case("accumulate", {"shape": shape})
@@ -134,7 +137,7 @@ def products():
         case("linear", {"lead": [m], "d": d, "k": k, "bias": True}, heavy="workgroup" if m > 70000 else False)
     case("linear", {"lead": [6], "d": 5, "k": 4})
     case("linear", {"lead": [6], "d": 5, "k": 3, "bias": True}, name="NaN upstream", dy=put("nan"))
-    for t, n, d, k in [[1, 1, 1, 1], [3, 2, 5, 7], [4, 3, 8, 4], [2, 2003, 50, 3], [5, 7, 3, 1009]]:
+    for t, n, d, k in [[1, 1, 1, 1], [3, 2, 5, 7], [4, 3, 8, 4], [2, 2003, 50, 3], [5, 7, 3, 1009], [3, 2, 9, 4999]]:
         case("temporalLinear", {"lead": [t, n], "d": d, "k": k, "bias": True})
     for m, d, k, bias in [[1, 1, 1, True], [5, 3, 7, True], [8, 4, 12, False], [33, 65, 10, True]]:
         case("Linear layer", {"lead": [m], "d": d, "k": k, "bias": bias})
@@ -171,6 +174,9 @@ def convolutions():
     case("conv2d", {"x": [1, 1, 2, 3], "w": [1, 1, 3, 34001], "bias": True})
     case("conv2d", {"x": [1, 1, 1, 16388], "w": [1, 1, 16388, 4]})
     case("conv2d", {"x": [1, 520, 520, 1], "w": [1, 1, 1, 1], "bias": True}, heavy="workgroup")
+    for wanted in ["x", "w", "b"]:
+        case("conv2d", {"x": [2, 5, 6, 3], "w": [3, 3, 3, 5], "padding": 1, "bias": True, "relu": True, "wanted": [wanted]})
+    case("conv2d", {"x": [84, 56, 56, 8], "w": [3, 3, 8, 8], "padding": 1}, heavy=True)
     case("conv2d", {"x": [1, 520, 523, 4], "w": [1, 1, 4, 4]}, heavy=True)
     case("conv2d", {"x": [1, 260, 263, 3], "w": [3, 3, 3, 4], "padding": 1}, heavy=True)
     case("conv2d", {"x": [1, 1, 70001, 2], "w": [1, 3, 2, 3], "padding": 0, "bias": True}, heavy="workgroup")
@@ -212,7 +218,8 @@ def norms():
     case("batchNorm", {"x": [37, 4], "training": True}, name="a constant channel", x={"fill": 3}, tolerance=1e-3)
     case("batchNorm", {"x": [9, 4], "training": True}, name="1e-10", x={"scale": 1e-10})
     for value in ["nan", "inf", "-inf", 1e15]:
-        case("batchNorm", {"x": [9, 4], "training": True}, name=f"{value} in x", x=put(value))
+        # An infinity makes PyTorch's running mean infinite, and neckar's NaN; all that is computed with it is NaN.
+        case("batchNorm", {"x": [9, 4], "training": True}, name=f"{value} in x", x=put(value), lax=["mean"])
         case("batchNorm", {"x": [9, 3], "training": False, "relu": True}, name=f"{value} in x", x=put(value))
     case("batchNorm", {"x": [9, 3], "training": False, "residual": True, "relu": True}, name="NaN in the residual", residual=put("nan", "inf", "-inf"))
     case("batchNorm", {"x": [8, 4], "training": True, "relu": True}, name="NaN in the bias", bias=put("nan"))
@@ -251,6 +258,11 @@ def pools():
     for value in ["nan", "inf", 1e30]:
         case("adaptiveAveragePool2d", {"x": [1, 4, 5, 1], "size": [2, 2]}, name=f"{value}", x=put(value))
     case("adaptiveAveragePool2d", {"x": [1, 4, 5, 1], "size": [1, 1]}, name="near the largest number", x={"fill": 1e38})
+    for wanted in [["x"], ["weight"], ["bias"], ["residual"], ["x", "residual"]]:
+        for training in [True, False]:
+            case("batchNorm", {"x": [5, 3, 2, 4], "training": training, "residual": True, "relu": True, "wanted": wanted})
+    for wanted in [["x"], ["weight"]]:
+        case("batchNorm", {"x": [7, 5], "training": True, "relu": True, "wanted": wanted})
     for lead, widths in [[[1], [1]], [[5], [3, 4]], [[4], [4, 8, 12]], [[33], [1, 2, 3, 5]], [[1], [70001, 3]], [[70001], [1, 2]]]:
         case("concat", {"lead": lead, "widths": widths})
     for lead, widths in [[[2, 3, 4], [3, 5]], [[1, 2, 2], [4, 8]], [[1, 1, 1], [1, 1, 1]], [[2, 5, 3], [64, 64]]]:
@@ -314,6 +326,9 @@ def cells():
         case("rnn", sizes)
         case("lstm", {**sizes, "c0": True})
         case("lstm on the tape", sizes)
+    for wanted in ["x", "h0", "wx", "wh", "b"]:
+        case("rnn", {"t": 3, "n": 2, "d": 5, "h": 6, "wanted": [wanted]})
+        case("lstm on the tape", {"t": 3, "n": 2, "d": 5, "h": 6, "wanted": [wanted]})
     for t, n, d, h in [[2, 2003, 50, 3], [2, 2100, 52, 4], [30, 1, 2, 300], [1, 1, 12007, 3]]:
         sizes = {"t": t, "n": n, "d": d, "h": h}
         case("rnn", sizes)
@@ -410,6 +425,8 @@ def optimizers():
     case("Sgd", {"shape": [7], "steps": 5, **plain, "momentum": 0.9})
     case("Adam", {"shape": [7], "steps": 5, **plain, "beta1": 0.5, "beta2": 0.8, "epsilon": 1e-4})
     case("RmsProp", {"shape": [7], "steps": 5, **plain, "alpha": 0.5, "epsilon": 1e-3})
+    for rows, width, count in [[1, 1, 1], [5, 3, 4], [101, 8, 30]]:
+        case("Adam on a sparse table", {"rows": rows, "width": width, "count": count, "steps": 3, **plain})
     for n, decay in [[1, 0.5], [7, 0.99], [64, 0.2]]:
         case("WeightAverage", {"shape": [n], "steps": 5, "decay": decay})
 

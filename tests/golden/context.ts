@@ -88,9 +88,11 @@ export class Context<P> {
     return this.keep(Tensor.from(this.gpu, this.numbers(name), this.shape(name), options));
   }
 
-  /** An input whose gradient is wanted. */
+  /** An input whose gradient is wanted, unless the case says of which inputs alone it is. */
   variable(name: string): Variable {
-    return this.tape.variable(this.tensor(name));
+    const { wanted } = this.golden.p as { wanted?: string[] };
+    const kind = wanted?.includes(name) === false ? "constant" : "variable";
+    return this.tape[kind](this.tensor(name));
   }
 
   optionalVariable(name: string): Variable | undefined {
@@ -118,7 +120,7 @@ export class Context<P> {
     this.backward(y, `d${name}`);
     const results: Record<string, Tensor> = { [name]: y.tensor };
     for (const [input, variable] of Object.entries(inputs)) {
-      if (variable !== undefined) results[`d${input}`] = variable.grad!;
+      if (variable?.requiresGrad) results[`d${input}`] = variable.grad!;
     }
     return results;
   }

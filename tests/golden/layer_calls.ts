@@ -1,7 +1,9 @@
 /** How neckar's layers and optimizers are called for the golden table: weights come and go in PyTorch's layout. */
 import { RandomStream } from "../../data/rng.ts";
 import { uploadIndices } from "../../kernels/embedding.ts";
-import type { Variable } from "../../models/autograd.ts";
+import { Tensor } from "../../kernels/tensor.ts";
+import { Tape, type Variable } from "../../models/autograd.ts";
+import { embedding } from "../../models/operations.ts";
 import { type CellType, Dropout, Embedding, Linear, Recurrent } from "../../models/layers.ts";
 import {
   Adam,
@@ -125,6 +127,23 @@ export const LAYER_CALLS: Record<string, Call> = {
   Sgd: optimizer<Steps & { momentum?: number }>((store, options) => new Sgd(store, options)),
   RmsProp: optimizer((store, options) => new RmsProp(store, options)),
   Adam: optimizer((store, options) => new Adam(store, options)),
+  "Adam on a sparse table": call<{ rows: number; steps: number; lr: number }>((c) => {
+    const table = new Parameter("w", c.shape("w"), c.floats("w"));
+    table.sparse = true;
+    const store = c.keep(new ParameterStore(c.gpu, [table]));
+    const adam = c.keep(new Adam(store, { lr: c.p.lr }));
+    for (let i = 0; i < c.p.steps; i++) {
+      const ids = c.keep(uploadIndices(c.gpu, c.numbers(`ids${i}`), c.p.rows));
+      const tape = c.keep(new Tape(c.gpu));
+      const found = embedding(tape, table.variable, ids);
+      const end = tape.record(Tensor.zeros(c.gpu, []), [found], () => {
+        tape.pass(found, c.tensor(`g${i}`));
+      });
+      tape.backward(end);
+      adam.step();
+    }
+    return { w: table.tensor };
+  }),
   WeightAverage: call<{ steps: number; decay: number }>((c) => {
     const w = new Parameter("w", c.shape("w"), c.floats("w"));
     const store = c.keep(new ParameterStore(c.gpu, [w]));

@@ -155,6 +155,28 @@ for name, title, make in [("Sgd", "SGD", sgd), ("RmsProp", "RMSprop", rmsprop), 
     )
 
 
+def lookups(p):
+    named = {"w": [p["rows"], p["width"]]}
+    for i in range(p["steps"]):
+        named[f"ids{i}"] = {"shape": [p["count"]], "ints": p["rows"]}
+        named[f"g{i}"] = [p["count"], p["width"]]
+    return named
+
+
+@operation("Adam on a sparse table", lookups, "optim.Adam on the rows")
+def _(p, w, **inputs):
+    """Steps that look up some rows, and move only these and their moments."""
+    w, mean, square = w.clone(), torch.zeros_like(w), torch.zeros_like(w)
+    for t in range(p["steps"]):
+        ids = inputs[f"ids{t}"]
+        rows = torch.unique(ids)
+        gradient = torch.zeros_like(w).index_add_(0, ids, inputs[f"g{t}"])
+        state = {"step": torch.tensor(float(t)), "exp_avg": mean[rows].clone(), "exp_avg_sq": square[rows].clone()}
+        moved, state = stepped(adam, p, w[rows], [gradient[rows]], state)
+        w[rows], mean[rows], square[rows] = moved, state["exp_avg"], state["exp_avg_sq"]
+    return {"w": w}
+
+
 @operation("WeightAverage", steps_inputs)
 def _(p, w, **weights):
     """The average after steps whose weights are the given ones."""

@@ -73,6 +73,11 @@ export const OPERATION_CALLS: Record<string, Call> = {
     const [a, b] = [c.variable("a"), c.variable("b")];
     return c.differentiate("y", operations.add(c.tape, a, b), { a, b });
   }),
+  "one variable used three times": call((c) => {
+    const x = c.variable("x");
+    const sum = operations.add(c.tape, operations.tanh(c.tape, x), operations.relu(c.tape, x));
+    return c.differentiate("y", operations.add(c.tape, sum, x), { x });
+  }),
   reshape: call<{ to: number[] }>((c) => {
     const x = c.variable("x");
     return c.differentiate("y", operations.reshape(c.tape, x, c.p.to), { x });

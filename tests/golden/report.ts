@@ -1,4 +1,5 @@
 /** The golden table as text: one row for each operation. */
+import type { KernelPath } from "../../kernels/gpu.ts";
 import type { Golden, Outcome } from "./runner.ts";
 
 /** What was seen of an operation. */
@@ -6,10 +7,11 @@ export interface Row {
   operation: string;
   torch: string | null;
   cases: number;
+  /** The run with the largest error, and the largest error of each path. */
   worst: Outcome;
+  errors: Record<KernelPath, number>;
   /** The largest error of PyTorch's float32 over the same cases; null where it has no such operation. */
   torchError: number | null;
-  tolerance: number;
 }
 
 const shown = (error: number) => error <= 1e-9 ? "0" : error.toExponential(1);
@@ -21,30 +23,41 @@ export function describe({ golden, path, error, result, tolerance }: Outcome): s
     `(allowed ${shown(tolerance)}${torch})`;
 }
 
-/**
- * The rows. The worst run is the one that comes closest to its tolerance, or exceeds it by most: cases may
- * have one of their own.
- */
+/** The rows: one for each operation that was run. */
 export function report({ operations }: Golden, outcomes: readonly Outcome[]): Row[] {
-  const part = ({ error, tolerance }: Outcome) => error / tolerance;
-  return Object.entries(operations).flatMap(([operation, { torch, tolerance }]) => {
+  return Object.entries(operations).flatMap(([operation, { torch }]) => {
     const own = outcomes.filter(({ golden }) => golden.op === operation);
     if (own.length === 0) return [];
-    const worst = own.reduce((a, b) => part(b) > part(a) ? b : a);
+    const worstOf = (some: readonly Outcome[]) => some.reduce((a, b) => b.error > a.error ? b : a);
+    const on = (path: KernelPath) => worstOf(own.filter((outcome) => outcome.path === path)).error;
     const torchErrors = own.map(({ golden }) => golden.torch ?? 0);
-    const torchError = torch === null ? null : Math.max(...torchErrors);
-    return [{ operation, torch, cases: own.length / 2, worst, torchError, tolerance }];
+    return [{
+      operation,
+      torch,
+      cases: new Set(own.map(({ golden }) => golden)).size,
+      worst: worstOf(own),
+      errors: { subgroup: on("subgroup"), workgroup: on("workgroup") },
+      torchError: torch === null ? null : Math.max(...torchErrors),
+    }];
   });
 }
 
-const HEAD = ["operation", "PyTorch's", "cases", "worst error", "allowed", "PyTorch float32", "at"];
+const HEAD = [
+  "operation",
+  "PyTorch's",
+  "cases",
+  "subgroup path",
+  "workgroup path",
+  "PyTorch float32",
+  "allowed",
+  "worst at",
+];
 
-function cells({ operation, torch, cases, worst, torchError }: Row): string[] {
-  const { golden, path, result } = worst;
-  const errors = [worst.error, worst.tolerance].map(shown);
+function cells({ operation, torch, cases, worst, errors, torchError }: Row): string[] {
+  const both = [errors.subgroup, errors.workgroup].map(shown);
   const other = torchError === null ? "" : shown(torchError);
-  const at = `${result}, ${golden.name} (${path})`;
-  return [operation, torch ?? "none", `${cases}`, ...errors, other, at];
+  const at = `${worst.result}, ${worst.golden.name}`;
+  return [operation, torch ?? "none", `${cases}`, ...both, other, shown(worst.tolerance), at];
 }
 
 function padded(lines: readonly string[][]): string[][] {
@@ -61,7 +74,7 @@ export function printed(rows: readonly Row[]): string {
 /** The table for the page. */
 export function markdown(rows: readonly Row[], adapter: string): string {
   const escaped = rows.map((row) =>
-    cells(row).map((cell, i) => i === 0 || i === 1 || i === 6 ? `\`${cell}\`` : cell)
+    cells(row).map((cell, i) => [0, 1, 7].includes(i) ? `\`${cell}\`` : cell)
   );
   const [head, ...lines] = padded([HEAD, ...escaped]);
   const rule = head.map((cell) => "-".repeat(cell.length));
