@@ -122,7 +122,7 @@ function unpackColours(
 function unpackIndices(
   bytes: Uint8Array,
   { width, height, topDown, bits, at }: Header,
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const stride = Math.ceil(width * bits / 32) * 4;
   const indices = new Uint8Array(width * height);
   const [perByte, most] = [8 / bits, (1 << bits) - 1];
@@ -140,7 +140,10 @@ function unpackIndices(
  * Numbers of colours as runs. What is passed over has number 0. A SyntaxError where the runs end before the last
  * row: a few bytes are no picture of many pixels.
  */
-function unpackRuns(bytes: Uint8Array, { width, height, topDown, bits, at }: Header): Uint8Array {
+function unpackRuns(
+  bytes: Uint8Array,
+  { width, height, topDown, bits, at }: Header,
+): Uint8Array<ArrayBuffer> {
   const indices = new Uint8Array(width * height);
   let [x, y] = [0, 0];
   const put = (value: number) => {

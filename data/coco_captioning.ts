@@ -203,13 +203,19 @@ export async function readPictures(
       `${path} must hold one URL or path a line: line ${Math.max(blank, 0) + 1} is empty`,
     );
   }
-  return trimmed.map((line, i) => {
+  const pictures = trimmed.map((line, i) => {
     try {
       return pictureOfLine(line, root, outside);
     } catch (error) {
       throw new SyntaxError(`${path}, line ${i + 1}: ${(error as Error).message}`);
     }
   });
+  // Where two would be called alike, a page should tell them apart.
+  const counts = new Map<string, number>();
+  for (const { name } of pictures) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return pictures.map((picture) =>
+    counts.get(picture.name) === 1 ? picture : { ...picture, name: picture.id ?? picture.name }
+  );
 }
 
 /** Captions, each `<START>`, words, and so on to the row's end, with all ids in the vocabulary. */

@@ -36,7 +36,7 @@ async function readOwnFeatures(
     throw fail(`of ${ids.length} instead of ${pictures.length}`);
   }
   // Files of earlier versions hold the last part of each path alone: enough where no two are alike.
-  const short = pictures.every(({ name }, i) => ids[i] === name);
+  const short = pictures.every(({ id }, i) => ids[i] === id?.split("/").pop());
   const wrong = pictures.findIndex(({ id }, i) => ids[i] !== id);
   if (wrong >= 0 && !short) {
     throw fail(`picture ${wrong} is ${ids[wrong]} instead of ${pictures[wrong].id}`);

@@ -18,14 +18,19 @@ export function folderName(folder: string): { root: string; name: string } {
 }
 
 /**
- * Check that a folder holds the `expected` files. When the folder or a file is missing, a
- * `Deno.errors.NotFound` lists what is expected and what was found.
+ * Check that a folder holds the `expected` files, or with `kind` folders. When the folder or a file is missing, a
+ * `Deno.errors.NotFound` lists what is expected and what was found; so it does of one that is no regular file:
+ * a pipe would be waited for, and a device read for ever.
  *
  * ```ts ignore
  * await checkFiles("data/sentences", ["train.txt", "dev.txt", "test.txt"]);
  * ```
  */
-export async function checkFiles(folder: string, expected: readonly string[]): Promise<void> {
+export async function checkFiles(
+  folder: string,
+  expected: readonly string[],
+  kind: "regular file" | "folder" = "regular file",
+): Promise<void> {
   const found: string[] = [];
   try {
     for await (const entry of Deno.readDir(folder)) found.push(entry.name);
@@ -43,6 +48,13 @@ export async function checkFiles(folder: string, expected: readonly string[]): P
       `The folder ${folder} misses ${missing.join(", ")}: expected are ${
         expected.join(", ")
       }; found are ${found.sort().slice(0, 20).join(", ") || "no files"}`,
+    );
+  }
+  for (const name of expected) {
+    const { isFile, isDirectory } = await Deno.stat(`${folder}/${name}`);
+    if (kind === "folder" ? isDirectory : isFile) continue;
+    throw new Deno.errors.NotFound(
+      `${folder}/${name} is no ${kind}: expected are ${expected.join(", ")}`,
     );
   }
 }

@@ -88,7 +88,7 @@ function* rowOrder(height: number, interlaced: boolean): Generator<number> {
  * Undo GIF's variant of Lempel-Ziv-Welch: `count` numbers of colours. A SyntaxError for codes that are not
  * possible, and for data that end early.
  */
-function unpackCodes(bytes: Uint8Array, at: number, count: number): Uint8Array {
+function unpackCodes(bytes: Uint8Array, at: number, count: number): Uint8Array<ArrayBuffer> {
   const least = bytes[at++];
   if (!(least >= 1 && least <= 11)) {
     throw new SyntaxError(`GIF: codes of ${least} bits are not allowed`);
@@ -165,5 +165,6 @@ export function decodeGif(bytes: Uint8Array, maxPixels: number): RgbImage {
     indices.set(stored.subarray(from, from + frameWidth), (top + row) * width + left);
     from += frameWidth;
   }
+  stored.buffer.transfer(0); // let go of at once
   return paint(indices, width, height, frame.colours);
 }

@@ -13,6 +13,7 @@ import { decodeGif } from "./gif.ts";
 import { MemoryBudget } from "./memory_budget.ts";
 import { printable } from "./messages.ts";
 import { decodeNetpbm } from "./netpbm.ts";
+import { pngFault } from "./png_fault.ts";
 import { type PictureHeader, pictureHeader } from "./picture_header.ts";
 import { checkImage, checkPixels, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
 
@@ -23,6 +24,12 @@ const BUDGET = new MemoryBudget(224 * 2 ** 20);
 
 /** Longer files are read while nothing else is decoded, so that their bytes count as well. */
 const LONG_FILE = 2 ** 23;
+
+/** They are read in such pieces. */
+const READ = 2 ** 20;
+
+/** The kinds that sharp decodes. */
+const BY_LIBRARY = new Set(["JPEG", "PNG", "WebP", "TIFF"]);
 
 /** A picture that is turned takes its pixels twice; below so many the orientation is not asked for. */
 const LARGE = 2 ** 22;
@@ -90,24 +97,17 @@ export async function useImage(
     );
   }
   try {
-    const size = typeof source === "string" ? await fileSize(source) : 0;
-    const read = async () =>
-      new Picture(
-        typeof source === "string" ? await Deno.readFile(source) : source,
-        size,
-        maxPixels,
-      );
-    if (size > LONG_FILE) {
-      return await BUDGET.run(BUDGET.bytes, async () => (await read()).decode(use));
-    }
-    const picture = await read();
-    try {
-      return await BUDGET.run(picture.cost, () => picture.decode(use));
-    } catch (error) {
-      if (!(error instanceof LibraryError)) throw error;
-      // The library's threads share the place of their messages: alone, the reason is this picture's.
-      return await BUDGET.run(BUDGET.bytes, () => picture.decode(use));
-    }
+    if (typeof source !== "string") return await useBytes(source, 0, use, maxPixels);
+    const size = await fileSize(source);
+    if (size <= LONG_FILE) return await useBytes(await Deno.readFile(source), size, use, maxPixels);
+    return await BUDGET.run(BUDGET.bytes, async () => {
+      const bytes = await readLong(source, size);
+      try {
+        return await (await Picture.open(bytes, size, maxPixels)).decode(use);
+      } finally {
+        bytes.buffer.transfer(0); // let go of at once
+      }
+    });
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     const name = typeof source === "string"
@@ -115,6 +115,37 @@ export async function useImage(
       : `A picture of ${source.length} bytes`;
     throw new SyntaxError(`${name} cannot be read as a picture: ${error.message}`);
   }
+}
+
+async function useBytes(
+  bytes: Uint8Array,
+  fileBytes: number,
+  use: (image: RgbImage) => RgbImage,
+  maxPixels: number,
+): Promise<RgbImage> {
+  const picture = await Picture.open(bytes, fileBytes, maxPixels);
+  try {
+    return await BUDGET.run(picture.cost, () => picture.decode(use));
+  } catch (error) {
+    if (!(error instanceof LibraryError)) throw error;
+    // The library's threads share the place of their messages: alone, the reason is this picture's.
+    return await BUDGET.run(BUDGET.bytes, () => picture.decode(use));
+  }
+}
+
+/** Read a file into memory of its size; `Deno.readFile` takes twice that. */
+async function readLong(path: string, size: number): Promise<Uint8Array<ArrayBuffer>> {
+  using file = await Deno.open(path);
+  const bytes = new Uint8Array(size);
+  let done = 0;
+  while (done < size) {
+    const count = await file.read(bytes.subarray(done, done + READ));
+    if (count === null) {
+      throw new SyntaxError(`it became shorter than ${size} bytes while it was read`);
+    }
+    done += count;
+  }
+  return bytes;
 }
 
 /** The size of a file. A SyntaxError where it is no regular file, or longer than can be read. */
@@ -132,58 +163,60 @@ class LibraryError extends SyntaxError {}
 
 /** The bytes of a picture, checked as far as its header tells. */
 class Picture {
-  readonly #header: PictureHeader;
+  private constructor(
+    readonly bytes: Uint8Array,
+    readonly header: PictureHeader,
+    readonly maxPixels: number,
+    /** So many bytes are held while it is decoded. */
+    readonly cost: number,
+  ) {}
 
-  /** @param fileBytes What counts of `bytes`. */
-  constructor(readonly bytes: Uint8Array, readonly fileBytes: number, readonly maxPixels: number) {
+  /**
+   * Look at the header. A SyntaxError where it is malformed, and where the picture is too large.
+   *
+   * @param fileBytes So many of `bytes` count.
+   */
+  static async open(bytes: Uint8Array, fileBytes: number, maxPixels: number): Promise<Picture> {
     if (bytes.length === 0) throw new SyntaxError("it is empty");
-    this.#header = pictureHeader(bytes);
-    checkPixels(this.#header.width, this.#header.height, maxPixels);
-    this.#checkCost(this.cost);
-  }
-
-  /** So many bytes are held while it is decoded. */
-  get cost(): number {
-    const { width, height, workBytes } = this.#header;
-    return Math.ceil(width * height * (3 + workBytes)) + this.fileBytes;
-  }
-
-  #checkCost(cost: number): void {
-    if (cost <= BUDGET.bytes) return;
-    const { kind, width, height } = this.#header;
+    const header = pictureHeader(bytes);
+    const { kind, width, height, workBytes } = header;
+    checkPixels(width, height, maxPixels);
+    const turned = width * height > LARGE && BY_LIBRARY.has(kind) && await isTurned(bytes);
+    // What is turned is held twice.
+    const each = 3 + workBytes + (turned ? 3 : 0);
+    const cost = Math.ceil(width * height * each) + fileBytes;
+    if (cost <= BUDGET.bytes) return new Picture(bytes, header, maxPixels, cost);
     const [needed, allowed] = [cost, BUDGET.bytes].map((bytes) => Math.ceil(bytes / 2 ** 20));
     throw new SyntaxError(
-      `${kind}: ${width} x ${height} pixels stored like this take ${needed} MiB to decode, and at most ` +
-        `${allowed} are allowed: make it smaller`,
+      `${kind}: ${width} x ${height} pixels${
+        turned ? " that are turned," : ""
+      } stored like this take ` +
+        `${needed} MiB to decode, and at most ${allowed} are allowed: make it smaller`,
     );
   }
 
   async decode(use: (image: RgbImage) => RgbImage): Promise<RgbImage> {
     const { bytes, maxPixels } = this;
-    switch (this.#header.kind) {
+    switch (this.header.kind) {
       case "GIF":
-        return use(decodeGif(bytes, maxPixels));
+        return used(decodeGif(bytes, maxPixels), use);
       case "BMP":
-        return use(decodeBmp(bytes, maxPixels));
+        return used(decodeBmp(bytes, maxPixels), use);
       case "Netpbm":
-        return use(decodeNetpbm(bytes, maxPixels));
+        return used(decodeNetpbm(bytes, maxPixels), use);
     }
-    return used(await this.#decodeBySharp(), use);
+    return used(await this.#decodeBySharp(), use, { copied: true });
   }
 
   async #decodeBySharp(): Promise<RgbImage> {
     const sharp = await loadSharp();
-    const { cmyk, width, height } = this.#header;
+    const { cmyk } = this.header;
     try {
       const input = sharp(this.bytes, {
         failOn: "error", // a truncated file fails, a JPEG with stray bytes does not
         ignoreIcc: true,
         limitInputPixels: this.maxPixels,
       });
-      if (width * height > LARGE) {
-        const { orientation = 1 } = await input.metadata();
-        if (orientation > 1) this.#checkCost(this.cost + 3 * width * height);
-      }
       const upright = input.autoOrient();
       const pixels = cmyk
         ? upright.pipelineColourspace("cmyk").toColourspace("cmyk")
@@ -194,19 +227,47 @@ class Picture {
       checkImage(image);
       return image;
     } catch (error) {
-      if (error instanceof SyntaxError) throw error;
-      throw new LibraryError(oneLine(error).replace(/^Input (buffer|image) /, "it "));
+      throw new LibraryError(this.#explain(oneLine(error)));
     }
+  }
+
+  /** What the library says of a picture that it does not decode, or what can be found where that is nothing. */
+  #explain(said: string): string {
+    const { kind } = this.header;
+    if (kind === "PNG" && /Unknown error|libpng read error/.test(said)) return pngFault(this.bytes);
+    const nothing = /^Unknown error$|unsupported image format|corrupt header:?$/.test(said);
+    return `${kind}: ${
+      nothing ? "its header or its data are damaged" : said.replace(/^Input (buffer|image) /, "it ")
+    }`;
   }
 }
 
-/** What `use` makes of a picture in sharp's memory, which the collector does not know the size of. */
-function used(decoded: RgbImage, use: (image: RgbImage) => RgbImage): RgbImage {
+/** Whether a picture is shown other than it is stored. One that the library cannot open is not. */
+async function isTurned(bytes: Uint8Array): Promise<boolean> {
+  const sharp = await loadSharp();
+  try {
+    const { orientation = 1 } = await sharp(bytes, { limitInputPixels: MAX_PIXELS }).metadata();
+    return orientation > 1;
+  } catch {
+    return false; // decoding gives the reason
+  }
+}
+
+/**
+ * What `use` makes of a picture. The picture's memory is let go of at once unless the result shares it. Of sharp's
+ * memory the collector does not know the size, so that a small result is `copied` out of it.
+ */
+function used(
+  decoded: RgbImage,
+  use: (image: RgbImage) => RgbImage,
+  { copied = false } = {},
+): RgbImage {
   const { buffer } = decoded.data;
   const result = use(decoded);
-  if (result.data.buffer === buffer && result.data.length > SMALL) return result;
-  const own = result.data.buffer === buffer ? { ...result, data: result.data.slice() } : result;
-  buffer.transfer(0); // let go of at once
+  const shared = result.data.buffer === buffer;
+  if (shared && (!copied || result.data.length > SMALL)) return result;
+  const own = shared ? { ...result, data: result.data.slice() } : result;
+  buffer.transfer(0);
   return own;
 }
 

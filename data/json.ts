@@ -5,6 +5,7 @@
  * @module
  */
 import { printable, quote } from "./messages.ts";
+import { tableKey } from "./table_keys.ts";
 
 /** What JSON may hold. */
 export interface JsonLimits {
@@ -97,6 +98,7 @@ function checkKey(token: string, keys: Set<string>, what: string): void {
       return; // the parser will say what is wrong
     }
   }
-  if (keys.has(key)) throw new SyntaxError(`${what} has the name ${quote(key)} twice`);
-  keys.add(key);
+  const hashed = tableKey(key);
+  if (keys.has(hashed)) throw new SyntaxError(`${what} has the name ${quote(key)} twice`);
+  keys.add(hashed);
 }

@@ -7,7 +7,7 @@ import type { RgbImage } from "./rgb_image.ts";
 
 /**
  * The picture of numbers of colours, `[height, width]`, and colours, `[C, 3]`. As in PIL a number beyond the last
- * colour is that grey.
+ * colour is that grey. The numbers' memory is let go of.
  *
  * ```ts
  * const { data } = paint(Uint8Array.of(1, 9), 2, 1, Uint8Array.of(0, 0, 0, 255, 0, 0));
@@ -15,7 +15,7 @@ import type { RgbImage } from "./rgb_image.ts";
  * ```
  */
 export function paint(
-  indices: Uint8Array,
+  indices: Uint8Array<ArrayBuffer>,
   width: number,
   height: number,
   colours: Uint8Array,
@@ -29,5 +29,6 @@ export function paint(
     data[to + 1] = table[from + 1];
     data[to + 2] = table[from + 2];
   }
+  indices.buffer.transfer(0);
   return { width, height, data };
 }

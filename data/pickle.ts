@@ -9,6 +9,7 @@
  * @module
  */
 import { quote } from "./messages.ts";
+import { isNumberKey, MAX_NUMBER_KEYS } from "./table_keys.ts";
 import { COST, Foreign, isStateful, Machine, PickleGlobal, Tuple } from "./pickle_machine.ts";
 
 export { Foreign, PickleGlobal, type Stateful, Tuple } from "./pickle_machine.ts";
@@ -30,7 +31,7 @@ export interface PickleRules {
   persistent?: (id: unknown) => unknown;
 }
 
-const ORDERED_DICT = new PickleGlobal("collections.OrderedDict", (args, spend) => {
+const ORDERED_DICT = new PickleGlobal("collections.OrderedDict", (args, { spend, takeNumber }) => {
   const [items = [], ...rest] = args;
   if (!Array.isArray(items) || rest.length > 0) return refuseArguments("collections.OrderedDict");
   spend(COST.dict + COST.entry * items.length);
@@ -39,20 +40,23 @@ const ORDERED_DICT = new PickleGlobal("collections.OrderedDict", (args, spend) =
   for (const item of items) {
     const pair: unknown = item instanceof Tuple ? item.items : item;
     if (!Array.isArray(pair) || pair.length !== 2) refuseArguments("collections.OrderedDict");
-    setItem(dict, pair[0], pair[1]);
+    setItem(dict, pair[0], pair[1], takeNumber);
   }
   return dict;
 });
 
-const DEFAULT_DICT = new PickleGlobal("collections.defaultdict", ([factory, ...rest], spend) => {
-  const isNamed = factory === undefined || factory === null || factory instanceof PickleGlobal;
-  if (!isNamed || rest.length > 0) return refuseArguments("collections.defaultdict");
-  spend(COST.dict);
-  return new OrderedDict();
-});
+const DEFAULT_DICT = new PickleGlobal(
+  "collections.defaultdict",
+  ([factory, ...rest], { spend }) => {
+    const isNamed = factory === undefined || factory === null || factory instanceof PickleGlobal;
+    if (!isNamed || rest.length > 0) return refuseArguments("collections.defaultdict");
+    spend(COST.dict);
+    return new OrderedDict();
+  },
+);
 
 // Protocol 2 has no opcode for bytes: it writes them as a text of the characters 0 to 255.
-const ENCODE = new PickleGlobal("_codecs.encode", ([text, encoding], spend) => {
+const ENCODE = new PickleGlobal("_codecs.encode", ([text, encoding], { spend }) => {
   if (typeof text !== "string" || encoding !== "latin1") return refuseArguments("_codecs.encode");
   spend(COST.object + text.length);
   const bytes = new Uint8Array(text.length);
@@ -64,7 +68,7 @@ const ENCODE = new PickleGlobal("_codecs.encode", ([text, encoding], spend) => {
   return bytes;
 });
 
-const BYTES = new PickleGlobal("builtins.bytes", (args, spend) => {
+const BYTES = new PickleGlobal("builtins.bytes", (args, { spend }) => {
   if (args.length > 0) return refuseArguments("builtins.bytes");
   spend(COST.object);
   return new Uint8Array(0);
@@ -83,11 +87,22 @@ function refuseArguments(name: string): never {
   throw new SyntaxError(`calls ${name} with arguments that it does not take`);
 }
 
-function setItem(dict: unknown, key: unknown, value: unknown): void {
+function setItem(
+  dict: unknown,
+  key: unknown,
+  value: unknown,
+  takeNumber: () => boolean,
+): void {
   if (dict instanceof Foreign) return;
   if (!(dict instanceof Map)) throw new SyntaxError("sets an item of something that is no dict");
   if (key instanceof Map || Array.isArray(key)) {
     throw new SyntaxError("sets a key of a dict that is itself a dict or a list");
+  }
+  if (isNumberKey(key) && !takeNumber()) {
+    if (typeof key !== "string") return; // no name of a tensor: passed over
+    throw new RangeError(
+      `The pickle has more than ${MAX_NUMBER_KEYS} keys that are numbers, which is the limit`,
+    );
   }
   dict.set(key, value);
 }
@@ -96,7 +111,7 @@ function setItems(m: Machine, items: readonly unknown[]): void {
   if (items.length % 2 > 0) throw new SyntaxError("sets a key of a dict without a value");
   m.spend(COST.entry * items.length / 2);
   const dict = m.top();
-  for (let i = 0; i < items.length; i += 2) setItem(dict, items[i], items[i + 1]);
+  for (let i = 0; i < items.length; i += 2) setItem(dict, items[i], items[i + 1], m.takeNumber);
 }
 
 function append(m: Machine, items: readonly unknown[]): void {
@@ -121,7 +136,7 @@ function call(m: Machine, callee: unknown, args: unknown): void {
   if (callee.call === undefined || !(args instanceof Tuple)) {
     throw new SyntaxError(`refuses to call ${callee.name}`);
   }
-  m.push(callee.call(args.items, m.spend));
+  m.push(callee.call(args.items, m));
 }
 
 function setState(object: unknown, state: unknown): void {

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { MAX_NUMBER_KEYS } from "./table_keys.ts";
+
 /** A tuple. */
 export class Tuple {
   /** The values in order. */
@@ -26,8 +28,16 @@ export class PickleGlobal {
   }
 }
 
-/** What a pickle may call. It says to `spend` about how many bytes its result takes, before it makes it. */
-export type PickleCall = (args: readonly unknown[], spend: (bytes: number) => void) => unknown;
+/** What is counted while a pickle is read. */
+export interface Account {
+  /** Say about how many bytes something takes, before it is made: a RangeError when there is too much. */
+  readonly spend: (bytes: number) => void;
+  /** Whether a dict may have one number more as a key. */
+  readonly takeNumber: () => boolean;
+}
+
+/** What a pickle may call. */
+export type PickleCall = (args: readonly unknown[], account: Account) => unknown;
 
 /** An object of Python that is passed over: it is known by its name, and nothing of it is made. */
 export class Foreign {
@@ -84,7 +94,7 @@ const MAX_INT = 32;
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The state of a pickle's reading. */
-export class Machine {
+export class Machine implements Account {
   /** Where the next byte is read. */
   at: number;
   readonly #start: number;
@@ -95,6 +105,7 @@ export class Machine {
   #marks: number[] = [];
   #memo = new Map<number, unknown>();
   #spent = 0;
+  #numberKeys = 0;
 
   constructor(bytes: Uint8Array<ArrayBuffer>, start: number) {
     this.at = this.#start = start;
@@ -154,6 +165,8 @@ export class Machine {
         `${limit} bytes of memory, which is the limit`,
     );
   };
+
+  readonly takeNumber = (): boolean => ++this.#numberKeys <= MAX_NUMBER_KEYS;
 
   text(count: number): string {
     const start = this.skip(count);

@@ -9,7 +9,7 @@ import { COST, Foreign, PickleGlobal } from "./pickle_machine.ts";
 
 /** A global whose calls and objects are passed over. */
 export function foreign(name: string, what = `a ${name}`, isTensor = false): PickleGlobal {
-  return new PickleGlobal(name, (_, spend) => {
+  return new PickleGlobal(name, (_, { spend }) => {
     spend(COST.object);
     return new Foreign(what, isTensor);
   });

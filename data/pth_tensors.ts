@@ -4,7 +4,14 @@
  * @module
  */
 import { quote } from "./messages.ts";
-import { COST, Foreign, PickleGlobal, type Stateful, Tuple } from "./pickle_machine.ts";
+import {
+  type Account,
+  COST,
+  Foreign,
+  PickleGlobal,
+  type Stateful,
+  Tuple,
+} from "./pickle_machine.ts";
 import { FOREIGN } from "./pth_foreign.ts";
 import { DTYPES, isCount, OTHER_DTYPES, Storage, STORAGES } from "./pth_storage.ts";
 import { expansionLimit, type Layout, MAX_DIMENSIONS, sizeOf, stridedTensor } from "./strided.ts";
@@ -140,17 +147,17 @@ function rebuildParameter([tensor]: readonly unknown[]): View | Foreign {
 /** `(function, class, arguments, state)`: a tensor with attributes, or of a class of its own. */
 function rebuildFromType(
   [callee, , args]: readonly unknown[],
-  spend: (bytes: number) => void,
+  account: Account,
 ): View | Foreign {
   // Not itself: arguments in arguments would go as deep as a file is long.
   const isCall = callee instanceof PickleGlobal && callee.call !== undefined &&
     callee.call !== rebuildFromType && args instanceof Tuple;
-  const view = isCall ? viewOf(callee.call!(args.items, spend)) : undefined;
+  const view = isCall ? viewOf(callee.call!(args.items, account)) : undefined;
   if (view !== undefined) return view;
   throw new SyntaxError("makes a tensor of something that is none");
 }
 
-function makeHolder(args: readonly unknown[], spend: (bytes: number) => void): Holder {
+function makeHolder(args: readonly unknown[], { spend }: Account): Holder {
   spend(COST.object);
   const holder = new Holder();
   holder.view = viewOf(args[0]);

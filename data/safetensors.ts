@@ -9,7 +9,14 @@ import { decodeFile, writeWhole } from "./file.ts";
 import { parseJson } from "./json.ts";
 import { printable, quote } from "./messages.ts";
 import { MAX_DIMENSIONS, sizeOf, tensorAt } from "./strided.ts";
-import { ARRAY_TYPES, isDtype, type TensorData, type TensorDtype } from "./tensor_data.ts";
+import { checkNumberKeys } from "./table_keys.ts";
+import {
+  ARRAY_TYPES,
+  isDtype,
+  type TensorData,
+  type TensorDtype,
+  whyNotFinite,
+} from "./tensor_data.ts";
 
 export { type TensorData, toFloat32 } from "./tensor_data.ts";
 
@@ -147,6 +154,7 @@ function readHeader(bytes: Uint8Array<ArrayBuffer>): {
   if (!isRecord(header)) {
     throw new SyntaxError(`The header must be a JSON object: it is ${show(header)}`);
   }
+  checkNumberKeys(Object.keys(header), "The header");
   return { header: new Map(Object.entries(header)), start: 8 + length };
 }
 
@@ -241,11 +249,20 @@ export function readSafetensors(path: string): Promise<SafetensorsFile> {
 /**
  * Write a safetensors file. The bytes go to `path` + ".part" first, which then takes the place of
  * `path`: a file that was there stays whole when the write is interrupted.
+ *
+ * A RangeError that names the tensor, before anything is written, where a number is NaN or infinite: weights
+ * that are so are worth nothing. ({@linkcode encodeSafetensors} takes them.)
  */
 export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, TensorData>,
   metadata: Record<string, string> = {},
 ): Promise<void> {
+  for (const [name, tensor] of tensors) {
+    const why = whyNotFinite(tensor);
+    if (why !== undefined) {
+      throw new RangeError(`${path} is not written: tensor ${quote(name)} ${why}`);
+    }
+  }
   await writeWhole(path, encodeSafetensors(tensors, metadata));
 }

@@ -89,6 +89,30 @@ export function toFloat32(tensor: TensorData, name?: string): Float32Array<Array
   }
 }
 
+/**
+ * What is wrong with a tensor where all numbers are to be finite: how many are not, and the first with its place;
+ * undefined where nothing is. Whole numbers are finite, and floats of 8 bits are not looked at.
+ *
+ * ```ts
+ * const data = Float32Array.of(1, NaN, Infinity);
+ * const why = whyNotFinite({ dtype: "F32", shape: [3], data });
+ * if (why !== "is not finite in 2 of 3 numbers, first NaN at place 1") throw new Error(why);
+ * ```
+ */
+export function whyNotFinite(tensor: TensorData): string | undefined {
+  if (!FLOATS.includes(tensor.dtype)) return undefined;
+  const values = tensor.dtype === "BF16" ? toFloat32(tensor) : tensor.data as Float32Array;
+  let [count, first] = [0, -1];
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] - values[i] === 0) continue;
+    if (count++ === 0) first = i;
+  }
+  if (count === 0) return undefined;
+  return `is not finite in ${count} of ${values.length} numbers, first ${
+    values[first]
+  } at place ${first}`;
+}
+
 /** Whether {@link negate} takes tensors of a dtype: those of floats of 16 bits and more, and of ints with a sign. */
 export function hasNegative(dtype: TensorDtype): boolean {
   return /^(F|BF|I)\d+$/.test(dtype);

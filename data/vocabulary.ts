@@ -5,6 +5,7 @@
  */
 import { parseJson } from "./json.ts";
 import { quote } from "./messages.ts";
+import { tableKey } from "./table_keys.ts";
 
 /** The id of `<NULL>`, the padding after a caption's end. */
 export const NULL = 0;
@@ -46,13 +47,13 @@ export class Vocabulary {
     this.words = [...words];
     this.#index = new Map();
     for (const [id, word] of this.words.entries()) {
-      const first = this.#index.get(word);
+      const first = this.#index.get(tableKey(word));
       if (first !== undefined) {
         throw new SyntaxError(
           `A vocabulary must hold each word once: ${quote(word)} is word ${first} and ${id}`,
         );
       }
-      this.#index.set(word, id);
+      this.#index.set(tableKey(word), id);
     }
   }
 
@@ -68,7 +69,7 @@ export class Vocabulary {
 
   /** The id of `word`, or `UNK` when the vocabulary does not hold it. */
   index(word: string): number {
-    return this.#index.get(word) ?? UNK;
+    return this.#index.get(tableKey(word)) ?? UNK;
   }
 
   /**

@@ -5,6 +5,7 @@
  * @module
  */
 import { quote } from "./messages.ts";
+import { checkNumberKeys } from "./table_keys.ts";
 
 /** Where an archive's bytes come from: memory ({@link memorySource}) or a file. */
 export interface ZipSource {
@@ -81,6 +82,7 @@ export async function readZipDirectory(
       `The zip archive of ${source.size} bytes would unpack to ${total}: at most ${maxTotal} are allowed`,
     );
   }
+  checkNumberKeys(found.map(({ name }) => name), "The zip archive");
   await locate(source, found, begin);
   const entries = new Map(found.map((entry) => [entry.name, entry]));
   if (entries.size < found.length) {

@@ -115,6 +115,12 @@ function channel({ vec4, training }: { vec4: boolean; training: boolean }) {
   return { bindings, read };
 }
 
+// The number that a channel's means are counted from, and the share of each number in the sum that shows whether all
+// are finite: what is not is the mean, as in PyTorch. So small that the sum of what is finite is.
+const ORIGIN = (t: "f32" | "vec4f", first: string) =>
+  `select(${t}(), ${first}, is_finite_${t}(${first}))`;
+const SHARE = "1e-9";
+
 /**
  * Mean and sum of squared distances from it in each chunk, by Welford's way: no large sums are subtracted. All
  * means are counted from the channel's first number: where numbers lie far from zero and close together, each would
@@ -127,17 +133,20 @@ export const statisticsKernel = perShape((_gpu: Gpu, shape: RowShape) => {
     name: "batch norm statistics",
     bindings: { x: readFrom(shape.vec4, shape.mirror), means: `write ${t}`, squares: `write ${t}` },
     params: PARAMS,
-    code: eachRow(
+    code: activations(t) + eachRow(
       shape,
       `var count# = 0.0; var mean# = ${t}(); var sum# = ${t}();
-  let origin# = ${at("x", shape, "column#")}; var base# = ${t}(); var next# = 1.0;`,
-      `let v# = (${at("x", shape)} - origin#) - base#;
+  let origin# = ${ORIGIN(t, at("x", shape, "column#"))};
+  var base# = ${t}(); var next# = 1.0; var shares# = ${t}();`,
+      `let x# = ${at("x", shape)};
+    let v# = (x# - origin#) - base#;
+    shares# += ${SHARE} * x#;
     let d# = v# - mean#;
     count# += 1.0;
     mean# += d# * (1.0 / count#);
     sum# += d# * (v# - mean#);
     if (count# == next#) { base# += mean#; mean# = ${t}(); next# *= 2.0; }`,
-      "means[to#] = base# + mean#; squares[to#] = sum#;",
+      `means[to#] = select(shares#, base# + mean#, is_finite_${t}(shares#)); squares[to#] = sum#;`,
     ),
   });
 });
@@ -159,10 +168,11 @@ export const combineKernel = perShape((_gpu: Gpu, { vec4 }: RowShape) => {
       running_var: `write ${t}`,
     },
     params: { ...PARAMS, momentum: "f32" },
-    code: /* wgsl */ `${FLAT_MAIN}
+    code: /* wgsl */ `${activations(t)}${FLAT_MAIN}
   if (i >= params.columns) { return; }
   // Counted from the first chunk's, in case that is far from the origin.
   let base = means[i];
+  var shares = ${t}();
   var count = 0.0; var mean = ${t}(); var sum = ${t}();
   for (var chunk = 0u; chunk < params.chunks; chunk++) {
     let first = chunk * params.spacing;
@@ -170,12 +180,13 @@ export const combineKernel = perShape((_gpu: Gpu, { vec4 }: RowShape) => {
     let more = f32((end - first + params.step - 1u) / params.step);
     let at = chunk * params.columns + i;
     let d = (means[at] - base) - mean;
+    shares += ${SHARE} * means[at];
     let share = more / (count + more);
     mean += d * share;
     sum += squares[at] + d * d * (count * share);
     count += more;
   }
-  mean = x[i] + (base + mean);
+  mean = select(shares, ${ORIGIN(t, "x[i]")} + (base + mean), is_finite_${t}(shares));
   statistics[i] = mean; // (P6)
   statistics[params.columns + i] = sum / count;
   // (P8)

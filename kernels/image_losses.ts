@@ -35,7 +35,7 @@ const differenceKernel = perShape((_gpu: Gpu, { single, vec4, withGradient }: Di
     bindings: {
       a: `read ${t}`,
       b: `read ${t}`,
-      partial: "write f32",
+      parts: "write f32",
       ...withGradient && { gradient: `write ${t}` as Binding },
     },
     params: { n: "u32", weight: "f32" },
@@ -56,7 +56,7 @@ const variationKernel = perShape((_gpu: Gpu, { single, withGradient }: Shape) =>
     name: "total variation",
     bindings: {
       x: "read f32",
-      partial: "write f32",
+      parts: "write f32",
       ...withGradient && { gradient: "write f32" as Binding },
     },
     params: { n: "u32", weight: "f32", height: "u32", line: "u32", channels: "u32" },
@@ -119,9 +119,9 @@ export function squaredDifference(
   const gradient = withGradient
     ? { gradient: Tensor.empty(gpu, a.shape, { name: "gradient" }) }
     : {};
-  const loss = summed(gpu, n, (single, partial, groups) => {
+  const loss = summed(gpu, n, (single, parts, groups) => {
     const kernel = differenceKernel(gpu, { single, vec4, withGradient });
-    kernel.run(gpu, { a, b, partial, ...gradient }, { n, weight }, groups);
+    kernel.run(gpu, { a, b, parts, ...gradient }, { n, weight }, groups);
   });
   return { loss, ...gradient };
 }
@@ -144,9 +144,9 @@ export function totalVariation(
   const gradient = withGradient
     ? { gradient: Tensor.empty(gpu, x.shape, { name: "gradient" }) }
     : {};
-  const loss = summed(gpu, n, (single, partial, groups) => {
+  const loss = summed(gpu, n, (single, parts, groups) => {
     const kernel = variationKernel(gpu, { single, withGradient });
-    kernel.run(gpu, { x, partial, ...gradient }, params, groups);
+    kernel.run(gpu, { x, parts, ...gradient }, params, groups);
   });
   return { loss, ...gradient };
 }

@@ -16,7 +16,7 @@ const kernel = perShape((_gpu: Gpu, { single }: { single: boolean }) =>
     bindings: {
       logits: "read f32",
       targets: "read f32",
-      partial: "write f32",
+      parts: "write f32",
       gradient: "write f32",
     },
     params: { n: "u32", weight: "f32" },
@@ -71,8 +71,8 @@ export function sigmoidCrossEntropy(
   expectShape(targets, logits.shape, "The targets of a sigmoid cross-entropy");
   const { gpu, shape, size: n } = logits;
   const gradient = Tensor.empty(gpu, shape, { name: "gradient of the logits" });
-  const loss = summed(gpu, n, (single, partial, groups) => {
-    const tensors = { logits, targets, partial, gradient };
+  const loss = summed(gpu, n, (single, parts, groups) => {
+    const tensors = { logits, targets, parts, gradient };
     kernel(gpu, { single }).run(gpu, tensors, { n, weight: scale }, groups);
   });
   return { loss, gradient };

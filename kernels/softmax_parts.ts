@@ -17,7 +17,7 @@ function shares(columns: number): { share: number; count: number } {
 // Invocation i has share i % count of row i / count: its largest score, NaN left open, and the sum of exp(s - that).
 const shareKernel = defineKernel({
   name: "softmax of shares",
-  bindings: { scores: "read f32", partial: "write f32" },
+  bindings: { scores: "read f32", parts: "write f32" },
   params: { n: "u32", columns: "u32", share: "u32", count: "u32" },
   code: /* wgsl */ `${activations("f32")}${FLAT_MAIN}
   if (i >= params.n) { return; }
@@ -36,28 +36,28 @@ const shareKernel = defineKernel({
       (add) => add("exp_f32(scores[c] - shift)"),
     )
   }
-  partial[2u * i] = top;
-  partial[2u * i + 1u] = total;
+  parts[2u * i] = top;
+  parts[2u * i + 1u] = total;
 }`,
 });
 
 // Invocation i puts the shares of row i together: its largest score, and the sum of exp(s - that).
 const rowKernel = defineKernel({
   name: "softmax of rows",
-  bindings: { partial: "read f32", sums: "write f32" },
+  bindings: { parts: "read f32", sums: "write f32" },
   params: { rows: "u32", count: "u32" },
   code: /* wgsl */ `${activations("f32")}${FLAT_MAIN}
   if (i >= params.rows) { return; }
   let begin = i * params.count;
   let end = begin + params.count;
-  var top = partial[2u * begin];
-  for (var p = begin; p < end; p++) { top = max(top, partial[2u * p]); }
+  var top = parts[2u * begin];
+  for (var p = begin; p < end; p++) { top = max(top, parts[2u * p]); }
   ${
     blockSum(
       "total",
       "f32",
       { variable: "p", first: "begin", end: "end" },
-      (add) => add("partial[2u * p + 1u] * exp_f32(partial[2u * p] - top)"),
+      (add) => add("parts[2u * p + 1u] * exp_f32(parts[2u * p] - top)"),
     )
   }
   sums[2u * i] = top;
@@ -109,10 +109,10 @@ function rowSums(scores: Tensor): Tensor {
   const [rows, columns] = scores.shape;
   const { share, count } = shares(columns);
   const n = rows * count;
-  using partial = Tensor.empty(gpu, [n, 2], { name: "sums of shares" });
-  shareKernel.run(gpu, { scores, partial }, { n, columns, share, count }, flatGroups(n));
+  using parts = Tensor.empty(gpu, [n, 2], { name: "sums of shares" });
+  shareKernel.run(gpu, { scores, parts }, { n, columns, share, count }, flatGroups(n));
   const sums = Tensor.empty(gpu, [rows, 2], { name: "sums of rows" });
-  rowKernel.run(gpu, { partial, sums }, { rows, count }, flatGroups(rows));
+  rowKernel.run(gpu, { parts, sums }, { rows, count }, flatGroups(rows));
   return sums;
 }
 
@@ -140,7 +140,7 @@ export function logSoftmaxOfLongRows(scores: Tensor, out: Tensor): void {
 // Invocation i finds the best of share i % count of row i / count: its key and column.
 const bestOfShareKernel = defineKernel({
   name: "argmax of shares",
-  bindings: { scores: "read f32", partial: "write u32" },
+  bindings: { scores: "read f32", parts: "write u32" },
   params: { n: "u32", columns: "u32", share: "u32", count: "u32" },
   code: /* wgsl */ `${activations("f32")}${BEST}${FLAT_MAIN}
   if (i >= params.n) { return; }
@@ -149,20 +149,20 @@ const bestOfShareKernel = defineKernel({
   let end = min(begin + params.share, params.columns);
   var best = vec2u(0u, begin);
   for (var c = begin; c < end; c++) { best = better(best, vec2u(order_f32(scores[row + c]), c)); }
-  partial[2u * i] = best.x;
-  partial[2u * i + 1u] = best.y;
+  parts[2u * i] = best.x;
+  parts[2u * i + 1u] = best.y;
 }`,
 });
 
 const bestOfRowKernel = defineKernel({
   name: "argmax of long rows",
-  bindings: { partial: "read u32", out: "write u32" },
+  bindings: { parts: "read u32", out: "write u32" },
   params: { rows: "u32", count: "u32" },
   code: /* wgsl */ `${activations("f32")}${BEST}${FLAT_MAIN}
   if (i >= params.rows) { return; }
   var best = vec2u();
   for (var p = i * params.count; p < (i + 1u) * params.count; p++) {
-    best = better(best, vec2u(partial[2u * p], partial[2u * p + 1u]));
+    best = better(best, vec2u(parts[2u * p], parts[2u * p + 1u]));
   }
   out[i] = best.y;
 }`,
@@ -174,7 +174,7 @@ export function argmaxOfLongRows(scores: Tensor, out: Tensor<"u32">): void {
   const [rows, columns] = scores.shape;
   const { share, count } = shares(columns);
   const n = rows * count;
-  using partial = Tensor.empty(gpu, [n, 2], { name: "best of shares", dtype: "u32" });
-  bestOfShareKernel.run(gpu, { scores, partial }, { n, columns, share, count }, flatGroups(n));
-  bestOfRowKernel.run(gpu, { partial, out }, { rows, count }, flatGroups(rows));
+  using parts = Tensor.empty(gpu, [n, 2], { name: "best of shares", dtype: "u32" });
+  bestOfShareKernel.run(gpu, { scores, parts }, { n, columns, share, count }, flatGroups(n));
+  bestOfRowKernel.run(gpu, { parts, out }, { rows, count }, flatGroups(rows));
 }

@@ -40,8 +40,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     workgroupBarrier();
     if (local.x < half) { sums[local.x] += sums[local.x + half]; }
   }
-  if (local.x == 0u) { partial[0] = params.weight * sums[0]; }`
-    : "partial[first] = params.weight * sum;"
+  if (local.x == 0u) { parts[0] = params.weight * sums[0]; }`
+    : "parts[first] = params.weight * sum;"
 }
 }`;
 
@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 export function summed(
   gpu: Gpu,
   n: number,
-  run: (single: boolean, partial: Tensor, groups: [number]) => void,
+  run: (single: boolean, parts: Tensor, groups: [number]) => void,
 ): Tensor {
   const groups = Math.max(1, Math.min(MOST_GROUPS, Math.ceil(n / (GROUP * EACH))));
   if (groups === 1) {
@@ -57,7 +57,7 @@ export function summed(
     run(true, loss, [1]);
     return loss;
   }
-  using partial = Tensor.empty(gpu, [groups * GROUP], { name: "partial losses" });
-  run(false, partial, [groups]);
-  return sum(partial, { name: "loss" });
+  using parts = Tensor.empty(gpu, [groups * GROUP], { name: "partial losses" });
+  run(false, parts, [groups]);
+  return sum(parts, { name: "loss" });
 }

@@ -49,7 +49,8 @@ export interface PretrainedReport {
  * Load pretrained weights into a network, best before it is on a GPU.
  *
  * Errors: TypeError that names the network that the weights are of where it is another one, or the first keys that
- * do not fit: unexpected, of another shape or type and, without `partial`, missing.
+ * do not fit: unexpected, of another shape or type and, without `partial`, missing; RangeError for weights that are
+ * used and not finite.
  */
 export function loadPretrained(
   model: VisionModel,

@@ -6,12 +6,12 @@
 import type { Standardizer } from "../data/captions.ts";
 import { quote } from "../data/messages.ts";
 import { RandomStream } from "../data/rng.ts";
-import { readSafetensors, toFloat32, writeSafetensors } from "../data/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import type { Vocabulary } from "../data/vocabulary.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { Captioner, type CaptionerConfig } from "./captioner.ts";
 import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";
-import { stateDict } from "./state_dict.ts";
+import { finite, stateDict } from "./state_dict.ts";
 
 /** What a captioner needs beside its weights to caption pictures. */
 export interface CaptionerSetting {
@@ -76,7 +76,8 @@ function readMetadata({ config, vocabulary }: Record<string, string>): SavedSize
 /**
  * Load a captioner that {@linkcode saveCaptioner} wrote.
  *
- * Errors: SyntaxError when the file is something else, TypeError when its weights do not fit its sizes.
+ * Errors: SyntaxError when the file is something else, TypeError when its weights do not fit its sizes, RangeError
+ * when they are not finite.
  */
 export async function loadCaptioner(
   gpu: Gpu,
@@ -96,7 +97,13 @@ export async function loadCaptioner(
     throw new SyntaxError(`"${path}" holds no captioner: ${(error as Error).message}`);
   }
   const { config, vocabulary, captionLength } = sizes;
-  const scale = { mean: toFloat32(mean, MEAN), deviation: toFloat32(deviation, DEVIATION) };
+  const scale = withFile(
+    path,
+    () => ({ mean: finite(MEAN, mean), deviation: finite(DEVIATION, deviation) }),
+  );
+  if (!scale.deviation.every((value) => value > 0)) {
+    throw new RangeError(`The "${DEVIATION}" of "${path}" must be above 0 everywhere`);
+  }
   for (const [key, { length }] of [[MEAN, scale.mean], [DEVIATION, scale.deviation]] as const) {
     if (length !== config.featureDim) {
       throw new TypeError(

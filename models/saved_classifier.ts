@@ -75,7 +75,8 @@ function readMetadata(
 /**
  * Load a classifier that {@linkcode saveClassifier} wrote.
  *
- * Errors: SyntaxError when the file is something else, TypeError when its weights do not fit its sizes.
+ * Errors: SyntaxError when the file is something else, TypeError when its weights do not fit its sizes, RangeError
+ * when they are not finite.
  */
 export async function loadClassifier(
   gpu: Gpu,

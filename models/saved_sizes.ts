@@ -27,12 +27,17 @@ export function readVocabulary(json: string, size: number): Vocabulary {
   throw new SyntaxError(`there are ${vocabulary.size} words, and ${size} in the sizes`);
 }
 
-/** What `make` gives. A TypeError out of it, for weights that do not fit, comes out with the file's path. */
+/**
+ * What `make` gives. A TypeError out of it, for weights that do not fit, and a RangeError, for those that are not
+ * finite, come out with the file's path.
+ */
 export function withFile<T>(path: string, make: () => T): T {
   try {
     return make();
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new TypeError(`"${path}" cannot be loaded: ${error.message}`);
+    const message = () => `"${path}" cannot be loaded: ${(error as Error).message}`;
+    if (error instanceof TypeError) throw new TypeError(message());
+    if (error instanceof RangeError) throw new RangeError(message());
+    throw error;
   }
 }

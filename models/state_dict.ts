@@ -1,6 +1,6 @@
 /** A model's parameters under PyTorch's names and in PyTorch's layout. */
-import { listedKeys } from "../data/messages.ts";
-import { type TensorData, toFloat32, whyNotFloats } from "../data/tensor_data.ts";
+import { listedKeys, quote } from "../data/messages.ts";
+import { type TensorData, toFloat32, whyNotFinite, whyNotFloats } from "../data/tensor_data.ts";
 import { sizeOf } from "../kernels/tensor.ts";
 import type { Parameter } from "./parameters.ts";
 
@@ -42,11 +42,23 @@ export function describeMisfit({ missing, unexpected, misshapen }: LoadReport): 
   ].filter((problem) => problem !== "");
 }
 
+/** The numbers of a tensor as float32. RangeError where one is not finite. */
+export function finite(key: string, tensor: TensorData): Float32Array<ArrayBuffer> {
+  const data = toFloat32(tensor, key);
+  const why = whyNotFinite({ dtype: "F32", shape: tensor.shape, data });
+  if (why === undefined) return data;
+  throw new RangeError(
+    `The tensor ${quote(key)} ${whyNotFinite(tensor) ?? `${why} once they are float32`}: ` +
+      "such weights are of a training that went wrong, or of a damaged file",
+  );
+}
+
 /**
  * Write a state dict into the parameters. Parameters that do not fit keep their values; with `dryRun` all do.
  *
  * Errors: with `strict` (the default), TypeError that names the first missing, unexpected and
- * misshapen keys and counts the others, before anything is written.
+ * misshapen keys and counts the others, before anything is written; RangeError for a tensor that is
+ * used and holds NaN or infinity, or numbers that are so in float32.
  */
 export function loadStateDict(
   parameters: readonly Parameter[],
@@ -67,7 +79,7 @@ export function loadStateDict(
         report.misshapen.push(`${key} is [${found.shape.join(", ")}], not [${shape.join(", ")}]`);
       } else if (whyNotFloats(found.dtype) !== undefined) {
         report.misshapen.push(`${key} ${whyNotFloats(found.dtype)}`);
-      } else parts.push(toFloat32(found));
+      } else parts.push(finite(key, found));
     }
     if (parts.length === slots.length) writes.push(() => parameter.write(decode(parts)));
   }

@@ -1,6 +1,7 @@
 /** What networks for pictures have in common: their parameters on the GPU, freezing, loading of weights. */
+import { quote } from "../data/messages.ts";
 import type { RandomStream } from "../data/rng.ts";
-import type { TensorData } from "../data/tensor_data.ts";
+import { type TensorData, toFloat32, whyNotFloats } from "../data/tensor_data.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import type { Parameter } from "./parameters.ts";
@@ -65,13 +66,21 @@ export abstract class VisionModel {
    * Load weights under torchvision's names, best before `toGpu`: then no others are drawn. Batch norms'
    * `num_batches_tracked`, which nothing here reads, is passed over.
    *
-   * Errors: with `strict` (the default), TypeError listing every missing, unexpected and misshapen key.
+   * Errors: with `strict` (the default), TypeError that names missing, unexpected and misshapen keys; RangeError
+   * for a tensor that is not finite, and for a variance below 0.
    */
   load(
     dict: ReadonlyMap<string, TensorData>,
     options: { strict?: boolean; dryRun?: boolean } = {},
   ): LoadReport {
     const known = [...dict].filter(([key]) => !key.endsWith(".num_batches_tracked"));
+    for (const [key, tensor] of known) {
+      if (!key.endsWith(".running_var") || whyNotFloats(tensor.dtype) !== undefined) continue;
+      const first = toFloat32(tensor).findIndex((value) => value < 0);
+      if (first === -1) continue;
+      // Its square root would be NaN.
+      throw new RangeError(`The variance at place ${first} of ${quote(key)} is below 0`);
+    }
     return loadStateDict([...this.parameters, ...this.buffers], new Map(known), options);
   }
 

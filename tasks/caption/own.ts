@@ -15,7 +15,7 @@ import { UsageError } from "../lib/flags.ts";
 import { grouped } from "../lib/format.ts";
 import { TaskError } from "../lib/main.ts";
 import { modelFile } from "../lib/model_file.ts";
-import { findPictures, pictureCount, shortName } from "../lib/own_pictures.ts";
+import { findPictures, pictureCount, shortNames } from "../lib/own_pictures.ts";
 import { type Card, page, pictureHtml } from "../lib/page.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import type { OwnSettings } from "./settings.ts";
@@ -80,8 +80,9 @@ async function caption(
   { features, paths }: ExtractedFeatures,
   { beam, lengthPower }: OwnSettings,
 ): Promise<Captioned[]> {
-  const pictures = paths.map((path): Picture => ({
-    name: shortName(path),
+  const names = shortNames(paths);
+  const pictures = paths.map((path, i): Picture => ({
+    name: names[i],
     source: { kind: "file", path },
   }));
   const split = {

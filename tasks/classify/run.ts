@@ -12,7 +12,7 @@ import { probabilities } from "../../models/image_training.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { interruptSignal, TaskError } from "../lib/main.ts";
-import { findPictures, prepareAt, shortName, skippedNotes } from "../lib/own_pictures.ts";
+import { findPictures, prepareAt, shortNames, skippedNotes } from "../lib/own_pictures.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder } from "../lib/run_folder.ts";
 import { type Answer, type ClassifyResults, type Likely, writeClassifyPage } from "./report.ts";
@@ -34,7 +34,7 @@ const DRAWN = 2;
 async function findAll({ images, strict }: ClassifySettings): Promise<Pictures> {
   if (images !== undefined) {
     const { paths, notes } = await findPictures(images, strict);
-    return { pictures: paths, names: paths.map(shortName), truths: undefined, notes };
+    return { pictures: paths, names: shortNames(paths), truths: undefined, notes };
   }
   const stream = new RandomStream(0).split("classify");
   const { pictures, labels } = drawPictures(DRAWING_CLASSES, DRAWN, EMBEDDED_SIZE, stream);

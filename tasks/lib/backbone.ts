@@ -13,6 +13,7 @@ import {
   loadPretrained,
   makeBackbone,
 } from "../../models/pretrained.ts";
+import { withFile } from "../../models/saved_sizes.ts";
 import { squeezeNetWidth } from "../../models/squeezenet.ts";
 import type { Learnt, VisionModel } from "../../models/vision_model.ts";
 import { boolean, choice, text } from "./flags.ts";
@@ -158,7 +159,8 @@ export async function openBackbone(
   const classes = options.classes ?? (last?.shape[0] || 1000);
   const shape = name === "squeezenet1_1" ? { width: squeezeNetWidth(dict) } : {};
   const model = makeBackbone(name, new RandomStream(seed).split("weights"), classes, shape);
-  const report = loadPretrained(model, dict, { newHead, partial: settings.partial });
+  const load = () => loadPretrained(model, dict, { newHead, partial: settings.partial });
+  const report = settings.weights === undefined ? load() : withFile(settings.weights, load);
   model.toGpu(gpu, learnt);
   return { model, ...known, notes: [...notes, ...report.notes] };
 }

@@ -1,5 +1,5 @@
 /** Runs whose numbers are no longer finite: they are stopped, and what was good is kept. */
-import type { TensorData } from "../../data/tensor_data.ts";
+import { type TensorData, whyNotFinite } from "../../data/tensor_data.ts";
 import { sum } from "../../kernels/reduce.ts";
 import { NonFiniteLossError } from "../../models/loss_history.ts";
 import type { ParameterStore } from "../../models/parameters.ts";
@@ -23,14 +23,7 @@ export async function checkWeights(store: ParameterStore, step: number): Promise
 
 /** The name of the first tensor with a number that is not finite; nothing where all are. */
 export function notFinite(tensors: Iterable<readonly [string, TensorData]>): string | undefined {
-  for (const [name, { data }] of tensors) {
-    // Of whole numbers all are.
-    if (
-      data instanceof Float32Array || data instanceof Float64Array || data instanceof Float16Array
-    ) {
-      if (!data.every(Number.isFinite)) return name;
-    }
-  }
+  for (const [name, tensor] of tensors) if (whyNotFinite(tensor) !== undefined) return name;
   return undefined;
 }
 

@@ -113,9 +113,21 @@ export function pictureCount(count: number): string {
   return count === 1 ? "1 picture" : `${grouped(count)} pictures`;
 }
 
-/** A picture's name, with its folder's, as it can be printed. */
-export function shortName(path: string): string {
-  return printable(path.split(/[/\\]/).slice(-2).join("/"));
+/**
+ * What pictures are called where there is little room: their names with their folders', as they can be printed,
+ * and whole paths where two would be called alike.
+ *
+ * @example
+ * ```ts
+ * const names = shortNames(["x/a/0.jpg", "y/a/0.jpg", "y/b/0.jpg"]);
+ * if (names.join() !== "x/a/0.jpg,y/a/0.jpg,b/0.jpg") throw new Error(names.join());
+ * ```
+ */
+export function shortNames(paths: readonly string[]): string[] {
+  const short = paths.map((path) => path.split(/[/\\]/).slice(-2).join("/"));
+  const counts = new Map<string, number>();
+  for (const name of short) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return short.map((name, i) => printable(counts.get(name) === 1 ? name : paths[i]));
 }
 
 /**

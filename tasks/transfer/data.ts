@@ -66,7 +66,7 @@ function checkClasses(root: string, train: readonly string[], val: readonly stri
  */
 export async function folderData(folder: string, strict: boolean): Promise<TransferData> {
   const { root, name } = folderName(folder);
-  await checkFiles(root, ["train", "val"]);
+  await checkFiles(root, ["train", "val"], "folder");
   const train = await readImageFolder(`${root}/train`);
   const val = await readImageFolder(`${root}/val`);
   checkClasses(root, train.classes, val.classes);

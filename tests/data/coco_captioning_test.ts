@@ -254,6 +254,19 @@ permissionTest("loadCocoCaptioning() names a truncated HDF5 file", write, async 
   });
 });
 
+permissionTest("loadCocoCaptioning() refuses files that are none", write, async () => {
+  await withFolder(() => {}, async (folder) => {
+    const path = join(folder, "val2014_urls.txt");
+    await Deno.remove(path);
+    await Deno.mkdir(path);
+    await assertRejects(
+      () => loadCocoCaptioning(folder),
+      Deno.errors.NotFound,
+      "val2014_urls.txt is no regular file",
+    );
+  });
+});
+
 permissionTest("loadCocoCaptioning() lists what an empty folder should hold", write, async () => {
   const folder = await Deno.makeTempDir();
   try {

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { loadCocoCaptioning } from "../../data/coco_captioning.ts";
 import { readFeatures, writeFeatures } from "../../data/feature_files.ts";
-import { type TensorData, writeSafetensors } from "../../data/safetensors.ts";
+import { encodeSafetensors, type TensorData, writeSafetensors } from "../../data/safetensors.ts";
 import { permissionTest } from "../support.ts";
 import { withFolder } from "./coco_folder.ts";
 
@@ -60,7 +60,13 @@ permissionTest("loadCocoCaptioning() reads features of one's own making", write,
     );
     await writeFeatures(val, { features, pictures: ["a", "b", "c"] });
     await rejects("other pictures than val2014_urls.txt: of 3 instead of 2");
-    await writeFeatures(val, { ...two, features: features.slice(0, 6).fill(NaN, 4, 5) });
+    const spoilt = { ...two, features: features.slice(0, 6).fill(NaN, 4, 5) };
+    await assertRejects(() => writeFeatures(val, spoilt), RangeError, "is not written");
+    const tensor: TensorData = { dtype: "F32", shape: [2, 3], data: spoilt.features };
+    const bytes = encodeSafetensors(new Map([["features", tensor]]), {
+      pictures: JSON.stringify(two.pictures),
+    });
+    await Deno.writeFile(val, bytes);
     await rejects('"features" must be finite: number 1 of image 1 is NaN');
   });
   await withFolder(() => {}, async (folder) => {
@@ -84,7 +90,9 @@ permissionTest("features belong to pictures by their whole paths", write, async 
     const two = features.slice(0, 4);
     const pictures = ["a/0.jpg", "b/0.jpg"];
     await writeFeatures(val, { features: two, pictures });
-    assertEquals((await loadCocoCaptioning(folder)).val.features, two);
+    const { val: read } = await loadCocoCaptioning(folder);
+    assertEquals(read.features, two);
+    assertEquals(read.pictures.map(({ name }) => name), pictures);
     const cases: [string[], string][] = [
       [["b/0.jpg", "a/0.jpg"], "picture 0 is b/0.jpg instead of a/0.jpg"],
       [["a/0.jpg", "a/0.jpg"], "picture 1 is a/0.jpg instead of b/0.jpg"],

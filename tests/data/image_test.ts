@@ -261,11 +261,13 @@ permissionTest(
     const broken = async (name: string, cut: (bytes: Uint8Array) => Uint8Array) =>
       cut(await Deno.readFile(fixture(name)));
     const half = (bytes: Uint8Array) => bytes.slice(0, bytes.length >> 1);
+    const longer = (bytes: Uint8Array) => bytes.map((byte, i) => i === 19 ? byte + 9 : byte);
     const spoilt = (bytes: Uint8Array) => bytes.map((byte, i) => i > bytes.length / 2 ? 85 : byte);
     const files = [
       await broken("small.jpg", half),
       await broken("small_alpha.png", half),
       await broken("small_alpha.png", spoilt),
+      await broken("small.png", longer),
       await broken("small_alpha.webp", spoilt),
       await broken("small_lzw.tif", half),
     ];
@@ -274,6 +276,13 @@ permissionTest(
     const alone: string[] = [];
     for (const bytes of files) alone.push(await reason(bytes));
     assertEquals(new Set(alone).size, files.length);
+    const part = (reason: string) => reason.slice(reason.indexOf("picture: ") + 9);
+    assertEquals(alone.slice(0, 4).map(part), [
+      "JPEG: VipsJpeg: premature end of JPEG image",
+      "PNG: it ends within its chunks, after 529 bytes",
+      'PNG: its chunk "IDAT" at byte 33 is damaged: the checksum is wrong',
+      'PNG: its chunk "IHDR" at byte 8 is damaged: the checksum is wrong',
+    ]);
     const together = await Promise.all(
       Array.from({ length: 150 }, (_, i) => reason(files[i % files.length])),
     );

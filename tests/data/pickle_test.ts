@@ -257,6 +257,17 @@ Deno.test("unpickle() reads long lists of numbers and texts", () => {
   assertEquals([list.length, list[299_999]], [300_000, 299_999]);
 });
 
+Deno.test("unpickle() takes only so many numbers as keys, which can share a place in a table", () => {
+  const keys = (key: (i: number) => Piece, count: number) =>
+    load(EMPTY_DICT, MARK, Array.from({ length: count }, (_, i) => [key(i), NONE]), SETITEMS);
+  const numbers = (i: number) => [0x4a, word(i)];
+  assertEquals((keys(numbers, 10_000) as Map<unknown, unknown>).size, 10_000);
+  // Nothing reads them, so the others are passed over; texts could be names.
+  assertEquals((keys(numbers, 10_001) as Map<unknown, unknown>).size, 10_000);
+  const texts = (i: number) => [0x8c, 9, [...new TextEncoder().encode(`${131_072_000 + i}`)]];
+  assertThrows(() => keys(texts, 10_001), RangeError, "more than 10000 keys that are numbers");
+});
+
 Deno.test("unpickle() reads no name of a global beyond its limit", () => {
   const long = "x".repeat(1_000_000);
   for (const name of [global("a", long), global(long, "a")]) {

@@ -255,9 +255,17 @@ permissionTest(
     try {
       const path = join(folder, "model.safetensors");
       await Deno.writeTextFile(path, "what was there before, and longer ".repeat(100));
-      await writeSafetensors(path, sample, { step: "4" });
+      const { shape } = sample.get("weight")!;
+      const data = Float32Array.of(1, -2, 3.5, 1e-30);
+      const finite = new Map(sample).set("weight", { dtype: "F32", shape, data });
+      await writeSafetensors(path, finite, { step: "4" });
+      await assertRejects(
+        () => writeSafetensors(path, sample),
+        RangeError,
+        'tensor "weight" is not finite in 1 of 4 numbers, first NaN at place 3',
+      );
       const { tensors, metadata } = await readSafetensors(path);
-      assertEquals(new Map([...tensors].sort()), new Map([...sample].sort()));
+      assertEquals(new Map([...tensors].sort()), new Map([...finite].sort()));
       assertEquals(metadata, { step: "4" });
       assertEquals(Array.from(Deno.readDirSync(folder), (entry) => entry.name), [
         "model.safetensors",

@@ -48,6 +48,11 @@ const u64 = (...values: number[]) => numbers(8, values);
 
 /** Put bytes one after the other. */
 export function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return concatAll(parts);
+}
+
+/** The same of a list, which may be long. */
+function concatAll(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -87,7 +92,7 @@ export function writeZip(files: readonly ZipFile[], end: ZipEnd = {}): Uint8Arra
     parts.push(own);
     at += own.length;
   }
-  const bytes = concat(...directory);
+  const bytes = concatAll(directory);
   const count = files.length;
   const wide = end.wide
     ? [
@@ -98,7 +103,7 @@ export function writeZip(files: readonly ZipFile[], end: ZipEnd = {}): Uint8Arra
   const comment = encoder.encode(end.comment ?? "");
   const says = end.wide ? { count: 0xffff, size: 0xffffffff, at: 0xffffffff, ...end } : end;
   return concat(
-    ...[...parts, bytes, ...wide, u32(0x06054b50), u16(end.disk ?? 0, 0)],
+    ...[concatAll(parts), bytes, ...wide, u32(0x06054b50), u16(end.disk ?? 0, 0)],
     ...[u16(says.count ?? count, says.count ?? count), u32(says.size ?? bytes.length)],
     ...[u32(says.at ?? at), u16(comment.length), comment],
   );

@@ -1,0 +1,129 @@
+/** How the product reads each format from a path, and whether what it throws is a clear sentence. */
+import { basename } from "@std/path";
+import { loadCocoCaptioning } from "../../data/coco_captioning.ts";
+import { readFeatures } from "../../data/feature_files.ts";
+import { readGlove } from "../../data/glove.ts";
+import { readHdf5 } from "../../data/hdf5.ts";
+import { decodeImage } from "../../data/image.ts";
+import { decodeNpy } from "../../data/npz.ts";
+import { RandomStream } from "../../data/rng.ts";
+import { readSafetensors } from "../../data/safetensors.ts";
+import { loadSentences } from "../../data/sentences.ts";
+import { unpackZip } from "../../data/unpack.ts";
+import { readVocabulary } from "../../data/vocabulary.ts";
+import { readWeightFile } from "../../data/weights.ts";
+import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import { Adam } from "../../models/optimizers.ts";
+import { loadCaptioner } from "../../models/saved_captioner.ts";
+import { loadClassifier } from "../../models/saved_classifier.ts";
+import { SqueezeNet11 } from "../../models/squeezenet.ts";
+import { openBackbone } from "../../tasks/lib/backbone.ts";
+import { explain } from "../../tasks/lib/main.ts";
+import { readCheckpoint } from "../../tasks/transfer/checkpoint.ts";
+import { transferSettings } from "../../tasks/transfer/settings.ts";
+
+/** The settings of {@link CHECKPOINT_SIZES}'s run. */
+export const MADE = { seed: 1, classes: "a, b" };
+
+/** The network whose checkpoints are read. */
+export const CHECKPOINT_SIZES = { classes: 2, width: 1 / 16 };
+
+let opened: Promise<Gpu> | undefined;
+const gpu = () => opened ??= openGpu();
+
+/** Read a file or a folder; what is made of it is let go of. */
+export type Reader = (path: string) => Promise<unknown>;
+
+export const READERS = {
+  safetensors: readSafetensors,
+  weights: readWeightFile,
+  npy: async (path: string) => decodeNpy(await Deno.readFile(path)),
+  unpack: async (path: string) => {
+    const folder = `${path}.unpacked`;
+    const failed = await unpackZip(path, folder).then(() => undefined, (error: unknown) => error);
+    await Deno.remove(folder, { recursive: true }).catch(() => {});
+    if (await Deno.stat(`${folder}.part`).catch(() => undefined)) throw new Error("left a .part");
+    if (failed !== undefined) throw failed;
+  },
+  network: async (path: string) => {
+    const settings = { weights: path, backbone: undefined, partial: false };
+    const { model } = await openBackbone(await gpu(), settings);
+    model.dispose();
+  },
+  classifier: async (path: string) =>
+    (await loadClassifier(await gpu(), path)).classifier.dispose(),
+  captioner: async (path: string) => (await loadCaptioner(await gpu(), path)).captioner.dispose(),
+  checkpoint: async (path: string) => {
+    const checkpoint = await readCheckpoint(path, MADE);
+    if (checkpoint === undefined) return;
+    const { classes, width } = CHECKPOINT_SIZES;
+    using model = new SqueezeNet11(new RandomStream(1), classes, { width });
+    model.toGpu(await gpu(), "all");
+    using optimizer = new Adam(model.store, { lr: 1e-3 });
+    model.load(checkpoint.best, { dryRun: true });
+    model.load(checkpoint.model);
+    optimizer.loadState(checkpoint.optimizer);
+  },
+  run: (path: string) =>
+    Promise.resolve().then(() => transferSettings("all", [`--resume=${path}`])),
+  features: readFeatures,
+  vocabulary: readVocabulary,
+  glove: (path: string) => readGlove(path),
+  sentences: loadSentences,
+  coco: (path: string) => loadCocoCaptioning(path),
+  hdf5: (path: string) =>
+    readHdf5(path, ["int8", "uint64", "float32", "packed", "group/inside", "empty", "cube"]),
+  picture: (path: string) => decodeImage(path),
+} satisfies Record<string, Reader>;
+
+/** A format that is read here. */
+export type Format = keyof typeof READERS;
+
+/** How the reading of a file went. */
+export interface Outcome {
+  /** The sentence of a refusal; nothing where the file was read. */
+  refusal?: string;
+  /** What is wrong with the error, with its stack. */
+  fault?: string;
+  milliseconds: number;
+}
+
+/** Errors of weights that do not fit, and of arrays without a file, say no path themselves. */
+const NAMELESS: readonly Format[] = ["npy", "network", "checkpoint"];
+
+/** The longest message, in characters. */
+const MOST = 1500;
+
+/** Read a path, and judge what is thrown: a sentence of the project's own, which names the file. */
+export async function tryReading(format: Format, path: string): Promise<Outcome> {
+  const start = performance.now();
+  try {
+    await READERS[format](path);
+    return { milliseconds: performance.now() - start };
+  } catch (error) {
+    const milliseconds = performance.now() - start;
+    const { text } = explain(error);
+    const wrong = whatIsWrong(error, text, format, basename(path));
+    const stack = error instanceof Error ? error.stack : String(error);
+    return wrong === undefined
+      ? { refusal: text.slice(0, 300), milliseconds }
+      : { fault: `${wrong}: ${text.slice(0, 300)}\n${stack?.slice(0, 2000)}`, milliseconds };
+  }
+}
+
+function whatIsWrong(error: unknown, text: string, format: Format, name: string) {
+  if (!text.startsWith("error: ")) return "no sentence";
+  const raw = error instanceof Error ? error.message : "";
+  // The engine's own functions, such as the constructors of arrays, are "<anonymous>".
+  const thrower = error instanceof Error
+    ? error.stack?.split("\n").find((line) => line.startsWith("    at "))
+    : undefined;
+  const kinds = [SyntaxError, RangeError, TypeError];
+  if (kinds.some((kind) => error instanceof kind) && thrower?.includes("<anonymous>")) {
+    return "thrown by the engine";
+  }
+  if (/\p{Cc}/u.test(raw)) return "control characters";
+  if (raw.length > MOST) return `a message of ${raw.length} characters`;
+  if (!NAMELESS.includes(format) && !raw.includes(name)) return `does not name ${name}`;
+  return undefined;
+}
