@@ -51,6 +51,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: "it is a folder",
   ENOTDIR: "a part of the path is a file, and not a folder",
   ENOTEMPTY: "it is a folder with files in it",
+  EEXIST: "there is a file of that name",
   ENOENT: "there is no such file or folder",
   EACCES: "permission is denied",
   EPERM: "the system does not allow it",
@@ -93,6 +94,26 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
     await Deno.rename(part, path);
   } catch (error) {
     await Deno.remove(part).catch(() => {}); // it may not have come to be
+    throw writeError(path, error);
+  }
+}
+
+/**
+ * See whether {@linkcode writeWhole} can write a file, before work goes into what it is to hold. Leaves nothing.
+ *
+ * Errors: {@linkcode WriteError} where it cannot.
+ */
+export async function checkWritable(path: string): Promise<void> {
+  const part = `${path}.part`;
+  try {
+    const there = await Deno.stat(path).catch((error) => {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    });
+    if (there?.isDirectory) throw new WriteError(`${path} cannot be written: it is a folder`);
+    (await Deno.open(part, { write: true, create: true })).close();
+    await Deno.remove(part);
+  } catch (error) {
     throw writeError(path, error);
   }
 }

@@ -2,10 +2,10 @@
  * `deno task pretrain`: make the embedded network anew. It is trained on drawings, so that every task on
  * pictures has a network where there are no other weights.
  */
-import { dirname } from "@std/path";
 import { IMAGENET_MEAN, IMAGENET_STD, randomHorizontalFlip } from "../data/augment.ts";
 import { DRAWING_CLASSES, drawPictures } from "../data/drawings.ts";
 import { EMBEDDED_SIZE, EMBEDDED_WIDTH } from "../data/embedded/network.ts";
+import { checkWritable } from "../data/file.ts";
 import { ImageLoader } from "../data/image_loader.ts";
 import { RandomStream } from "../data/rng.ts";
 import { type TensorData, toFloat32, writeSafetensors } from "../data/safetensors.ts";
@@ -194,7 +194,7 @@ await runTask(async () => {
       "deno task pretrain --file=data/embedded/drawings.safetensors",
     ],
   });
-  await Deno.stat(dirname(settings.file)); // before minutes of work, and not after them
+  await checkWritable(settings.file); // before minutes of work, and not after them
   using gpu = await openGpu();
   await pretrain(gpu, settings);
 });

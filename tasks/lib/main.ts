@@ -47,12 +47,17 @@ function isExpected(error: Error): boolean {
 
 const WRITING = new Set(["writefile", "mkdir", "rename", "remove"]);
 
+/** What can befall stdout, of which Deno says no path. */
+const OF_STDOUT = new Set(["ENOSPC", "EDQUOT", "EFBIG", "EIO"]);
+
 /** What the system refuses, as a sentence: Deno's message says where, `…: open '/a/b'`, or is of stdout. */
 function describeRefusal(error: Error & { code: string }): string | undefined {
   const why = systemReason(error);
   if (why === error.message) return undefined;
   const [, action, path] = error.message.match(/\(os error \d+\): (\w+) (['"].*['"])$/s) ?? [];
-  if (path === undefined) return `The output cannot be written: ${why}`;
+  if (path === undefined) {
+    return OF_STDOUT.has(error.code) ? `The output cannot be written: ${why}` : undefined;
+  }
   const cannot = action === "open" ? "opened" : WRITING.has(action) ? "written" : "read";
   return `${path} cannot be ${cannot}: ${why}`;
 }
@@ -98,15 +103,25 @@ export async function runTask(main: () => void | Promise<void>): Promise<void> {
     await main();
     if (stopping !== undefined) Deno.exitCode = STOPPED[stopping];
   } catch (error) {
-    const { code, text, stream } = explain(error);
+    const ending = explain(error);
     try {
-      if (stream === "stdout") console.log(text);
-      else console.error(text);
-    } catch {
-      // Nobody can be told.
+      if (ending.stream === "stdout") console.log(ending.text);
+      else say(ending.text);
+    } catch (error) {
+      say(explain(error).text);
+      Deno.exit(1);
     }
     // Timers or an open GPU device must not keep a failed task alive.
-    Deno.exit(code);
+    Deno.exit(ending.code);
+  }
+}
+
+/** Write a line to stderr, which may be gone with its terminal: then there is nobody to tell. */
+function say(line: string): void {
+  try {
+    console.error(line);
+  } catch {
+    // As said.
   }
 }
 
@@ -144,11 +159,7 @@ export function interruptSignal(): AbortSignal {
       return;
     }
     [stopping, first] = [name, performance.now()];
-    try {
-      console.error("\nStopping after this step; press Ctrl-C again to stop at once");
-    } catch {
-      // The terminal may be gone.
-    }
+    say("\nStopping after this step; press Ctrl-C again to stop at once");
     controller.abort();
   };
   const names = Object.keys(STOPPED) as (keyof typeof STOPPED)[];

@@ -146,7 +146,8 @@ function argumentsOf(run: string, task: string): string[] {
     if (error instanceof SyntaxError || error instanceof RangeError) {
       throw new TaskError(`${join(run, "config.json")} is no JSON of a run: ${error.message}`);
     }
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const { NotFound, NotADirectory } = Deno.errors;
+    if (!(error instanceof NotFound || error instanceof NotADirectory)) throw error;
     throw new TaskError(`There is no config.json in ${run}: --resume takes the folder of a run`);
   }
   if (config.task !== task) {

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
+import { WriteError } from "../../data/file.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
-import { createRunFolder } from "../../tasks/lib/run_folder.ts";
+import { createRunFolder, reopenRunFolder } from "../../tasks/lib/run_folder.ts";
 import { permissionTest } from "../support.ts";
 
 const disk: Deno.PermissionDescriptor[] = [{ name: "read" }, { name: "write" }];
@@ -88,4 +89,36 @@ Deno.test({
       "--allow-write",
     );
   },
+});
+
+permissionTest("run folder: one process at a time goes on in it", disk, () => {
+  inFolder((out) => {
+    const first = createRunFolder({ out, task: "t", now });
+    const error = assertThrows(() => reopenRunFolder(first.path), TaskError);
+    assertStringIncludes(error.message, "another run has it open; wait for it to end");
+    first[Symbol.dispose]();
+    using again = reopenRunFolder(first.path);
+    // Also after it has taken records away.
+    again.metric({ step: 1 });
+    again.metric({ step: 2 });
+    again.retainMetrics(({ step }) => step === 1);
+    assertThrows(() => reopenRunFolder(first.path), TaskError, "another run");
+    again.metric({ step: 3 });
+    const text = Deno.readTextFileSync(join(first.path, "metrics.jsonl"));
+    assertEquals(text, '{"step":1}\n{"step":3}\n');
+    assertEquals([...Deno.readDirSync(first.path)].length, 1);
+  });
+});
+
+permissionTest("run folder: what cannot be written leaves nothing of it", disk, () => {
+  inFolder((out) => {
+    using run = createRunFolder({ out, task: "t", now });
+    Deno.mkdirSync(join(run.path, "page.html"));
+    const folder = `${join(run.path, "page.html")} cannot be written: it is a folder`;
+    assertThrows(() => run.writeText("page.html", "x"), WriteError, folder);
+    const long = "n".repeat(300);
+    assertThrows(() => run.writeText(long, "x"), WriteError, "the name is too long");
+    const names = [...Deno.readDirSync(run.path)].map(({ name }) => name).sort();
+    assertEquals(names, ["metrics.jsonl", "page.html"]);
+  });
 });
