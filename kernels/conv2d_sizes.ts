@@ -40,6 +40,11 @@ export function windowCount(size: number, kernel: number, options: WindowOptions
   if (!Number.isInteger(padding) || padding < 0) {
     throw new RangeError(`A padding is a whole number from 0, and ${padding} was given`);
   }
+  if (Math.max(stride, size + 2 * padding) >= 2 ** 31) {
+    throw new RangeError(
+      `A stride of ${stride} with a padding of ${padding} is beyond what 32 bits count: take less than 2^30`,
+    );
+  }
   const count = Math.floor((size + 2 * padding - kernel) / stride) + 1;
   if (count < 1) {
     throw new TypeError(

@@ -195,21 +195,29 @@ gpuTestBothPaths(
 );
 
 gpuTestBothPaths(
-  "NaN stays NaN, and its channel alone while training, as in PyTorch",
+  "what is not finite reaches its channel alone, as in PyTorch",
   async (gpu) => {
     for (const shape of [[7, 5], [6, 64]]) {
       const [rows, channels] = shape;
-      for (const at of [0, rows * channels - 1]) {
+      for (const [at, value] of [[0, NaN], [0, Infinity], [rows * channels - 1, -Infinity]]) {
         for (const { training, relu, residual } of WAYS) {
-          const what = JSON.stringify({ shape, at, training, relu, residual });
+          const what = JSON.stringify({
+            shape,
+            at,
+            value: String(value),
+            training,
+            relu,
+            residual,
+          });
           const drawn = draw(rows, channels, residual);
-          const arrays = { ...drawn, x: drawn.x.with(at, NaN) };
+          const arrays = { ...drawn, x: drawn.x.with(at, value) };
           using on = uploadAll(gpu, arrays, shape);
           const options = { training, relu, momentum: 0.3, eps: 1e-3 };
           using forward = batchNormForward(on.inputs, options);
           const sizes = { rows, channels, ...options };
           const expected = twin.batchNormForward(arrays, sizes);
           await assertTwinAround(forward.y, expected.y, `${what}: y`);
+          await assertTwinAround(on.inputs.runningMean, expected.runningMean, `${what}: mean`);
           await assertTwinAround(on.inputs.runningVar, expected.runningVar, `${what}: variance`);
           const dyValues = normals("dy", rows * channels);
           using dy = upload(gpu, dyValues, shape);

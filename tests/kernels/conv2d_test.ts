@@ -319,6 +319,9 @@ gpuTest("conv2d says what does not fit", (gpu) => {
   assertThrows(() => conv2d(x, w, { bias }), TypeError, "A convolution's bias [K]");
   assertThrows(() => conv2d(x, w, { stride: 0 }), RangeError, "from 1, and 0 was given");
   assertThrows(() => conv2d(x, w, { padding: 0.5 }), RangeError, "from 0, and 0.5 was given");
+  for (const far of [{ stride: 2 ** 33, padding: 2 ** 32 }, { stride: 2 ** 31 }]) {
+    assertThrows(() => conv2d(x, w, far), RangeError, "beyond what 32 bits count");
+  }
   assertThrows(
     () => conv2d(x, w, { out: x, padding: 1, at: 6 }),
     RangeError,

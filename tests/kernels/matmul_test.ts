@@ -7,7 +7,7 @@ import { mostDepth, tileRows } from "../../kernels/product.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { addBias, matmul as twin } from "../reference/linear_algebra.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
-import { assertTwin, countDispatches, normals, upload } from "./values.ts";
+import { assertTwin, assertTwinAround, countDispatches, normals, upload } from "./values.ts";
 
 interface Case {
   m: number;
@@ -108,6 +108,31 @@ gpuTestBothPaths("matmul adds parts of different terms", async (gpu) => {
 gpuTest("matmul sums up millions of terms", async (gpu) => {
   await checkOnes(gpu, { m: 1, n: 1, k: 3_000_001 });
 });
+
+gpuTestBothPaths(
+  "what is not finite reaches its own row or column of a product alone",
+  async (gpu) => {
+    // The first and the last numbers are what reads beyond a matrix, and beyond the last block of k, meet.
+    for (const layout of LAYOUTS) {
+      const { transA, transB } = layout;
+      for (const [m, k, n] of [[3, 7, 5], [8, 4, 12], [67, 6, 33], [68, 9, 36]]) {
+        for (const [spoilt, first] of [["a", true], ["a", false], ["b", true], ["b", false]]) {
+          for (const value of [NaN, Infinity]) {
+            const [av, bv] = [normals("a", m * k), normals("b", k * n)];
+            const target = spoilt === "a" ? av : bv;
+            target[first ? 0 : target.length - 1] = value;
+            using a = upload(gpu, av, transA ? [k, m] : [m, k]);
+            using b = upload(gpu, bv, transB ? [n, k] : [k, n]);
+            using c = matmul(a, b, layout);
+            const expected = twin(av, bv, m, k, n, { transposeA: transA, transposeB: transB });
+            const what = `${m} x ${k} x ${n}, ${JSON.stringify(layout)}, ${value} in ${spoilt}`;
+            await assertTwinAround(c, expected, what);
+          }
+        }
+      }
+    }
+  },
+);
 
 gpuTestBothPaths("matmul adds the bias to each row", async (gpu) => {
   for (const [m, n, k] of [[25, 17, 5], [67, 8, 16], [1, 3, 2]]) {
