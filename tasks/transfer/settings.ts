@@ -165,6 +165,20 @@ function argumentsOf(run: string, task: string): string[] {
   });
 }
 
+/** The settings of the run in a folder. TaskError where its config holds some that cannot be. */
+function settingsOf(
+  run: string,
+  args: readonly string[],
+  about: Parameters<typeof parseFlags>[2],
+): Given & { size: number } {
+  try {
+    return decide(parseFlags(RUN_FLAGS, args, about));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new TaskError(`${join(run, "config.json")} is of no run that can be: ${error.message}`);
+  }
+}
+
 /** Whether a flag is on a command line. */
 function isGiven(args: readonly string[], key: string): boolean {
   const name = commandName(key);
@@ -198,7 +212,7 @@ export function transferSettings(
   if (out !== undefined) {
     throw new UsageError("Flag --out is for new runs: --resume goes on in the run's own folder");
   }
-  const earlier = parseFlags(RUN_FLAGS, argumentsOf(resume, task), about);
+  const earlier = settingsOf(resume, argumentsOf(resume, task), about);
   const differences = (Object.keys(RUN_FLAGS) as (keyof Given)[])
     .filter((key) => isGiven(args, key) && given[key] !== earlier[key])
     .map((key) => `${commandName(key)} is ${given[key]} here and ${earlier[key]} there`);
@@ -207,7 +221,7 @@ export function transferSettings(
       `The run in ${resume} was made with other settings: ${differences.join("; ")}`,
     );
   }
-  return { ...decide(earlier), learnt, out: "runs", resume };
+  return { ...earlier, learnt, out: "runs", resume };
 }
 
 /** The settings that have a say in a run, by name. */
