@@ -28,7 +28,7 @@ export interface Hdf5Dataset {
 
 /** What `readHdf5` can be told. */
 export interface Hdf5Options {
-  /** How many seconds a read may take; by default 30, and one more for each 5 MB of the file. */
+  /** How many seconds a read may take; by default 4, and one more for each 5 MB of the file. */
   timeLimit?: number;
   /** Read only these rows of the first dimension, ascending and each once; all by default. */
   rows?: ArrayLike<number>;
@@ -69,7 +69,7 @@ export async function readHdf5<Name extends string>(
   { timeLimit, rows }: Hdf5Options = {},
 ): Promise<Record<Name, Hdf5Dataset>> {
   const { isFile, size } = await Deno.stat(path);
-  const seconds = timeLimit ?? 30 + size / 5e6;
+  const seconds = timeLimit ?? 4 + size / 5e6;
   // A timer takes no more than 2^31 milliseconds.
   if (!(seconds > 0 && seconds < 2e6)) {
     throw new TypeError(`The time limit must be above 0 and below 2e6 seconds: it is ${seconds}`);
@@ -112,10 +112,21 @@ function ask(question: Hdf5Question, seconds: number): Promise<Hdf5Answer> {
   return answer;
 }
 
-async function askThread(question: Hdf5Question, seconds: number): Promise<Hdf5Answer> {
+/** Start a thread, and wait until the library is loaded: that does not count against the time limit. */
+async function start(): Promise<Worker> {
   const { Worker } = await import("node:worker_threads");
   // From its text, since a thread from a file needs the permission to read that file.
-  thread ??= new Worker(new URL(`data:application/typescript,${encodeURIComponent(code)}`));
+  const started = new Worker(new URL(`data:application/typescript,${encodeURIComponent(code)}`));
+  await new Promise((resolve, reject) => {
+    started.once("message", resolve);
+    started.once("error", reject);
+  });
+  started.removeAllListeners();
+  return started;
+}
+
+async function askThread(question: Hdf5Question, seconds: number): Promise<Hdf5Answer> {
+  thread ??= await start();
   const current = thread;
   current.ref();
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -91,16 +91,19 @@ const OTHER_FILTERS: Record<number, string> = {
 
 let failures = 0;
 
-parentPort!.on("message", async (question: Hdf5Question) => {
-  const answer = await reply(question);
+const library = await h5wasm.ready;
+
+parentPort!.on("message", (question: Hdf5Question) => {
+  const answer = reply(library, question);
   const transfer = "datasets" in answer ? answer.datasets.map(({ buffer }) => buffer) : [];
   parentPort!.postMessage(answer, transfer);
 });
 
+parentPort!.postMessage("ready");
+
 type Module = Awaited<typeof h5wasm.ready>;
 
-async function reply(question: Hdf5Question): Promise<Hdf5Answer> {
-  const module = await h5wasm.ready;
+function reply(module: Module, question: Hdf5Question): Hdf5Answer {
   try {
     return { datasets: read(module, question) };
   } catch (error) {

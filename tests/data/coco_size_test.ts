@@ -118,7 +118,7 @@ permissionTest(
           val: (imageIndex, images) => chooseImages(imageIndex, images, 1000),
         },
       });
-      assertLess(performance.now() - start, 10_000);
+      assertLess(performance.now() - start, 20_000); // alone on the machine 2 s
       assertEquals(some.train.imageIndex.length, 50);
       assertEquals([some.val.pictures.length, some.featureDim, some.captionLength], [
         1000,
@@ -132,7 +132,7 @@ permissionTest(
         }
       }
       const all = await loadCocoCaptioning(folder);
-      assertLess(performance.now() - start, 30_000);
+      assertLess(performance.now() - start, 60_000); // 4 s
       for (const split of ["train", "val"] as const) {
         const { features, pictures, captions, imageIndex } = all[split];
         const { images, captions: count } = SIZES[split];

@@ -167,6 +167,18 @@ permissionTest("picture: what cannot be read is counted", library, async () => {
   assertEquals(told, ["a <b>", "a <b>"]);
 });
 
+Deno.test({
+  name: "picture: what would be read for ever is not",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    const told: string[] = [];
+    const onUnreadable = (_: string, reason: string) => told.push(reason);
+    const html = await pictureHtml(file("/dev/zero"), { onUnreadable });
+    assertStringIncludes(html, "cannot be shown");
+    assertEquals(told.length, 1);
+  },
+});
+
 permissionTest(
   "picture: files shrink to 320 pixels, TIFF becomes JPEG, PNG stays",
   [...library, { name: "write" }],
