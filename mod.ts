@@ -239,6 +239,7 @@ export {
   type CaptionScores,
   type EpochOptions,
   evaluateLoss,
+  mostCaptions,
   type PreparedSplit,
   prepareSplit,
   sampleCaptions,
@@ -271,17 +272,22 @@ export {
   type ClassifierKind,
   type Sentence,
   SentenceClassifier,
+  type WordCost,
 } from "./models/sentence_classifier.ts";
 export { makeClassifier } from "./models/sentence_classifiers.ts";
 export {
   accuracy,
   bucketBatches,
+  checkLengths,
   type LabelledSentences,
   type SentenceEpoch,
   sentenceLogits,
   type SentenceTraining,
+  stepsOfSentences,
   trainSentenceBatch,
   trainSentenceEpoch,
+  type WordLimits,
+  wordLimits,
 } from "./models/sentence_training.ts";
 export { WeightAverage } from "./models/weight_average.ts";
 
@@ -308,7 +314,10 @@ export type { Box, RgbImage } from "./data/rgb_image.ts";
 export { readWeights } from "./data/weights.ts";
 export {
   type CaptionData,
+  type CaptionSelection,
   type CaptionSplit,
+  chooseCaptions,
+  chooseImages,
   type Picture,
   referencesByImage,
   standardize,
