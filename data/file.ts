@@ -136,8 +136,7 @@ export function writeWholeSync(path: string, bytes: Uint8Array): void {
 
 /** Why one file or folder cannot be read, by the system's code. */
 const UNREADABLE: Readonly<Record<string, string>> = {
-  ENOENT:
-    "it is not there: gone, at the end of a link that leads nowhere, or of a name that is no UTF-8",
+  ENOENT: "it is not there, or a link that leads nowhere",
   EACCES: "it may not be read",
   EPERM: "it may not be read",
   ELOOP: "it is a link that leads back to itself",
@@ -151,5 +150,8 @@ const UNREADABLE: Readonly<Record<string, string>> = {
  * as well, such as a missing permission of Deno's or too many open files.
  */
 export function unreadable(error: unknown): string | undefined {
-  return isSystemError(error) ? UNREADABLE[error.code] : undefined;
+  if (!isSystemError(error)) return undefined;
+  // What Deno puts in place of bytes that are no UTF-8 is the name of nothing.
+  const odd = error.code === "ENOENT" && error.message.includes("\ufffd");
+  return odd ? "its name is no UTF-8" : UNREADABLE[error.code];
 }

@@ -138,7 +138,10 @@ permissionTest(
         "x\x1b[2J/a.jpg",
       ]);
       assertEquals(unreadable.map(({ path }) => path), [`${folder}/no\ufffd`]);
-      assert(unreadable[0].reason.includes("a name that is no UTF-8"), unreadable[0].reason);
+      assert(
+        unreadable[0].reason.includes("cannot be read: its name is no UTF-8"),
+        unreadable[0].reason,
+      );
       await assertRejects(
         () => readImageFolder(folder),
         SyntaxError,
