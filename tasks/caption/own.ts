@@ -1,6 +1,7 @@
 /** Captions of one's own pictures, by the captioner of an earlier run. */
 import { type Picture, spread, standardize } from "../../data/captions.ts";
 import { SCENE_FEATURE_DIM } from "../../data/scenes.ts";
+import { printable } from "../../data/messages.ts";
 import { type Gpu, openGpu } from "../../kernels/gpu.ts";
 import { sampleCaptions } from "../../models/caption_training.ts";
 import type { Captioner } from "../../models/captioner.ts";
@@ -186,9 +187,9 @@ async function run(
   for (const { picture, path, greedy, beam: wide } of captioned) {
     folder.metric({ picture: path, greedy, beam: wide });
     console.log(
-      `${picture.name}\n  ${"greedy".padEnd(width)}  ${greedy}\n  ${
+      `${picture.name}\n  ${"greedy".padEnd(width)}  ${printable(greedy)}\n  ${
         `beam ${beam}`.padEnd(width)
-      }  ${wide}`,
+      }  ${printable(wide)}`, // a stranger's model has words of its own
     );
   }
   await writePage(folder, settings, captioned, { gpu: adapter.description, notes });

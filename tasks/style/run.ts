@@ -2,6 +2,7 @@
 import { denormalise, normalise } from "../../data/augment.ts";
 import { encodePng, type RgbImage } from "../../data/image.ts";
 import { RandomStream } from "../../data/rng.ts";
+import { printable } from "../../data/messages.ts";
 import { type Gpu, openGpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
@@ -188,7 +189,7 @@ async function search(
 }
 
 function describePicture(role: string, { name, path, image }: StylePicture): string {
-  return `${role}: ${path ?? name}, seen at ${image.width} x ${image.height}`;
+  return `${role}: ${printable(path ?? name)}, seen at ${image.width} x ${image.height}`;
 }
 
 async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): Promise<void> {
