@@ -1,4 +1,4 @@
-"""Write golden.jsonl: what PyTorch says, in float64, of every case of cases.py, and what its float32 loses.
+"""Write golden.jsonl: what PyTorch says, in float64, of every case, and what its float32 loses.
 
 Run: /usr/bin/python3 make.py [--check] [--only=OPERATION]    (the stored file was made with Debian's PyTorch 1.13)
 
@@ -15,7 +15,11 @@ import sys
 import numpy as np
 import torch
 
-import losses  # noqa: F401 adds operations
+import cell_operations  # noqa: F401 adds operations, as the next ones
+import losses  # noqa: F401
+import map_cases  # noqa: F401 adds cases
+import map_operations  # noqa: F401
+import number_cases  # noqa: F401
 from cases import CASES
 from operations import OPERATIONS
 from values import error, make, seed_of, summarise, typical
