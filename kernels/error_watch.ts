@@ -11,7 +11,7 @@ const FILTERS: readonly GPUErrorFilter[] = ["internal", "validation", "out-of-me
 /** What to say of an error, or nothing where it needs no word. */
 export type Describe = (error: GPUError) => string | undefined;
 
-/** Watches a device from its making to `close`. */
+/** Watches a device from its making to `close`. Whoever opens a scope of their own closes it before the next flush. */
 export class ErrorWatch {
   readonly #pending = new Set<Promise<void>>();
   #open = true;

@@ -143,7 +143,7 @@ export abstract class Optimizer {
 
   /**
    * Go on from a saved state. TypeError when its buffers are those of another model or optimizer,
-   * RangeError for a count of steps or a learning rate that cannot be.
+   * RangeError for a count of steps, a learning rate or a moment that cannot be.
    */
   loadState({ steps, lr, moments }: OptimizerState): void {
     const { size } = this.store.values;
@@ -156,6 +156,10 @@ export abstract class Optimizer {
     }
     check("steps", steps, "a whole number from 0", Number.isInteger(steps) && steps >= 0);
     check("lr", lr, "a number above 0", lr > 0 && lr < Infinity);
+    for (const moment of moments) {
+      const bad = moment.findIndex((value) => !Number.isFinite(value));
+      check(`moment ${bad}`, moment[bad], "a finite number", bad === -1);
+    }
     this.moments.forEach((moment, i) => moment.write(moments[i]));
     this.steps = steps;
     this.lr = lr;

@@ -256,5 +256,11 @@ gpuTest("a state of another model or optimizer is refused, and nothing is writte
     "steps must be",
   );
   assertThrows(() => adam.loadState({ ...before, moments, lr: NaN }), RangeError, "lr must be");
+  const spoilt = moments.map((moment, i) => i === 1 ? moment.with(3, NaN) : moment);
+  assertThrows(
+    () => adam.loadState({ ...before, moments: spoilt }),
+    RangeError,
+    "moment 3 must be a finite number: it is NaN",
+  );
   assertEquals(await adam.state(), before);
 });
