@@ -1,5 +1,6 @@
 /** Runs whose numbers are no longer finite: they are stopped, and what was good is kept. */
 import { type TensorData, whyNotFinite } from "../../data/tensor_data.ts";
+import { quote } from "../../data/messages.ts";
 import { sum } from "../../kernels/reduce.ts";
 import { NonFiniteLossError } from "../../models/loss_history.ts";
 import type { ParameterStore } from "../../models/parameters.ts";
@@ -21,9 +22,12 @@ export async function checkWeights(store: ParameterStore, step: number): Promise
   throw new DivergedError(`The weights are not finite after step ${step}: ${REMEDY}`);
 }
 
-/** The name of the first tensor with a number that is not finite; nothing where all are. */
+/** What is wrong with the first tensor that is not finite, with its name; nothing where all are. */
 export function notFinite(tensors: Iterable<readonly [string, TensorData]>): string | undefined {
-  for (const [name, tensor] of tensors) if (whyNotFinite(tensor) !== undefined) return name;
+  for (const [name, tensor] of tensors) {
+    const why = whyNotFinite(tensor);
+    if (why !== undefined) return `${quote(name)} ${why}`;
+  }
   return undefined;
 }
 
@@ -32,9 +36,8 @@ export function checkTensors(
   tensors: Iterable<readonly [string, TensorData]>,
   step: number,
 ): void {
-  const name = notFinite(tensors);
-  if (name === undefined) return;
-  throw new DivergedError(`"${name}" is not finite after step ${step}: ${REMEDY}`);
+  const why = notFinite(tensors);
+  if (why !== undefined) throw new DivergedError(`${why} after step ${step}: ${REMEDY}`);
 }
 
 /** Throw a {@link DivergedError} unless a measured loss is finite; `what` begins the sentence. */

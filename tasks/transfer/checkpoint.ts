@@ -110,7 +110,7 @@ function decode(
     throw new SyntaxError(`its "${key}" is ${quote(metadata[key])}`);
   };
   const broken = notFinite(tensors);
-  if (broken !== undefined) throw new SyntaxError(`its "${broken}" is not finite`);
+  if (broken !== undefined) throw new SyntaxError(`its ${broken}`);
   const [loss, accuracy] = numbers("before", [2]);
   const table = numbers("epochs", [tensors.get("epochs")?.shape[0] ?? 0, COLUMNS.length]);
   if (table.length === 0) throw new SyntaxError('its "epochs" are none');

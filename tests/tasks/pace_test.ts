@@ -62,7 +62,10 @@ gpuTest("finite: weights, tensors and losses that are not are found", async (gpu
     const data = Float32Array.of(1, value);
     const bad: TensorData = { dtype: "F32", shape: [2], data };
     const good: TensorData = { dtype: "F32", shape: [1], data: Float32Array.of(1) };
-    assertEquals(notFinite([["a", good], ["b", bad]]), "b");
+    assertEquals(
+      notFinite([["a", good], ["b", bad]]),
+      `"b" is not finite in 1 of 2 numbers, first ${value} at place 1`,
+    );
     await assertRejects(
       async () => await checkMeasured(value, "The loss"),
       DivergedError,

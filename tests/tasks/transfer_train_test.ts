@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } fro
 import { join } from "@std/path";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { readSafetensors, type TensorData, writeSafetensors } from "../../data/safetensors.ts";
+import { encodeSafetensors, readSafetensors, type TensorData } from "../../data/safetensors.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { stateDict } from "../../models/state_dict.ts";
@@ -222,7 +222,9 @@ diskTest("a run goes on from no checkpoint that does not fit, or is not finite",
     const path = join(folder.path, "checkpoint.safetensors");
     const { tensors, metadata } = await readSafetensors(path);
     const refuse = async (name: string, tensor: TensorData, kind: ErrorClass, message: string) => {
-      await writeSafetensors(path, new Map([...tensors, [name, tensor]]), metadata);
+      // writeSafetensors would refuse some of them.
+      const changed = new Map([...tensors, [name, tensor]]);
+      await Deno.writeFile(path, encodeSafetensors(changed, metadata));
       await assertRejects(() => train(gpu, folder, true), kind, message);
     };
     const of = (...data: number[]): TensorData => ({
@@ -236,7 +238,7 @@ diskTest("a run goes on from no checkpoint that does not fit, or is not finite",
     await refuse("moment.0", of(1, Infinity), SyntaxError, 'its "moment.0" is not finite');
     await refuse("epochs", of(1), SyntaxError, 'its "epochs" is missing');
     const table: TensorData = { dtype: "F64", shape: [9], data: new Float64Array(9) };
-    await refuse("epochs", table, SyntaxError, 'its "epochs" has 9 numbers');
+    await refuse("epochs", table, SyntaxError, "has the shape [9], and not [9,8]");
   });
 });
 
@@ -247,7 +249,7 @@ diskTest("a run that is not finite any more stops, and keeps the epochs before",
     const error = await assertRejects(() => train(gpu, folder, false, at), Error);
     assertMatch(
       error.message,
-      /^(The loss is NaN at step [23], and|".*" is not finite after step 3: try)/,
+      /^(The loss is NaN at step [23], and|".*" is not finite in .* after step 3: try)/,
     );
     assertEquals([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["metrics.jsonl"]);
   });
@@ -256,7 +258,7 @@ diskTest("a run that is not finite any more stops, and keeps the epochs before",
     const { epochs, losses, diverged, kept } = await train(gpu, folder, false, { change });
     assertMatch(
       diverged ?? "",
-      /^(The loss is NaN at step [56], and|".*" is not finite after step 6: try)/,
+      /^(The loss is NaN at step [56], and|".*" is not finite in .* after step 6: try)/,
     );
     assertEquals([epochs.length, losses.length, metrics(folder).length], [1, 3, 4]);
     await inFolder(async (short) => {
