@@ -79,7 +79,7 @@ async function isThere(path: string): Promise<boolean> {
  * Load a `coco_captioning` folder: CS231n's own, or one in the same layout. Lines of the URL files that
  * start with `http` become pictures on the web, all others files in the folder ({@linkcode pictureOfLine}).
  * Where there are no features reduced by PCA, those of {@linkcode ownFeatureFile} take their place. Features
- * that do not vary are named in `notes`.
+ * and image numbers that do not vary are named in `notes`.
  *
  * A missing folder or file is a `Deno.errors.NotFound` that lists what is expected and what was found.
  * Anything that does not fit together (word ids outside the vocabulary, image numbers out of range,
@@ -170,6 +170,13 @@ async function loadSplit(
       }, but images go from 0 to ${pictures.length - 1} (${
         urlsFile(split)
       } names ${pictures.length})`,
+    );
+  }
+  if (pictures.length > 1 && count > 1 && imageIndex.every((image) => image === imageIndex[0])) {
+    notes.push(
+      `${where("image_idxs")}: all ${count} captions belong to image ${
+        imageIndex[0]
+      } of ${pictures.length}: were they ever written?`,
     );
   }
   const chosen = reading.choose?.[split]?.(imageIndex, pictures.length);

@@ -102,16 +102,17 @@ export async function readImageFolder(folder: string): Promise<ImageFolder> {
   }
   const classes = [...byName.keys()].sort();
   const all: ImageList = { paths: [], passedOver: [], hidden: [], unreadable: [] };
-  all.passedOver.push(...files.map((file) => `${root}/${file}`));
-  all.hidden.push(...hidden.map((entry) => `${root}/${entry}`));
+  for (const file of files) all.passedOver.push(`${root}/${file}`);
+  for (const entry of hidden) all.hidden.push(`${root}/${entry}`);
   const labels: number[] = [];
   for (const [label, className] of classes.entries()) {
     const found = await listImages(`${root}/${byName.get(className)}`);
-    labels.push(...found.paths.map(() => label));
+    // Handed over one by one: a call takes some 100,000 arguments at most.
+    for (let i = 0; i < found.paths.length; i++) labels.push(label);
     for (const key of ["paths", "passedOver", "hidden"] as const) {
       for (const path of found[key]) all[key].push(path);
     }
-    all.unreadable.push(...found.unreadable);
+    for (const told of found.unreadable) all.unreadable.push(told);
   }
   return { name, classes, labels: Uint32Array.from(labels), ...all };
 }

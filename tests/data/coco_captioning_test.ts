@@ -72,6 +72,17 @@ permissionTest("loadCocoCaptioning() says that features do not vary", write, asy
   }
 });
 
+permissionTest("loadCocoCaptioning() says that all captions are of one image", write, async () => {
+  await withFolder(
+    (data) => data.captions.train_image_idxs.data.fill(0 as never),
+    async (folder) => {
+      const { notes } = await loadCocoCaptioning(folder);
+      assertEquals(notes.length, 1);
+      assertStringIncludes(notes[0], "train_image_idxs: all 4 captions belong to image 0 of 3");
+    },
+  );
+});
+
 permissionTest("loadCocoCaptioning() tells places outside the folder apart", write, async () => {
   const outside: [string, string, string][] = [
     ["/etc/0.jpg", "an absolute path", "/etc/0.jpg"],

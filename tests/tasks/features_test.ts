@@ -98,6 +98,14 @@ permissionTest("features: refuses what cannot be done", TASK_PERMISSIONS, async 
   await assertRefused([weights], 2, "Either --images, pictures, or --data");
   await assertRefused([weights, "--images=a.jpg"], 1, "There is no picture and no folder a.jpg");
   await assertRefused([weights, "--data=a", "--strict"], 2, "Flag --strict is for --images");
+  const outside = [weights, "--images=a.jpg", "--to=b", "--allow-outside"];
+  await assertRefused(outside, 2, "Flag --allow-outside is for --data");
+  await withFolder((data) => data.trainUrls = "a.jpg\n/etc/b.jpg\n", async (folder) => {
+    const message = 'train2014_urls.txt, line 2: "/etc/b.jpg" is an absolute path';
+    await assertRefused([weights, `--data=${folder}`], 1, message);
+    const allowed = [weights, `--data=${folder}`, "--allow-outside"];
+    await assertRefused(allowed, 1, "squeezenet.pth");
+  });
   await assertRefused(["--images=a.jpg", "--to=b"], 2, "Flag --weights must be given");
   await withTempFolder((folder) =>
     assertRefused([weights, `--data=${folder}`], 1, "misses train2014_urls.txt, val2014_urls.txt")
