@@ -21,7 +21,6 @@ import {
   STAGED,
   stagedTurns,
 } from "./product_shape.ts";
-import type { Tensor } from "./tensor.ts";
 import { expectTurns, loopTurns } from "./turns.ts";
 
 /** What a gathering kernel is made for. */
@@ -316,7 +315,7 @@ export function expectGather(
   shape: { rows: number; quads: number },
   taps: readonly [number, number],
   depth: number,
-  weights: Tensor,
+  weights: { name: string; shape: readonly number[] },
 ): void {
   const along = gpu.path === "subgroup"
     ? loopTurns(depth / 4)

@@ -242,7 +242,6 @@ export function weightGradient(
   const { gpu } = dy;
   const { kernelHeight, kernelWidth, channels, outChannels, stride } = sizes;
   const shape = [kernelHeight, kernelWidth, channels, outChannels];
-  const result = out ?? Tensor.empty(gpu, shape, { name: "dw" });
   const prepared = prepare(x, sizes);
   using source = prepared.source;
   const { depth, columns, batch, outHeight, outWidth } = prepared;
@@ -263,6 +262,7 @@ export function weightGradient(
         `and those of "${x.name}" have ${outHeight} and ${outWidth}`,
     );
   }
+  const result = out ?? Tensor.empty(gpu, shape, { name: "dw" });
   // Parts are whole lines, where these take few enough turns.
   const wanted = Math.min(batch * outHeight, ENOUGH_GROUPS[gpu.path] / (tiles[0] * tiles[1]));
   const share = Math.ceil(batch * outHeight / Math.max(1, Math.floor(wanted))) * outWidth;

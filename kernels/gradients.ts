@@ -24,9 +24,17 @@ export function collectGradients<G extends object>(
   compute: Compute<G>,
 ): G {
   const gradients: Partial<Record<keyof G, Tensor>> = {};
-  for (const name of Object.keys(compute) as (keyof G)[]) {
-    const target = targets[name];
-    if (target !== false) gradients[name] = compute[name](target);
+  try {
+    for (const name of Object.keys(compute) as (keyof G)[]) {
+      const target = targets[name];
+      if (target !== false) gradients[name] = compute[name](target);
+    }
+  } catch (error) {
+    // One is refused: the others have no owner.
+    for (const name of Object.keys(gradients) as (keyof G)[]) {
+      if (!targets[name]) gradients[name]!.dispose();
+    }
+    throw error;
   }
   return gradients as G;
 }

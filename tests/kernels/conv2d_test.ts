@@ -1,9 +1,12 @@
 /** Convolution and its gradients on the GPU against the float64 twin. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { conv2d, conv2dBackward } from "../../kernels/conv2d.ts";
+import { expectGather } from "../../kernels/conv2d_gather.ts";
+import { tile, whole } from "../../kernels/conv2d_sizes.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { mostDepth } from "../../kernels/product.ts";
 import { Tensor } from "../../kernels/tensor.ts";
+import { MOST_TURNS } from "../../kernels/turns.ts";
 import {
   conv2dBackward as twinBackward,
   conv2dForward as twinForward,
@@ -240,22 +243,45 @@ gpuTestBothPaths(
 gpuTestBothPaths(
   "conv2d adds up as many channels as its turns allow, and refuses more",
   async (gpu) => {
-    const run = async (channels: number, columns: number) => {
-      using x = upload(gpu, new Float32Array(2 * channels).fill(1), [1, 1, 2, channels]);
-      using w = upload(gpu, new Float32Array(channels * columns).fill(1), [
-        1,
-        1,
-        channels,
-        columns,
-      ]);
-      w.write(new Float32Array(channels * columns).fill(1));
-      using y = conv2d(x, w);
-      assertEquals(await y.read(), new Float32Array(2 * columns).fill(channels));
-    };
-    // The most channels of a row of the weights, less what the loops around it take.
-    const most = gpu.path === "subgroup" ? 239_000 : 34_000;
-    for (const columns of [1, 66]) await run(most - 1, columns);
-    await assertRejects(() => run(most + 1000, 1), RangeError, "take fewer channels or a smaller");
+    // Few columns, and more than the lanes of a CPU share out.
+    for (const columns of [1, 36]) {
+      const run = async (channels: number) => {
+        using x = upload(gpu, new Float32Array(2 * channels).fill(1), [1, 1, 2, channels]);
+        const ones = new Float32Array(channels * columns).fill(1);
+        using w = upload(gpu, ones, [1, 1, channels, columns]);
+        using y = conv2d(x, w);
+        assertEquals(await y.read(), new Float32Array(2 * columns).fill(channels));
+      };
+      const cut = tile(gpu, 2, whole(columns));
+      const weights = { name: "w", shape: [1, 1, 0, columns] };
+      const fits = (channels: number) => {
+        try {
+          expectGather(gpu, cut, [1, 1], channels, weights);
+          return true;
+        } catch {
+          return false;
+        }
+      };
+      let most = 4 * MOST_TURNS;
+      while (!fits(most)) most -= 4;
+      await run(most - 1);
+      await run(most);
+      await assertRejects(() => run(most + 1), RangeError, "take fewer channels or a smaller");
+    }
+  },
+);
+
+gpuTest(
+  "the gradient on weights refuses lines that it cannot count, and leaves nothing behind",
+  (gpu) => {
+    using x = Tensor.zeros(gpu, [1, 1, 900_001, 4], { name: "line" });
+    using w = Tensor.zeros(gpu, [1, 1, 4, 1]);
+    using dy = Tensor.zeros(gpu, [1, 1, 900_001, 1]);
+    assertThrows(
+      () => conv2dBackward(dy, x, w, {}),
+      RangeError,
+      'those of "line" have 1 and 900001',
+    );
   },
 );
 
