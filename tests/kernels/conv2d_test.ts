@@ -1,12 +1,8 @@
 /** Convolution and its gradients on the GPU against the float64 twin. */
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { conv2d, conv2dBackward } from "../../kernels/conv2d.ts";
-import { expectGather } from "../../kernels/conv2d_gather.ts";
-import { tile, whole } from "../../kernels/conv2d_sizes.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
-import { mostDepth } from "../../kernels/product.ts";
 import { Tensor } from "../../kernels/tensor.ts";
-import { MOST_TURNS } from "../../kernels/turns.ts";
 import {
   conv2dBackward as twinBackward,
   conv2dForward as twinForward,
@@ -204,101 +200,6 @@ gpuTestBothPaths(
     await assertTwinAround(got.dw, twin.dw, "dw");
     await assertTwinAround(got.db, twin.db, "db");
     disposeAll(got);
-  },
-);
-
-/** Ones under a kernel as high and wide as given, without a padding: each weight meets each place once. */
-async function checkPlaces(gpu: Gpu, kernel: number, [outHeight, outWidth]: number[]) {
-  const [height, width] = [outHeight + kernel - 1, outWidth + kernel - 1];
-  using x = upload(gpu, new Float32Array(height * width * 5).fill(1), [1, height, width, 5]);
-  using w = Tensor.zeros(gpu, [kernel, kernel, 5, 1]);
-  using dy = upload(gpu, new Float32Array(outHeight * outWidth).fill(1), [
-    1,
-    outHeight,
-    outWidth,
-    1,
-  ]);
-  const { dw } = conv2dBackward(dy, x, w, {}, { dx: false, db: false });
-  const expected = new Float32Array(kernel ** 2 * 5).fill(outHeight * outWidth);
-  assertEquals(await dw.read(), expected, `${outHeight} x ${outWidth} places`);
-  dw.dispose();
-}
-
-gpuTestBothPaths(
-  "the gradient on weights counts all places, of long lines too",
-  async (gpu) => {
-    const most = mostDepth(gpu, { rows: 16, quads: 1 });
-    for (const wide of [most - 1, most, most + 1, 2 * most + 3]) {
-      await checkPlaces(gpu, 1, [
-        1,
-        wide,
-      ]);
-    }
-    for (const high of [most, most + 1]) await checkPlaces(gpu, 1, [high, 1]);
-    // Tiles enough that one part has all places.
-    if (gpu.path === "subgroup") await checkPlaces(gpu, 11, [519, 509]);
-  },
-);
-
-gpuTestBothPaths(
-  "conv2d adds up as many channels as its turns allow, and refuses more",
-  async (gpu) => {
-    // Few columns, and more than the lanes of a CPU share out.
-    for (const columns of [1, 36]) {
-      const run = async (channels: number) => {
-        using x = upload(gpu, new Float32Array(2 * channels).fill(1), [1, 1, 2, channels]);
-        const ones = new Float32Array(channels * columns).fill(1);
-        using w = upload(gpu, ones, [1, 1, channels, columns]);
-        using y = conv2d(x, w);
-        assertEquals(await y.read(), new Float32Array(2 * columns).fill(channels));
-      };
-      const cut = tile(gpu, 2, whole(columns));
-      const weights = { name: "w", shape: [1, 1, 0, columns] };
-      const fits = (channels: number) => {
-        try {
-          expectGather(gpu, cut, [1, 1], channels, weights);
-          return true;
-        } catch {
-          return false;
-        }
-      };
-      let most = 4 * MOST_TURNS;
-      while (!fits(most)) most -= 4;
-      await run(most - 1);
-      await run(most);
-      await assertRejects(() => run(most + 1), RangeError, "take fewer channels or a smaller");
-    }
-  },
-);
-
-gpuTest(
-  "the gradient on weights refuses lines that it cannot count, and leaves nothing behind",
-  (gpu) => {
-    using x = Tensor.zeros(gpu, [1, 1, 900_001, 4], { name: "line" });
-    using w = Tensor.zeros(gpu, [1, 1, 4, 1]);
-    using dy = Tensor.zeros(gpu, [1, 1, 900_001, 1]);
-    assertThrows(
-      () => conv2dBackward(dy, x, w, {}),
-      RangeError,
-      'those of "line" have 1 and 900001',
-    );
-  },
-);
-
-gpuTestBothPaths(
-  "the gradient on a picture gathers large windows, and refuses larger ones",
-  async (gpu) => {
-    const run = async (size: number) => {
-      const values = normals("w", size * size);
-      using x = Tensor.zeros(gpu, [1, size, size, 1]);
-      using w = upload(gpu, values, [size, size, 1, 1]);
-      using dy = upload(gpu, [3], [1, 1, 1, 1]);
-      const { dx } = conv2dBackward(dy, x, w, {}, { dw: false, db: false });
-      await assertTwin(dx, values.map((v) => 3 * v), "dx");
-      dx.dispose();
-    };
-    await run(243);
-    await assertRejects(() => run(245), RangeError, "take fewer pictures or a smaller window");
   },
 );
 
