@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { linesOf } from "./text_lines.ts";
 import {
   type CaptionData,
   type CaptionSelection,
@@ -191,6 +192,9 @@ async function loadSplit(
   return kept;
 }
 
+/** The most pictures of a split. */
+const MAX_PICTURES = 1_000_000;
+
 /**
  * The pictures of a split of a `coco_captioning` folder, one for each line of its URL file. An empty line is a
  * SyntaxError, and so is a picture outside the folder unless `outside` allows it.
@@ -201,7 +205,8 @@ export async function readPictures(
   { outside = false }: Pick<CocoCaptioningOptions, "outside"> = {},
 ): Promise<Picture[]> {
   const path = `${root}/${urlsFile(split)}`;
-  const lines = (await Deno.readTextFile(path)).replace(/^\ufeff/, "").split("\n");
+  const text = (await Deno.readTextFile(path)).replace(/^\ufeff/, "");
+  const lines = linesOf(text, path, MAX_PICTURES, "each picture needs a line of its own");
   const trimmed = lines.map((line) => line.trim());
   while (trimmed.length > 0 && trimmed[trimmed.length - 1] === "") trimmed.pop();
   const blank = trimmed.indexOf("");

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { LINE_END, linesOf } from "./text_lines.ts";
 import { checkFiles, folderName } from "./folder.ts";
 import { quote } from "./messages.ts";
 import { Vocabulary } from "./vocabulary.ts";
@@ -41,7 +42,9 @@ export interface UnlabelledSentences {
 }
 
 const SPLITS = ["train", "dev", "test"] as const;
-const LINE_END = /\r\n|\n|\r/;
+/** The most lines of a file. */
+const MAX_LINES = 5_000_000;
+
 const FORM = "a line must be the label 0 or 1, a space and a sentence";
 
 /**
@@ -51,7 +54,8 @@ const FORM = "a line must be the label 0 or 1, a space and a sentence";
  *
  * A missing folder or file is a `Deno.errors.NotFound` that says what the folder must hold. A line without
  * a label, another label than 0 and 1, and a byte that is no UTF-8 are SyntaxErrors with the file and
- * line; so are a file without sentences and training sentences that all have one label.
+ * line; so are a file without sentences and training sentences that all have one label. A line of more than a
+ * million characters and a file of more than five million lines are RangeErrors.
  *
  * ```ts ignore
  * const { train, notes } = await loadSentences("data/sentences");
@@ -198,19 +202,20 @@ async function readLines(path: string): Promise<string[]> {
     if (!(error instanceof TypeError)) throw error;
     throw new SyntaxError(describeInvalid(bytes, path));
   }
-  const lines = text.split(LINE_END);
-  if (lines[lines.length - 1] === "") lines.pop();
-  return lines;
+  return linesOf(text, path, MAX_LINES, "each sentence needs a line of its own");
 }
 
 /** Says where a file is no UTF-8: where its text, encoded again, first differs from its bytes. */
 function describeInvalid(bytes: Uint8Array, path: string): string {
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   const again = new TextEncoder().encode(text);
-  const differs = bytes.findIndex((byte, i) => byte !== again[i]);
-  const before = new TextDecoder().decode(bytes.subarray(0, differs < 0 ? bytes.length : differs));
-  const line = before.split(LINE_END).length;
-  return `${path}, line ${line}: the text must be UTF-8, but this line is not: ${
-    quote(text.split(LINE_END)[line - 1])
-  }`;
+  let [line, start, at] = [1, 0, 0];
+  for (; at < bytes.length && bytes[at] === again[at]; at++) {
+    if (bytes[at] === 10 || (bytes[at] === 13 && bytes[at + 1] !== 10)) {
+      [line, start] = [line + 1, at + 1];
+    }
+  }
+  const near = bytes.subarray(start, start + 1000);
+  const [shown] = new TextDecoder("utf-8", { ignoreBOM: true }).decode(near).split(LINE_END);
+  return `${path}, line ${line}: the text must be UTF-8, but this line is not: ${quote(shown)}`;
 }

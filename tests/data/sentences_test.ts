@@ -82,6 +82,35 @@ permissionTest("loadSentences() counts what it passes over", write, async () => 
   });
 });
 
+permissionTest(
+  "loadSentences() and readUnlabelled() refuse what is no file of sentences",
+  write,
+  async () => {
+    const files = {
+      ...good,
+      "long.txt": `a\n${"x ".repeat(500_000)}x`,
+      "longest.txt": "x ".repeat(500_000) + "\n",
+      "lines.txt": "\n".repeat(5_000_001),
+      "bytes.txt": latin1("\n".repeat(3_000_000) + "\xff\n"),
+    };
+    await withFolder(files, async (folder) => {
+      const read = (name: string) => readUnlabelled(join(folder, name));
+      await assertRejects(
+        () => read("long.txt"),
+        RangeError,
+        "line 2: the line has 1000001 characters",
+      );
+      assertEquals((await read("longest.txt")).sentences[0].length, 500_000);
+      await assertRejects(() => read("lines.txt"), RangeError, "has more than 5000000 lines");
+      await assertRejects(
+        () => read("bytes.txt"),
+        SyntaxError,
+        "line 3000001: the text must be UTF-8",
+      );
+    });
+  },
+);
+
 const wrong: [string, Files, string[]][] = [
   ["a line without a label", { "train.txt": "1 good\ni was there .\n" }, [
     "train.txt, line 2",

@@ -186,17 +186,18 @@ export const FOLDER_ATTACKS: Attack[] = [
   ...([
     ["a line of 60 MB", () => `0 ${"x ".repeat(30 * MB)}`],
     ["60 MB of empty lines", () => "\n".repeat(60 * MB)],
+    ["60 MB of lines of another encoding", () => "\n".repeat(60 * MB), [0xff]],
     ["a label that clears the screen", () => "\x1b[2J a b\n"],
-  ] as [string, () => string][]).map(([name, text]): Attack => ({
+  ] as [string, () => string, number[]?][]).map(([name, text, end = []]): Attack => ({
     name: `sentences: ${name}`,
     format: "sentences",
     make: async (path) => {
       await Deno.mkdir(path);
       for (const split of ["train", "dev", "test"]) {
-        await Deno.writeTextFile(
-          join(path, `${split}.txt`),
-          split === "train" ? text() : "0 a\n1 b\n",
-        );
+        const content = new TextEncoder().encode(split === "train" ? text() : "0 a\n1 b\n");
+        const bytes = split === "train" ? Uint8Array.of(...end) : empty;
+        await Deno.writeFile(join(path, `${split}.txt`), content);
+        await Deno.writeFile(join(path, `${split}.txt`), bytes, { append: true });
       }
     },
   })),
