@@ -179,6 +179,21 @@ Deno.test({
   },
 });
 
+permissionTest("picture: drawings of strangers are not rendered", [
+  ...library,
+  { name: "write" },
+], async () => {
+  const path = await Deno.makeTempFile({ suffix: ".png" });
+  const reasons: string[] = [];
+  try {
+    await Deno.writeTextFile(path, '<svg xmlns="http://www.w3.org/2000/svg"><rect/></svg>');
+    await pictureHtml(file(path), { onUnreadable: (_, reason) => reasons.push(reason) });
+    assertStringIncludes(reasons.join(), "it seems to be an SVG drawing");
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
 permissionTest(
   "picture: files shrink to 320 pixels, TIFF becomes JPEG, PNG stays",
   [...library, { name: "write" }],

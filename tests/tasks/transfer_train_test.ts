@@ -274,8 +274,13 @@ diskTest("a class without a picture that can be read is no class that was learnt
   await withTempFolder(async (pictures) => {
     const broken = join(pictures, "broken.png");
     Deno.writeTextFileSync(broken, "no picture");
+    // One of the other class is broken as well: the reason is not its.
+    const other = join(pictures, "other.png");
+    Deno.writeTextFileSync(other, "no picture");
     const without = ({ pictures, labels }: LabelledPictures): LabelledPictures => ({
-      pictures: pictures.map((picture, i) => labels[i] === 1 ? broken : picture),
+      pictures: pictures.map((picture, i) =>
+        labels[i] === 1 ? broken : i === labels.indexOf(0) ? other : picture
+      ),
       labels,
     });
     for (const part of ["train", "val"] as const) {
