@@ -235,7 +235,7 @@ gpuTestBothPaths("NaN in an LSTM reaches what depends on it, and nothing else", 
 gpuTestBothPaths(
   "the weights of an LSTM learn from thousands of examples and steps",
   async (gpu) => {
-    const sizes: Sizes = [2001, 2, 50, 1];
+    const sizes: Sizes = [5001, 2, 50, 1];
     await checkAround(gpu, draw(sizes), `[N, T, D, H] = [${sizes}]`);
   },
 );
