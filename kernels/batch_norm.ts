@@ -10,14 +10,13 @@
 import {
   backwardKernel,
   type BackwardShape,
-  combineKernel,
   forwardKernel,
   rowShape,
   rowsToMap,
   rowsToSum,
-  statisticsKernel,
   sumsKernel,
 } from "./batch_norm_kernels.ts";
+import { combineKernel, statisticsKernel } from "./batch_norm_statistics.ts";
 import { unaryGradient } from "./elementwise.ts";
 import { checkTargets, type GradientTargets } from "./gradients.ts";
 import { flatGroups } from "./kernel.ts";
