@@ -8,14 +8,15 @@
 /** Characters that steer a terminal, break a line, or turn the order of what follows on it. */
 const STEERING = /[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu;
 
-/** The same but for line ends. */
-const STEERING_LINES = /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu;
+/** The same but for line ends and tabs. */
+const STEERING_LINES = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu;
 
 const escapeCharacter = (character: string) =>
   `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
 /** The first `most` characters, with `…` for what is left out. Takes no longer for a longer text. */
 function cut(text: string, most: number): string {
+  if (text.length <= most) return text;
   // A character takes one or two units of a string.
   const characters = [...text.slice(0, 2 * (most + 1))];
   return characters.length > most ? characters.slice(0, most).join("") + "…" : text;
@@ -35,7 +36,7 @@ export function quote(text: string, most = 60): string {
 
 /**
  * Text for a line of the terminal without quotes: characters that would steer it are escaped, and what is
- * beyond `most` characters is left out. With `lines` line ends stay.
+ * beyond `most` characters is left out. With `lines` line ends and tabs stay.
  *
  * ```ts
  * if (printable("a\x1b[2Jb\n") !== "a\\u001b[2Jb\\u000a") throw new Error("not escaped");

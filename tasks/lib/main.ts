@@ -99,6 +99,7 @@ export function explain(error: unknown): Ending {
  * script that goes on after success must not go on.
  */
 export async function runTask(main: () => void | Promise<void>): Promise<void> {
+  guardConsole();
   try {
     await main();
     if (stopping !== undefined) Deno.exitCode = STOPPED[stopping];
@@ -113,6 +114,19 @@ export async function runTask(main: () => void | Promise<void>): Promise<void> {
     }
     // Timers or an open GPU device must not keep a failed task alive.
     Deno.exit(ending.code);
+  }
+}
+
+/** Let no text steer the terminal that a task prints: names of files and words of models may be a stranger's. */
+function guardConsole(): void {
+  for (const name of ["log", "error", "warn"] as const) {
+    const plain = console[name];
+    console[name] = (...parts: unknown[]) =>
+      plain(
+        ...parts.map((part) =>
+          typeof part === "string" ? printable(part, { most: Infinity, lines: true }) : part
+        ),
+      );
   }
 }
 

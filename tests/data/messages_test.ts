@@ -10,7 +10,7 @@ Deno.test("quote() and printable() let nothing through that steers a terminal", 
     printable(HOSTILE),
     "a\\u001b[2J\\u009b1mé\\u000d\\u000a\\u007f\\u2028\\u202eb",
   );
-  assertEquals(printable("a\nb\x1b", { lines: true }), "a\nb\\u001b");
+  assertEquals(printable("a\nb\t\x1b", { lines: true }), "a\nb\t\\u001b");
   assertEquals(quote("\ud800"), '"\\ud800"');
 });
 

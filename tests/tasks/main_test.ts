@@ -103,6 +103,17 @@ permissionTest("main: exit codes of a process", run, async () => {
   assertEquals([good.code, new TextDecoder().decode(good.stdout)], [0, "done\n"]);
 });
 
+permissionTest("main: nothing that a task prints steers the terminal", run, async () => {
+  const shown = await evaluate(
+    `await main.runTask(() => {
+      console.log("a\\x1b[2J\\tb\\nc");
+      throw new RangeError("d\\x9be\\r");
+    });`,
+  ).output();
+  const [stdout, stderr] = [shown.stdout, shown.stderr].map((b) => new TextDecoder().decode(b));
+  assertEquals([stdout, stderr], ["a\\u001b[2J\tb\nc\n", "error: d\\u009be\\u000d\n"]);
+});
+
 /** A loop that is asked to stop by signals. */
 const loop = (whenAborted: string) =>
   `const signal = main.interruptSignal();
