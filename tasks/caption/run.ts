@@ -231,6 +231,24 @@ function somePictures(split: PreparedSplit, most: number): PreparedSplit {
   return { ...split, ...spreadPictures(split, most) };
 }
 
+/** Refuse what the GPU cannot hold at once, before anything is learnt (UsageError). */
+function checkSizes(captioner: Captioner, data: CaptionData, settings: CaptionSettings): void {
+  const where = `"${captioner.gpu.adapter.description}"`;
+  const words = `over ${data.vocabulary.size} words`;
+  const captions = mostCaptions(captioner, data.captionLength);
+  if (settings.batch > captions) {
+    throw new UsageError(
+      `Flag --batch is ${settings.batch}, and ${where} holds at most ${captions} captions of ${data.captionLength} tokens ${words} in a batch`,
+    );
+  }
+  const beams = mostCaptions(captioner, 1);
+  if (settings.beam > beams) {
+    throw new UsageError(
+      `Flag --beam is ${settings.beam}, and ${where} holds at most ${beams} captions ${words} side by side`,
+    );
+  }
+}
+
 async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Promise<void> {
   const { cell, hidden, words, dropout, seed, out, maxVal } = settings;
   const scale = featureScale(data);
@@ -248,13 +266,7 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
     dropout,
   };
   using captioner = new Captioner(gpu, config, new RandomStream(seed).split("weights"));
-  const most = mostCaptions(captioner, data.captionLength);
-  if (settings.batch > most) {
-    throw new UsageError(
-      `Flag --batch is ${settings.batch}, and "${gpu.adapter.description}" holds at most ${most} captions of ${data.captionLength} tokens ` +
-        `over ${data.vocabulary.size} words in a batch`,
-    );
-  }
+  checkSizes(captioner, data, settings);
   // Last of all: what is refused above leaves no folder behind.
   using folder = createRunFolder({ out, task: `caption-${cell}`, now: new Date() });
   console.log(
