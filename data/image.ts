@@ -16,6 +16,7 @@ import { decodeNetpbm } from "./netpbm.ts";
 import { pngFault } from "./png_fault.ts";
 import { type PictureHeader, pictureHeader } from "./picture_header.ts";
 import { checkImage, checkPixels, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
+import { placeTurned } from "./turned.ts";
 
 export { type Box, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
 
@@ -34,10 +35,14 @@ const BY_LIBRARY = new Set(["JPEG", "PNG", "WebP", "TIFF"]);
 /** A picture that is turned takes its pixels twice; below so many the orientation is not asked for. */
 const LARGE = 2 ** 22;
 
+/** A picture for which that is too much is turned in so many strips. */
+const STRIPS = 4;
+
 /** Smaller decoded pictures are copied to memory that the collector knows of, which sharp's is not. */
 const SMALL = 2 ** 25;
 
 type Sharp = typeof import("npm:sharp@0.35.5").default;
+type SharpInput = ReturnType<Sharp>;
 
 /** Load sharp. Where it has no build for the platform or a permission is missing: a TypeError with the reason. */
 export async function loadSharp(): Promise<Sharp> {
@@ -169,6 +174,8 @@ class Picture {
     readonly maxPixels: number,
     /** So many bytes are held while it is decoded. */
     readonly cost: number,
+    /** EXIF's, where the picture is turned here, strip by strip; 1 where the library turns it. */
+    readonly orientation: number,
   ) {}
 
   /**
@@ -181,17 +188,22 @@ class Picture {
     const header = pictureHeader(bytes);
     const { kind, width, height, workBytes } = header;
     checkPixels(width, height, maxPixels);
-    const turned = width * height > LARGE && BY_LIBRARY.has(kind) && await isTurned(bytes);
-    // What is turned is held twice.
-    const each = 3 + workBytes + (turned ? 3 : 0);
-    const cost = Math.ceil(width * height * each) + fileBytes;
-    if (cost <= BUDGET.bytes) return new Picture(bytes, header, maxPixels, cost);
-    const [needed, allowed] = [cost, BUDGET.bytes].map((bytes) => Math.ceil(bytes / 2 ** 20));
+    const large = width * height > LARGE && BY_LIBRARY.has(kind);
+    const orientation = large ? await orientationOf(bytes) : 1;
+    const cost = (each: number) => Math.ceil(width * height * (3 + workBytes + each)) + fileBytes;
+    const fits = (bytes: number) => bytes <= BUDGET.bytes;
+    // What the library turns is held twice. Strips of it are decoded from the start again, and only where
+    // there is no other way.
+    const [whole, strips] = [cost(orientation > 1 ? 3 : 0), cost(3 / STRIPS)];
+    if (fits(whole)) return new Picture(bytes, header, maxPixels, whole, 1);
+    if (orientation > 1 && fits(strips)) {
+      return new Picture(bytes, header, maxPixels, strips, orientation);
+    }
+    const [needed, allowed] = [orientation > 1 ? strips : whole, BUDGET.bytes]
+      .map((bytes) => Math.ceil(bytes / 2 ** 20));
     throw new SyntaxError(
-      `${kind}: ${width} x ${height} pixels${
-        turned ? " that are turned," : ""
-      } stored like this take ` +
-        `${needed} MiB to decode, and at most ${allowed} are allowed: make it smaller`,
+      `${kind}: ${width} x ${height} pixels stored like this take ${needed} MiB to decode, and at most ` +
+        `${allowed} are allowed: make it smaller`,
     );
   }
 
@@ -210,25 +222,47 @@ class Picture {
 
   async #decodeBySharp(): Promise<RgbImage> {
     const sharp = await loadSharp();
-    const { cmyk } = this.header;
-    try {
-      const input = sharp(this.bytes, {
+    const open = () =>
+      sharp(this.bytes, {
         failOn: "error", // a truncated file fails, a JPEG with stray bytes does not
         ignoreIcc: true,
         limitInputPixels: this.maxPixels,
       });
-      const upright = input.autoOrient();
-      const pixels = cmyk
-        ? upright.pipelineColourspace("cmyk").toColourspace("cmyk")
-        : upright.removeAlpha().toColourspace("srgb");
-      const { data, info } = await pixels.raw().toBuffer({ resolveWithObject: true });
-      const decoded = { width: info.width, height: info.height, data: plain(data) };
-      const image = cmyk ? cmykToRgb(decoded) : decoded;
-      checkImage(image);
-      return image;
+    try {
+      return this.orientation === 1
+        ? await this.#read(open().autoOrient())
+        : await this.#readStrips(open);
     } catch (error) {
       throw new LibraryError(this.#explain(oneLine(error)));
     }
+  }
+
+  /** The pixels that come out of the library. */
+  async #read(input: SharpInput): Promise<RgbImage> {
+    const { cmyk } = this.header;
+    const pixels = cmyk
+      ? input.pipelineColourspace("cmyk").toColourspace("cmyk")
+      : input.removeAlpha().toColourspace("srgb");
+    const { data, info } = await pixels.raw().toBuffer({ resolveWithObject: true });
+    const decoded = { width: info.width, height: info.height, data: plain(data) };
+    const image = cmyk ? cmykToRgb(decoded) : decoded;
+    checkImage(image);
+    return image;
+  }
+
+  /** A large picture, turned: only a strip of it is held twice. */
+  async #readStrips(open: () => SharpInput): Promise<RgbImage> {
+    const { orientation, header: { width, height } } = this;
+    const size = orientation > 4 ? { width: height, height: width } : { width, height };
+    const image = { ...size, data: new Uint8Array(3 * width * height) };
+    const rows = Math.ceil(height / STRIPS);
+    for (let top = 0; top < height; top += rows) {
+      const part = { left: 0, top, width, height: Math.min(rows, height - top) };
+      const strip = await this.#read(open().extract(part));
+      placeTurned(image, strip, top, orientation);
+      strip.data.buffer.transfer(0);
+    }
+    return image;
   }
 
   /** What the library says of a picture that it does not decode, or what can be found where that is nothing. */
@@ -242,14 +276,14 @@ class Picture {
   }
 }
 
-/** Whether a picture is shown other than it is stored. One that the library cannot open is not. */
-async function isTurned(bytes: Uint8Array): Promise<boolean> {
+/** EXIF's orientation of a picture, 1 to 8; 1 of one that the library cannot open. */
+async function orientationOf(bytes: Uint8Array): Promise<number> {
   const sharp = await loadSharp();
   try {
     const { orientation = 1 } = await sharp(bytes, { limitInputPixels: MAX_PIXELS }).metadata();
-    return orientation > 1;
+    return orientation >= 1 && orientation <= 8 ? orientation : 1;
   } catch {
-    return false; // decoding gives the reason
+    return 1; // decoding gives the reason
   }
 }
 

@@ -8,6 +8,7 @@ import {
   useImage,
 } from "../../data/image.ts";
 import { decodeNetpbm } from "../../data/netpbm.ts";
+import { placeTurned } from "../../data/turned.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { dataTest, permissionTest } from "../support.ts";
 import { fixture, library, meanDifference, noise, pixel } from "./images.ts";
@@ -48,28 +49,32 @@ permissionTest("decodeImage() reads JPEG in colour, grey and CMYK", library, asy
   assert(meanDifference(await decodeImage(fixture("small_cmyk.jpg")), small) < 2);
 });
 
+/** Where the stored column and row are shown, by orientation. */
+const SHOWN: Record<
+  number,
+  (column: number, row: number, width: number, height: number) => [number, number]
+> = {
+  1: (c, r) => [c, r],
+  2: (c, r, width) => [width - 1 - c, r],
+  3: (c, r, width, height) => [width - 1 - c, height - 1 - r],
+  4: (c, r, _, height) => [c, height - 1 - r],
+  5: (c, r) => [r, c],
+  6: (c, r, _, height) => [height - 1 - r, c],
+  7: (c, r, width, height) => [height - 1 - r, width - 1 - c],
+  8: (c, r, width) => [r, width - 1 - c],
+};
+
 permissionTest("decodeImage() turns a picture as its EXIF orientation says", library, async () => {
   const sharp = await loadSharp();
   const { width, height, data } = noise(3, 2);
-  // Where the stored column and row are shown, by orientation.
-  const shown: Record<number, (column: number, row: number) => [number, number]> = {
-    1: (c, r) => [c, r],
-    2: (c, r) => [width - 1 - c, r],
-    3: (c, r) => [width - 1 - c, height - 1 - r],
-    4: (c, r) => [c, height - 1 - r],
-    5: (c, r) => [r, c],
-    6: (c, r) => [height - 1 - r, c],
-    7: (c, r) => [height - 1 - r, width - 1 - c],
-    8: (c, r) => [r, width - 1 - c],
-  };
-  for (const [orientation, place] of Object.entries(shown)) {
+  for (const [orientation, place] of Object.entries(SHOWN)) {
     const file = await sharp(data, { raw: { width, height, channels: 3 } })
       .withMetadata({ orientation: Number(orientation) }).png().toBuffer();
     const image = await decodeImage(file);
     for (let row = 0; row < height; row++) {
       for (let column = 0; column < width; column++) {
         assertEquals(
-          pixel(image, ...place(column, row)),
+          pixel(image, ...place(column, row, width, height)),
           pixel({ width, height, data }, column, row),
           `orientation ${orientation}, column ${column}, row ${row}`,
         );
@@ -77,6 +82,48 @@ permissionTest("decodeImage() turns a picture as its EXIF orientation says", lib
     }
   }
 });
+
+Deno.test("placeTurned() puts rows where each orientation shows them", () => {
+  const { width, height, data } = noise(4, 5);
+  for (const [orientation, place] of Object.entries(SHOWN)) {
+    const size = Number(orientation) > 4 ? [height, width] : [width, height];
+    const target = { width: size[0], height: size[1], data: new Uint8Array(data.length) };
+    for (const [top, end] of [[2, 5], [0, 2]]) {
+      const rows = { width, height: end - top, data: data.slice(12 * top, 12 * end) };
+      placeTurned(target, rows, top, Number(orientation));
+    }
+    for (let row = 0; row < height; row++) {
+      for (let column = 0; column < width; column++) {
+        assertEquals(
+          pixel(target, ...place(column, row, width, height)),
+          pixel({ width, height, data }, column, row),
+          `orientation ${orientation}, column ${column}, row ${row}`,
+        );
+      }
+    }
+  }
+});
+
+permissionTest(
+  "decodeImage() turns pictures that are too large to be held twice",
+  library,
+  async () => {
+    const sharp = await loadSharp();
+    const [width, height] = [6400, 6200];
+    const create = { width, height, channels: 3 as const, background: "#123" };
+    const dot = { create: { ...create, width: 2, height: 1, background: "#fed" } };
+    const [left, top] = [5, 4711];
+    const file = await sharp({ create }).composite([{ input: dot, left, top }])
+      .withMetadata({ orientation: 6 }).png({ compressionLevel: 1 }).toBuffer();
+    const image = await decodeImage(file);
+    assertEquals([image.width, image.height], [height, width]);
+    const dotted = [[height - 1 - top, left], [height - 1 - top, left + 1]];
+    for (const [column, row] of dotted) assertEquals(pixel(image, column, row), [255, 238, 221]);
+    for (const [column, row] of [[0, 0], [height - 1, width - 1], [height - 1 - top, left + 2]]) {
+      assertEquals(pixel(image, column, row), [17, 34, 51]);
+    }
+  },
+);
 
 permissionTest("decodeImage() names a file that is empty, truncated or no picture", [
   ...library,
