@@ -34,7 +34,7 @@ const EXPECTED = new Set([
 const ENGINE = new RegExp(
   "^(Cannot (read|set) properties of|Cannot (destructure|convert|redefine|mix|assign|delete) |" +
     "Assignment to constant|Class constructor |Class extends |Maximum call stack|" +
-    "Invalid (array|string|typed array|array buffer) length|Array buffer allocation|" +
+    "Invalid (array|string|typed array|array buffer) length|" +
     "Invalid count value|offset is out of bounds|Offset is outside the bounds|" +
     "(start offset|byte length) of )|" +
     " is not (a function|iterable|a constructor|defined|extensible)",
@@ -44,6 +44,9 @@ function isExpected(error: Error): boolean {
   const fromDeno = Object.values(Deno.errors).some((kind) => error instanceof kind);
   return fromDeno || (EXPECTED.has(error.name) && !ENGINE.test(error.message));
 }
+
+/** What V8 says where there is no memory for an array. */
+const NO_MEMORY = "Array buffer allocation failed";
 
 const WRITING = new Set(["writefile", "mkdir", "rename", "remove"]);
 
@@ -84,6 +87,12 @@ export function explain(error: unknown): Ending {
   const refusal = isSystemError(error) ? describeRefusal(error) : undefined;
   if (refusal !== undefined) {
     return { code: 1, text: `error: ${printable(refusal)}`, stream: "stderr" };
+  }
+  if (error instanceof RangeError && error.message === NO_MEMORY) {
+    const text =
+      "error: There is not enough memory: try a smaller batch, smaller inputs or fewer " +
+      "data, or allow this process more (ulimit -v, ulimit -d)";
+    return { code: 1, text, stream: "stderr" };
   }
   if (error instanceof Error && isExpected(error)) {
     const text = `error: ${printable(error.message, { lines: true })}`;

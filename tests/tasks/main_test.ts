@@ -40,6 +40,12 @@ Deno.test("main: expected errors are one sentence", () => {
   }
 });
 
+Deno.test("main: too little memory for an array is a sentence", () => {
+  const { code, text } = explain(thrown(() => new ArrayBuffer(2 ** 52)));
+  assertEquals(code, 1);
+  assertMatch(text, /^error: There is not enough memory: try a smaller batch.*$/);
+});
+
 Deno.test("main: bugs keep their stack", () => {
   const missing = undefined as unknown as { a: { b: number } };
   const notFunction = 3 as unknown as () => void;
