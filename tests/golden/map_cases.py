@@ -74,7 +74,7 @@ def norms():
     case("batchNorm", {"x": [270001, 4], "training": True, "residual": True, "relu": True}, heavy=True)
     case("batchNorm", {"x": [70001, 3], "training": False})
     for low, scale in [[1000, 0.1], [-100, 0.5], [10000, 1]]:
-        case("batchNorm", {"x": [120, 5], "training": True}, name=f"{scale} around {low}", x={"low": low, "scale": scale}, tolerance=1e-2 if low == 10000 else 1e-3)
+        case("batchNorm", {"x": [120, 5], "training": True}, name=f"{scale} around {low}", x={"low": low, "scale": scale}, tolerance=5e-3 if low == 10000 else 1e-3)
     case("batchNorm", {"x": [37, 4], "training": True}, name="a constant channel", x={"fill": 3}, tolerance=1e-3)
     case("batchNorm", {"x": [9, 4], "training": True}, name="1e-10", x={"scale": 1e-10})
     for value in ["nan", "inf", "-inf", 1e15]:
