@@ -14,6 +14,7 @@ import {
 } from "./captions.ts";
 import { readImageFeatures } from "./coco_features.ts";
 import { describeVariation } from "./feature_files.ts";
+import { readText } from "./file.ts";
 import { checkFiles, folderName } from "./folder.ts";
 import { type Hdf5Dataset, readHdf5 } from "./hdf5.ts";
 import { pictureOfLine } from "./picture_lines.ts";
@@ -192,8 +193,8 @@ async function loadSplit(
   return kept;
 }
 
-/** The most pictures of a split. */
-const MAX_PICTURES = 1_000_000;
+/** The most pictures of a split, and the longest URL file in bytes: CS231n's longer one has 4 MB in 82,783 lines. */
+const MAX_PICTURES = 1_000_000, MOST_URL_BYTES = 64 * 2 ** 20;
 
 /**
  * The pictures of a split of a `coco_captioning` folder, one for each line of its URL file. An empty line is a
@@ -205,7 +206,7 @@ export async function readPictures(
   { outside = false }: Pick<CocoCaptioningOptions, "outside"> = {},
 ): Promise<Picture[]> {
   const path = `${root}/${urlsFile(split)}`;
-  const text = (await Deno.readTextFile(path)).replace(/^\ufeff/, "");
+  const text = await readText(path, MOST_URL_BYTES);
   const lines = linesOf(text, path, MAX_PICTURES, "each picture needs a line of its own");
   const trimmed = lines.map((line) => line.trim());
   while (trimmed.length > 0 && trimmed[trimmed.length - 1] === "") trimmed.pop();

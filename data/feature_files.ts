@@ -86,34 +86,46 @@ export function checkFeatures(
   );
 }
 
-/** Sentences about features that do not vary, over an image's numbers or over all images: often not written. */
+/**
+ * Sentences about features that do not vary, over an image's numbers or over all images: often they were never
+ * written.
+ */
 export function describeVariation(
   path: string,
   features: Float32Array,
   images: number,
 ): string[] {
   const featureDim = features.length / images;
-  let [flat, like] = [0, 0];
-  let example = 0;
-  for (let image = 0; image < images; image++) {
-    const start = image * featureDim;
-    let [isFlat, isLike] = [featureDim > 1, true];
-    for (let k = 0; k < featureDim && (isFlat || isLike); k++) {
+  const varies = new Uint8Array(featureDim);
+  let [flat, example] = [0, 0];
+  for (let start = 0; start < features.length; start += featureDim) {
+    let isFlat = featureDim > 1;
+    for (let k = 0; k < featureDim; k++) {
       if (features[start + k] !== features[start]) isFlat = false;
-      if (features[start + k] !== features[k]) isLike = false;
+      if (features[start + k] !== features[k]) varies[k] = 1;
     }
-    if (isFlat) example = features[start];
-    if (isFlat) flat++;
-    if (isLike) like++;
+    if (!isFlat) continue;
+    flat++;
+    example = features[start];
   }
-  if (images > 1 && like === images) {
+  const constant = images > 1 ? featureDim - varies.reduce((sum, value) => sum + value, 0) : 0;
+  if (constant === featureDim) {
     return [
       `${path}: the features of all ${images} images are the same, so nothing tells them apart`,
     ];
   }
-  if (flat === 0) return [];
-  return [
-    `${path}: of ${flat} of ${images} images all features are one number, such as ${example}: they may never ` +
-    "have been written",
-  ];
+  const notes: string[] = [];
+  if (2 * constant > featureDim) {
+    notes.push(
+      `${path}: ${constant} of ${featureDim} features are the same for all ${images} images: they may never ` +
+        "have been written",
+    );
+  }
+  if (flat > 0) {
+    notes.push(
+      `${path}: of ${flat} of ${images} images all features are one number, such as ${example}: they may ` +
+        "never have been written",
+    );
+  }
+  return notes;
 }

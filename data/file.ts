@@ -37,6 +37,19 @@ export async function saying<T>(
   }
 }
 
+/**
+ * Read a text file of at most `most` bytes, which is UTF-8; a byte order mark is left out. A longer file and what
+ * is no regular one are a SyntaxError that names it.
+ */
+export async function readText(path: string, most: number): Promise<string> {
+  const { isFile, size } = await Deno.stat(path);
+  if (!isFile) throw new SyntaxError(`${path} is no regular file`);
+  if (size > most) {
+    throw new SyntaxError(`${path} has ${size} bytes, and at most ${most} are read`);
+  }
+  return new TextDecoder().decode(await Deno.readFile(path));
+}
+
 /** A file that cannot be written; the message is a sentence with its path and the reason. */
 export class WriteError extends Error {
   override readonly name = "WriteError";

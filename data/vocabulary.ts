@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readText } from "./file.ts";
 import { parseJson } from "./json.ts";
 import { quote } from "./messages.ts";
 import { tableKey } from "./table_keys.ts";
@@ -110,12 +111,15 @@ export class Vocabulary {
   }
 }
 
+/** The longest vocabulary that is read, in bytes: CS231n's has 20 KB. */
+const MOST_BYTES = 64 * 2 ** 20;
+
 /**
  * Read the words of CS231n's `coco2014_vocab.json`: `idx_to_word`, a list, and where it is there `word_to_idx`,
  * which must say the same. A byte order mark is passed over. What is wrong is a SyntaxError that names the file.
  */
 export async function readVocabulary(path: string): Promise<Vocabulary> {
-  const text = (await Deno.readTextFile(path)).replace(/^\ufeff/, "");
+  const text = await readText(path, MOST_BYTES);
   try {
     const json = parseJson(text, { what: "The text", depth: 2, values: 10_000_000 });
     const { idx_to_word: words, word_to_idx: ids } = isObject(json) ? json : {};

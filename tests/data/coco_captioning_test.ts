@@ -59,6 +59,7 @@ permissionTest("loadCocoCaptioning() says that features do not vary", write, asy
     [[0, 1, 2, 3, 0, 0], ["of 1 of 3 images all features are one number, such as 0"]],
     [[2, 3, 2, 3, 2, 3], ["the features of all 3 images are the same"]],
     [[0, 0, 0, 0, 0, 0], ["the features of all 3 images are the same"]],
+    [[0, 1, 0, 3, 0, 5], []], // one of two, as a unit that never fires
   ];
   for (const [features, expected] of cases) {
     await withFolder((data) => data.train.features.data.set(features as never), async (folder) => {
@@ -68,6 +69,32 @@ permissionTest("loadCocoCaptioning() says that features do not vary", write, asy
         assertStringIncludes(note, `${folder}/train2014_vgg16_fc7_pca.h5`);
         assertStringIncludes(note, expected[i]);
       });
+    });
+  }
+});
+
+permissionTest("loadCocoCaptioning() says that most features do not vary", write, async () => {
+  const features = Float32Array.of(0, 0, 1, 0, 0, 2, 0, 0, 5);
+  const change = (data: SmallData) => {
+    data.train.features = { shape: [3, 3], data: features };
+    data.val.features = { shape: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) };
+  };
+  await withFolder(change, async (folder) => {
+    const { notes } = await loadCocoCaptioning(folder);
+    assertEquals(notes.length, 1);
+    assertStringIncludes(notes[0], "2 of 3 features are the same for all 3 images");
+  });
+});
+
+permissionTest("loadCocoCaptioning() refuses lists far longer than real ones", write, async () => {
+  for (const name of ["train2014_urls.txt", "coco2014_vocab.json"]) {
+    await withFolder(() => {}, async (folder) => {
+      await Deno.truncate(join(folder, name), 2 ** 26 + 1);
+      await assertRejects(
+        () => loadCocoCaptioning(folder),
+        SyntaxError,
+        `${name} has 67108865 bytes, and at most 67108864 are read`,
+      );
     });
   }
 });
