@@ -57,7 +57,12 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
         `"${adapter.description}" has ${adapter.subgroupMinSize} to ${adapter.subgroupMaxSize}`,
     );
   }
-  return new Gpu(open, options.path ?? (fits && adapter.isFallback ? "subgroup" : "workgroup"));
+  try {
+    return new Gpu(open, options.path ?? (fits && adapter.isFallback ? "subgroup" : "workgroup"));
+  } catch (error) { // no memory even for parameters
+    open.device.destroy();
+    throw error;
+  }
 }
 
 function supportsSubgroupPath(summary: AdapterSummary): boolean {
@@ -126,6 +131,7 @@ export class Gpu {
 
   /** Destroy all buffers that wait for their next use, and wait until their memory is free. */
   #makeRoom(): void {
+    if (this.recorder === undefined) return; // it is being made
     this.recorder.flush();
     this.pool.trim();
     this.#bindGroups.clear();
