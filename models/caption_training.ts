@@ -129,7 +129,7 @@ export async function evaluateLoss(
 ): Promise<number> {
   const count = split.imageIndex.length;
   const most = Math.min(batchSize, Math.max(1, mostCaptions(captioner, split.captionLength)));
-  using history = new LossHistory(captioner.gpu, stepsPerEpoch(count, most));
+  using history = new LossHistory(captioner.gpu, stepsPerEpoch(count, most), { unit: "batch" });
   const sizes: number[] = [];
   for (let start = 0; start < count; start += most) {
     const size = Math.min(most, count - start);
