@@ -2,7 +2,7 @@
 import { basename, join } from "@std/path";
 import { resizeShorter } from "../../data/augment.ts";
 import { contentDrawing, styleDrawing } from "../../data/drawings.ts";
-import { decodeImage, type RgbImage } from "../../data/image.ts";
+import { type RgbImage, useImage } from "../../data/image.ts";
 import { TaskError } from "../lib/main.ts";
 import { CONTENT_FILE, type StylePreset } from "./paintings.ts";
 import type { StyleSettings } from "./settings.ts";
@@ -52,12 +52,12 @@ async function readPicture(path: string, size: number, role: string): Promise<St
   const what = `The ${role} picture ${path}`;
   let image: RgbImage;
   try {
-    image = await decodeImage(path);
+    image = await useImage(path, (image) => fit(image, size, what));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new TaskError(`${what} is not there`);
   }
-  return { name: basename(path), path, image: fit(image, size, what) };
+  return { name: basename(path), path, image };
 }
 
 function drawPicture(

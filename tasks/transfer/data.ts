@@ -3,7 +3,7 @@ import { randomHorizontalFlip, randomResizedCrop, resizedCenterCrop } from "../.
 import { transferDrawings } from "../../data/drawings.ts";
 import { unreadable } from "../../data/file.ts";
 import { checkFiles, folderName } from "../../data/folder.ts";
-import { decodeImage } from "../../data/image.ts";
+import { useImage } from "../../data/image.ts";
 import { readImageFolder } from "../../data/image_folder.ts";
 import { ImageLoader } from "../../data/image_loader.ts";
 import { listed, printable, quote } from "../../data/messages.ts";
@@ -113,6 +113,11 @@ function allBroken(part: Part, name: string, count: number, reason: string): Tas
   );
 }
 
+/** All that is kept of a picture that is decoded to see whether it can be. */
+function firstPixel({ data }: RgbImage): RgbImage {
+  return { width: 1, height: 1, data: data.slice(0, 3) };
+}
+
 /** See that each class has a picture that can be read, before any time goes into training. */
 async function checkReadable(
   part: Part,
@@ -125,7 +130,7 @@ async function checkReadable(
     let readable = false;
     for (const picture of own) {
       try {
-        if (typeof picture === "string") await decodeImage(picture);
+        if (typeof picture === "string") await useImage(picture, firstPixel);
         readable = true;
         break;
       } catch (error) {
