@@ -225,15 +225,19 @@ export async function trainNetwork(
     );
   }
   const within = { data, pace };
-  const before = start?.before ?? measure(
-    await validate(model, loaders, within, { milliseconds: 0 }) ??
-      (await validateFew(model, loaders, options)).scores,
-  );
+  const validated = start === undefined
+    ? await validate(model, loaders, within, { milliseconds: 0 })
+    : undefined;
+  const few = start === undefined && validated === undefined
+    ? (await validateFew(model, loaders, options)).scores
+    : undefined;
+  const before = start?.before ?? measure((validated ?? few)!);
   checkMeasured(before.loss, "The validation loss before training");
   if (epochs.length < wanted) checkLastBatch(model, loaders, options);
   print(
     start === undefined
-      ? `Before training: validation accuracy ${percent(before.accuracy)}`
+      ? `Before training: validation accuracy ${percent(before.accuracy)}` +
+        (few === undefined ? "" : `, interrupted after ${few.labels.length} pictures`)
       : `Going on after epoch ${epochs.length} of ${wanted}`,
   );
   const left = (wanted - epochs.length) * loaders.train.batchCount;
