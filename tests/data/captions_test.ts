@@ -109,7 +109,7 @@ Deno.test("Vocabulary encodes with padding and decodes to the end", () => {
 Deno.test("Vocabulary rejects words twice and a missing special token", () => {
   assertThrows(() => Vocabulary.fromWords(["a", "b", "a"]), SyntaxError, `"a" is word 4 and 6`);
   assertThrows(() => new Vocabulary(["a", "b"]), SyntaxError, `word 0 is "a"`);
-  assertThrows(() => new Vocabulary(["<NULL>"]), SyntaxError, "word 1 is undefined");
+  assertThrows(() => new Vocabulary(["<NULL>"]), SyntaxError, "word 1 is missing");
 });
 
 Deno.test("spreadPictures() keeps pictures from all over a split, with all their captions", () => {
