@@ -5,7 +5,7 @@
  * @module
  */
 import { printable, quote } from "./messages.ts";
-import { tableKey } from "./table_keys.ts";
+import { isNumberKey, tableKey } from "./table_keys.ts";
 
 /** What JSON may hold. */
 export interface JsonLimits {
@@ -39,11 +39,14 @@ export function parseJson(json: string, limits: JsonLimits): unknown {
   }
 }
 
+/** How many texts may be numbers, which the engine's table of texts hashes by value. */
+const MAX_NUMBERS = 100_000;
+
 /** Look through JSON once. Whether it is JSON at all is left open. */
 function scan(json: string, { what, depth, values = 1_000_000 }: JsonLimits): void {
   /** The keys of each object or array that is open. */
   const open: Set<string>[] = [];
-  let found = 0;
+  let [found, numbers] = [0, 0];
   for (let at = 0; at < json.length; at++) {
     switch (json[at]) {
       case "{":
@@ -65,6 +68,11 @@ function scan(json: string, { what, depth, values = 1_000_000 }: JsonLimits): vo
         throw new RangeError(`${what} has more than ${values} values, which is the limit`);
       case '"': {
         const end = stringEnd(json, at);
+        if (end - at <= 12 && isNumberKey(json.slice(at + 1, end - 1)) && ++numbers > MAX_NUMBERS) {
+          throw new RangeError(
+            `${what} has more than ${MAX_NUMBERS} texts that are numbers, which is the limit`,
+          );
+        }
         const keys = isKey(json, end) ? open[open.length - 1] : undefined;
         if (keys !== undefined) checkKey(json.slice(at, end), keys, what);
         at = end - 1;

@@ -128,13 +128,15 @@ export const FOLDER_ATTACKS: Attack[] = [
   run("classifier", "four members of 1e9 units", { kind: "bilstm", members: 4, hiddenDim: 1e9 }),
   run("classifier", "1e9 words", { vocabularySize: 1e9 }),
   run("classifier", "a kind that clears the screen", { kind: "\x1b[2J" }),
-  saved("classifier", "words that share a place in a table", {
-    config: JSON.stringify({ ...classifier, vocabularySize: 100_004 }),
-    vocabulary: JSON.stringify([
-      ...words.slice(0, 4),
-      ...Array.from({ length: 100_000 }, (_, i) => `${i * 32_768}`),
-    ]),
-  }),
+  ...[100_000, 500_000].map((count) =>
+    saved("classifier", `${count} words that share a place in a table`, {
+      config: JSON.stringify({ ...classifier, vocabularySize: count + 4 }),
+      vocabulary: JSON.stringify([
+        ...words.slice(0, 4),
+        ...Array.from({ length: count }, (_, i) => `${Math.floor(4e9 / count) * i}`),
+      ]),
+    })
+  ),
   ...(["config", "vocabulary"] as const).flatMap((key) =>
     (["classifier", "captioner"] as const).flatMap((format) => [
       saved(format, `a ${key} nested 5 million deep`, { [key]: "[".repeat(5 * MB) }),
