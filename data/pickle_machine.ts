@@ -89,7 +89,7 @@ const FREE = 64 * 2 ** 20, MOST = 128 * 2 ** 20;
 const MAX_NAME = 500;
 
 /** How many bytes an `int` may have. */
-const MAX_INT = 32;
+const MAX_INT = 255;
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

@@ -36,9 +36,10 @@ const HARMLESS: Readonly<Record<string, string>> = {
   "numpy._core.multiarray": "scalar _reconstruct",
   "numpy._core.numeric": "_frombuffer",
   torch: "Size device memory_format strided channels_last channels_last_3d contiguous_format " +
-    "preserve_format per_tensor_affine per_tensor_symmetric per_channel_affine " +
+    "preserve_format sparse_coo per_tensor_affine per_tensor_symmetric per_channel_affine " +
     "per_channel_symmetric per_channel_affine_float_qparams",
   "torch.serialization": "_get_layout",
+  "torch.storage": "TypedStorage",
   easydict: "EasyDict",
   "yacs.config": "CfgNode",
   "omegaconf.dictconfig": "DictConfig",

@@ -28,10 +28,12 @@ export const STORAGES = new Map<PickleGlobal, StorageKind>([
     Char: "I8",
     Byte: "U8",
     Bool: "BOOL",
-  }).map(([name, dtype]): [PickleGlobal, StorageKind] => [
-    new PickleGlobal(`torch.${name}Storage`),
-    { dtype, bytesEach: ARRAY_TYPES[dtype].BYTES_PER_ELEMENT },
-  ]),
+  }).flatMap(([name, dtype]) =>
+    ["torch", "torch.cuda"].map((module): [PickleGlobal, StorageKind] => [
+      new PickleGlobal(`${module}.${name}Storage`),
+      { dtype, bytesEach: ARRAY_TYPES[dtype].BYTES_PER_ELEMENT },
+    ])
+  ),
   ...Object.entries({
     "torch.ComplexFloat": 8,
     "torch.ComplexDouble": 16,
@@ -40,7 +42,10 @@ export const STORAGES = new Map<PickleGlobal, StorageKind>([
     "torch.QInt32": 4,
     "torch.QUInt4x2": 1,
     "torch.QUInt2x4": 1,
+    "torch.cuda.ComplexFloat": 8,
+    "torch.cuda.ComplexDouble": 16,
     "torch.storage.Untyped": 1,
+    "torch.cuda.Untyped": 1,
   }).map(([name, bytesEach]): [PickleGlobal, StorageKind] => [
     new PickleGlobal(`${name}Storage`),
     { dtype: undefined, bytesEach },

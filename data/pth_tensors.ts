@@ -12,7 +12,7 @@ import {
   type Stateful,
   Tuple,
 } from "./pickle_machine.ts";
-import { FOREIGN } from "./pth_foreign.ts";
+import { FOREIGN, foreign } from "./pth_foreign.ts";
 import { DTYPES, isCount, OTHER_DTYPES, Storage, STORAGES } from "./pth_storage.ts";
 import { expansionLimit, type Layout, MAX_DIMENSIONS, sizeOf, stridedTensor } from "./strided.ts";
 import {
@@ -22,6 +22,10 @@ import {
   type TensorData,
   type TensorDtype,
 } from "./tensor_data.ts";
+
+/** The classes of tensors, as PyTorch once had them. */
+const TENSOR_CLASSES = "Double Float Half BFloat16 Long Int Short Char Byte Bool".split(" ")
+  .map((name) => `${name}Tensor`);
 
 /** What PyTorch's pickles may name. */
 export const GLOBALS: readonly PickleGlobal[] = [
@@ -34,9 +38,12 @@ export const GLOBALS: readonly PickleGlobal[] = [
   new PickleGlobal("torch.nn.parameter.Parameter", makeHolder),
   new PickleGlobal("torch.nn.parameter.Buffer", makeHolder),
   new PickleGlobal("torch.Tensor", makeHolder),
-  ..."Double Float Half BFloat16 Long Int Short Char Byte Bool".split(" ").map((name) =>
-    new PickleGlobal(`torch.${name}Tensor`, makeHolder)
-  ),
+  ...TENSOR_CLASSES.flatMap((name) => [
+    new PickleGlobal(`torch.${name}`, makeHolder),
+    new PickleGlobal(`torch.cuda.${name}`, makeHolder),
+    foreign(`torch.sparse.${name}`, "a sparse tensor", true),
+    foreign(`torch.cuda.sparse.${name}`, "a sparse tensor", true),
+  ]),
   ...STORAGES.keys(),
   ...DTYPES.keys(),
   ...OTHER_DTYPES,

@@ -169,7 +169,7 @@ Deno.test("unpickle() names what is wrong with a malformed pickle", () => {
     ["refuses a persistent id", [text("x"), BINPERSID]],
     ["names a global by something else than two texts", [EMPTY_LIST, DUP, 0x93]],
     ["holds a text that is not UTF-8", [0x8c, 1, 0xff]],
-    ["holds an int of 33 bytes", [0x8a, 33]],
+    ["holds an int of 256 bytes", [0x8b, word(256)]],
     ["starts a name that has no end", [0x63, 65]],
     ["needs 4294967295 bytes more", [0x58, word(-1)]],
     ["needs 4294967295 bytes more", [0x42, word(-1)]],

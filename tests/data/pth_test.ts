@@ -3,6 +3,7 @@ import { fromFileUrl } from "@std/path";
 import { decodePth, readPth } from "../../data/pth.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
 import {
+  APPENDS,
   BINPERSID,
   BUILD,
   call,
@@ -11,6 +12,7 @@ import {
   EMPTY_LIST,
   global,
   int,
+  MARK,
   NONE,
   pickle,
   type Piece,
@@ -246,6 +248,49 @@ Deno.test("decodePth() reads all ways in which PyTorch has described a tensor", 
     const { notes, weight } = await noted(dict(text("weight"), described));
     assertEquals([notes, weight], [[], expected], way);
   }
+});
+
+Deno.test("decodePth() passes over all that torch.load takes with weights_only", async () => {
+  const classes = "Double Float Half BFloat16 Long Int Short Char Byte Bool".split(" ");
+  const names = [
+    ...["collections OrderedDict", "collections Counter", "torch.nn.parameter Parameter"],
+    ...["torch.serialization _get_layout", "torch Size", "torch Tensor", "torch device"],
+    ...["_codecs encode", "builtins bytearray", "builtins set", "builtins complex"],
+    ..."float64 float32 float16 bfloat16 complex32 complex64 complex128 int64 int32 int16 int8 uint8 bool"
+      .split(" ").map((name) => `torch ${name}`),
+    ..."quint8 qint8 qint32 quint4x2 quint2x4 uint16 uint32 uint64 bits8 bits16 bits1x8 bits2x4 bits4x2"
+      .split(" ").map((name) => `torch ${name}`),
+    ..."float8_e5m2 float8_e4m3fn float8_e5m2fnuz float8_e4m3fnuz float8_e8m0fnu float4_e2m1fn_x2"
+      .split(" ").map((name) => `torch ${name}`),
+    ...[1, 2, 3, 4, 5, 6, 7].flatMap((bits) => [`torch int${bits}`, `torch uint${bits}`]),
+    ...classes.flatMap((name) =>
+      ["", ".cuda", ".sparse", ".cuda.sparse"].map((module) => `torch${module} ${name}Tensor`)
+    ),
+    ...[...classes, "ComplexFloat", "ComplexDouble"].flatMap((name) => [
+      ...[`torch ${name}Storage`, `torch.cuda ${name}Storage`],
+    ]),
+    ..."QUInt8 QInt8 QInt32 QUInt4x2 QUInt2x4".split(" ").map((name) => `torch ${name}Storage`),
+    "torch.storage UntypedStorage",
+    ..."per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric".split(" ")
+      .map((name) => `torch ${name}`),
+    "torch per_channel_affine_float_qparams",
+    ..."parameter parameter_with_state qtensor tensor tensor_v2 tensor_v3 sparse_tensor".split(" ")
+      .map((name) => `torch._utils _rebuild_${name}`),
+    ...["meta_tensor_no_storage", "wrapper_subclass", "device_tensor_from_numpy"].map((name) =>
+      `torch._utils _rebuild_${name}`
+    ),
+    ...[
+      "torch._utils _rebuild_device_tensor_from_cpu_tensor",
+      "torch._tensor _rebuild_from_type_v2",
+    ],
+  ];
+  const company = names.map((name) => global(...name.split(" ") as [string, string]));
+  const checkpoint = dict(
+    ...[text("state_dict"), dict(text("weight"), tensor(four, 0, [1], [1]))],
+    ...[text("named"), [EMPTY_LIST, MARK, company, APPENDS]],
+    ...[text("long"), [0x8a, 255, Array(255).fill(7)], text("set"), 0x8f],
+  );
+  assertEquals(await noted(checkpoint), { notes: [], weight: [1] });
 });
 
 Deno.test("decodePth() gives a negative view the other sign, and refuses other marks", async () => {
