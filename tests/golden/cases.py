@@ -3,16 +3,15 @@
 CASES = []
 
 
-def case(op, p, *, name="", floor=None, tolerance=None, heavy=False, lax=(), **inputs):
+def case(op, p, *, name="", floor=None, tolerance=None, heavy=False, **inputs):
     """
     A case of an operation. `inputs` change the specs of inputs: a dict is merged into the spec. `floor` overrides the
     size by which errors are measured, result by result. Heavy cases run in the task only, not among the tests; those
-    heavy on the workgroup path, which a CPU runs slowly, are tested on the other. Where PyTorch's
-    numbers of the results `lax` are not finite, neckar's need only not be finite either.
+    heavy on the workgroup path, which a CPU runs slowly, are tested on the other.
     """
     parts = [f"{key}={show(value)}" for key, value in p.items()]
     title = " ".join(parts + ([name] if name else []))
-    CASES.append({"op": op, "name": title, "p": p, "change": inputs, "floor": floor, "tolerance": tolerance, "heavy": heavy, "lax": lax})
+    CASES.append({"op": op, "name": title, "p": p, "change": inputs, "floor": floor, "tolerance": tolerance, "heavy": heavy})
 
 
 def show(value):

@@ -83,14 +83,14 @@ def number(value):
     return f"{value:.10g}"
 
 
-def summarise(exact, single, floor, lax=False):
+def summarise(exact, single, floor):
     """What is kept of an exact result; `single` is PyTorch's in float32, or None."""
     exact = exact.reshape(-1)
     at = places(exact.size)
     shown = []
     for i in at:
         value = float(exact[i])
-        over = lax and not np.isfinite(value) or MOST < abs(value) < np.inf
+        over = MOST < abs(value) < np.inf
         beyond = single is not None and np.isfinite(value) and not np.isfinite(single.reshape(-1)[i])
         # "!": anything that is not finite; "~": that, or the number.
         shown.append("!" if over else f"~{number(value)}" if beyond else number(value))
