@@ -56,8 +56,8 @@ const HEAD = [
 function cells({ operation, torch, cases, worst, errors, torchError }: Row): string[] {
   const both = [errors.subgroup, errors.workgroup].map(shown);
   const other = torchError === null ? "" : shown(torchError);
-  const at = `${worst.result}, ${worst.golden.name}`;
-  return [operation, torch ?? "none", `${cases}`, ...both, other, shown(worst.tolerance), at];
+  const at = shown(worst.error) === "0" ? "" : `${worst.result}, ${worst.golden.name}`;
+  return [operation, torch ?? "", `${cases}`, ...both, other, shown(worst.tolerance), at];
 }
 
 function padded(lines: readonly string[][]): string[][] {
@@ -74,7 +74,7 @@ export function printed(rows: readonly Row[]): string {
 /** The table for the page. */
 export function markdown(rows: readonly Row[], adapter: string): string {
   const escaped = rows.map((row) =>
-    cells(row).map((cell, i) => [0, 1, 7].includes(i) ? `\`${cell}\`` : cell)
+    cells(row).map((cell, i) => [0, 1, 7].includes(i) && cell !== "" ? `\`${cell}\`` : cell)
   );
   const [head, ...lines] = padded([HEAD, ...escaped]);
   const rule = head.map((cell) => "-".repeat(cell.length));
