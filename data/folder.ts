@@ -4,6 +4,10 @@
  * @module
  */
 
+import { listed, printable } from "./messages.ts";
+
+const printableName = (name: string) => printable(name, { most: 60 });
+
 /**
  * A folder's path without the slashes at its end, and its last part as the name of the data.
  *
@@ -47,7 +51,7 @@ export async function checkFiles(
     throw new Deno.errors.NotFound(
       `The folder ${folder} misses ${missing.join(", ")}: expected are ${
         expected.join(", ")
-      }; found are ${found.sort().slice(0, 20).join(", ") || "no files"}`,
+      }; found are ${listed(found.sort(), 20, printableName) || "no files"}`,
     );
   }
   for (const name of expected) {

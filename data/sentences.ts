@@ -100,7 +100,7 @@ function readLabelled(lines: string[], root: string, file: string, notes: string
     const [label, ...words] = splitWords(line);
     if (label !== undefined && label !== "0" && label !== "1") {
       const found = /^[-+]?[\d.]+$/.test(label)
-        ? `its label is ${JSON.stringify(label)}`
+        ? `its label is ${quote(label)}`
         : "it seems to have no label";
       throw new SyntaxError(`${root}/${file}, line ${i + 1}: ${FORM}; ${found}: ${quote(line)}`);
     }

@@ -89,7 +89,7 @@ export interface Outcome {
 }
 
 /** Errors of weights that do not fit, and of arrays without a file, say no path themselves. */
-const NAMELESS: readonly Format[] = ["npy", "network", "checkpoint"];
+const NAMELESS: readonly Format[] = ["npy", "checkpoint"];
 
 /** The longest message, in characters. */
 const MOST = 1500;
