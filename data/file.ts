@@ -17,7 +17,7 @@ export async function decodeFile<T>(
   what: string,
   decode: (bytes: Uint8Array<ArrayBuffer>) => T | Promise<T>,
 ): Promise<T> {
-  const bytes = await Deno.readFile(path);
+  const bytes = await readBytes(path);
   return await saying(path, what, () => decode(bytes));
 }
 
@@ -37,17 +37,31 @@ export async function saying<T>(
   }
 }
 
+/** The largest file that is read whole, in bytes: the weights of the largest networks for pictures have 0.6e9. */
+const MOST_BYTES = 2 ** 31;
+
+/**
+ * Read a regular file of at most `most` bytes. What is neither that nor a folder, such as a pipe or `/dev/zero` behind
+ * a link in a stranger's folder, is a SyntaxError that names it, and so is a longer file.
+ */
+export async function readBytes(
+  path: string,
+  most = MOST_BYTES,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { isFile, isDirectory, size } = await Deno.stat(path);
+  if (!isFile && !isDirectory) throw new SyntaxError(`${path} is no regular file`);
+  if (size > most) {
+    throw new SyntaxError(`${path} has ${size} bytes, and at most ${most} are read`);
+  }
+  return await Deno.readFile(path);
+}
+
 /**
  * Read a text file of at most `most` bytes, which is UTF-8; a byte order mark is left out. A longer file and what
  * is no regular one are a SyntaxError that names it.
  */
 export async function readText(path: string, most: number): Promise<string> {
-  const { isFile, size } = await Deno.stat(path);
-  if (!isFile) throw new SyntaxError(`${path} is no regular file`);
-  if (size > most) {
-    throw new SyntaxError(`${path} has ${size} bytes, and at most ${most} are read`);
-  }
-  return new TextDecoder().decode(await Deno.readFile(path));
+  return new TextDecoder().decode(await readBytes(path, most));
 }
 
 /** A file that cannot be written; the message is a sentence with its path and the reason. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { readBytes } from "./file.ts";
 import { LINE_END, linesOf } from "./text_lines.ts";
 import { checkFiles, folderName } from "./folder.ts";
 import { quote } from "./messages.ts";
@@ -194,7 +195,7 @@ function splitWords(line: string): string[] {
 
 /** The lines of a UTF-8 file; the end of the last line adds no line. */
 async function readLines(path: string): Promise<string[]> {
-  const bytes = await Deno.readFile(path);
+  const bytes = await readBytes(path);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

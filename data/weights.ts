@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readBytes } from "./file.ts";
 import { quote } from "./messages.ts";
 import { decodeNpz } from "./npz.ts";
 import { decodePth, isLegacyPth, isZip, type Note, pickleFolder } from "./pth.ts";
@@ -79,7 +80,7 @@ export async function readWeights(path: string): Promise<Map<string, TensorData>
 
 /** The same with the file's metadata, and notes on what was left out. */
 export async function readWeightFile(path: string): Promise<WeightFile> {
-  const bytes = await Deno.readFile(path);
+  const bytes = await readBytes(path);
   let name = "a weight file";
   try {
     const format = await findFormat(bytes);

@@ -135,11 +135,19 @@ function decide(given: Given): Given & { size: number } {
   };
 }
 
+/** The longest config of a run, in bytes. */
+const MAX_CONFIG = 1_000_000;
+
 /** The command line of the run in a folder. */
 function argumentsOf(run: string, task: string): string[] {
   let config: Record<string, unknown>;
   try {
-    const text = Deno.readTextFileSync(join(run, "config.json"));
+    const path = join(run, "config.json");
+    const { isFile, size } = Deno.statSync(path);
+    if (!isFile || size > MAX_CONFIG) {
+      throw new TaskError(`${path} is no regular file of at most ${MAX_CONFIG} bytes`);
+    }
+    const text = Deno.readTextFileSync(path);
     const json = parseJson(text, { what: "The text", depth: 3, values: 10_000 });
     config = typeof json === "object" && json !== null ? json as Record<string, unknown> : {};
   } catch (error) {

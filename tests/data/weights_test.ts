@@ -55,6 +55,29 @@ Deno.test("readWeightFile() leaves out what wrappers put before every name, and 
   assertEquals(plain.notes, []);
 });
 
+permissionTest(
+  "readWeights() reads regular files of a length that models have",
+  [{ name: "write" }, { name: "read" }],
+  async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const holes = join(folder, "holes");
+      await Deno.writeTextFile(holes, "");
+      await Deno.truncate(holes, 2 ** 31 + 1);
+      const message = `${holes} has 2147483649 bytes, and at most 2147483648 are read`;
+      await assertRejects(() => readWeights(holes), SyntaxError, message);
+      if (Deno.build.os === "windows") return;
+      const endless = join(folder, "endless");
+      await Deno.symlink("/dev/zero", endless);
+      for (const read of [readWeights, readSafetensors]) {
+        await assertRejects(() => read(endless), SyntaxError, `${endless} is no regular file`);
+      }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
+
 permissionTest("readWeights() says what a file is instead", [{ name: "write" }], async () => {
   const text = new TextEncoder();
   const other: [string, Uint8Array][] = [

@@ -155,6 +155,27 @@ export const FOLDER_ATTACKS: Attack[] = [
       return writeSafetensors(path, tensors, { made: "{}", optimizer: "{}" });
     },
   },
+  ...(["safetensors", "weights", "classifier", "checkpoint"] as const).map((format): Attack => ({
+    name: `a link to /dev/zero as ${format}`,
+    format,
+    make: (path) => Deno.symlink("/dev/zero", path),
+  })),
+  {
+    name: "run folder: a link to /dev/zero",
+    format: "run",
+    make: async (path) => {
+      await Deno.mkdir(path);
+      await Deno.symlink("/dev/zero", join(path, "config.json"));
+    },
+  },
+  {
+    name: "weights: 20 GB of holes",
+    format: "weights",
+    make: async (path) => {
+      await Deno.writeFile(path, empty);
+      await Deno.truncate(path, 20e9);
+    },
+  },
   {
     name: "run folder: a config nested 30 million deep",
     format: "run",
