@@ -133,7 +133,7 @@ export const FOLDER_ATTACKS: Attack[] = [
       config: JSON.stringify({ ...classifier, vocabularySize: count + 4 }),
       vocabulary: JSON.stringify([
         ...words.slice(0, 4),
-        ...Array.from({ length: count }, (_, i) => `${Math.floor(4e9 / count) * i}`),
+        ...Array.from({ length: count }, (_, i) => `${i * 2 ** Math.floor(32 - Math.log2(count))}`),
       ]),
     })
   ),
@@ -201,6 +201,10 @@ export const FOLDER_ATTACKS: Attack[] = [
     ["a line of 50 million spaces", () => `a${" ".repeat(50 * MB)}`],
     ["a header of a billion words", () => "1000000000 300\na 1 2\n"],
     ["50 MB of empty lines", () => "\n".repeat(50 * MB)],
+    [
+      "words that share a place in a table",
+      () => Array.from({ length: 50_000 }, (_, i) => `${65_536 * i} 1 2\n`).join(""),
+    ],
   ] as [string, () => string][]).map(([name, text]): Attack => ({
     name: `word vectors: ${name}`,
     format: "glove",
