@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { TextMap } from "./table_keys.ts";
 import { linesOf } from "./text_lines.ts";
 import {
   type CaptionData,
@@ -224,7 +225,7 @@ export async function readPictures(
     }
   });
   // Where two would be called alike, a page should tell them apart.
-  const counts = new Map<string, number>();
+  const counts: Map<string, number> = new TextMap();
   for (const { name } of pictures) counts.set(name, (counts.get(name) ?? 0) + 1);
   return pictures.map((picture) =>
     counts.get(picture.name) === 1 ? picture : { ...picture, name: picture.id ?? picture.name }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { TextMap } from "./table_keys.ts";
 import { quote } from "./messages.ts";
 
 /** Vectors of words, all of one width. */
@@ -44,7 +45,7 @@ export class LineReader {
   #path: string;
   #options: GloveOptions;
   #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  #vectors = new Map<string, Float32Array>();
+  #vectors: Map<string, Float32Array> = new TextMap();
   #lines = 0;
   #width = 0;
   /** How many vectors a header announces. */

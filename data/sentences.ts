@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { TextMap } from "./table_keys.ts";
 import { readBytes } from "./file.ts";
 import { LINE_END, linesOf } from "./text_lines.ts";
 import { checkFiles, folderName } from "./folder.ts";
@@ -168,7 +169,7 @@ export function sentenceVocabulary(
   if (!Number.isInteger(minCount) || minCount < 1) {
     throw new RangeError(`minCount must be an integer from 1: it is ${minCount}`);
   }
-  const counts = new Map<string, number>();
+  const counts: Map<string, number> = new TextMap();
   for (const words of train) {
     for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
