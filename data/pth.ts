@@ -10,7 +10,7 @@ import { quote } from "./messages.ts";
 import { unpickle } from "./pickle.ts";
 import { show, stateDict } from "./pth_state_dict.ts";
 import { readStorage, type Storage } from "./pth_storage.ts";
-import { GLOBALS, readViews } from "./pth_tensors.ts";
+import { GLOBALS, PTH_TIMES, readViews } from "./pth_tensors.ts";
 import { expansionLimit } from "./strided.ts";
 import type { TensorData } from "./tensor_data.ts";
 import { memorySource, readZipDirectory, readZipEntry, type ZipEntry } from "./zip.ts";
@@ -30,8 +30,8 @@ export type Note = (text: string) => void;
  * itself.
  *
  * A SyntaxError says what is wrong with a malformed file, and names what the pickle may not hold: any other
- * class or function. A RangeError refuses tensors that would take more memory than 16 times the file and 64 MiB,
- * and a pickle whose values would take more than twice its bytes and 64 MiB.
+ * class or function. A RangeError refuses tensors that would take more memory than 4 times the file and 64 MiB,
+ * and a pickle whose values would take more than twice its bytes and 64 MiB, or more than 128 MiB.
  */
 export function decodePth(
   bytes: Uint8Array<ArrayBuffer>,
@@ -52,7 +52,7 @@ async function decodeZip(
   note?: Note,
 ): Promise<Map<string, TensorData>> {
   const source = memorySource(bytes);
-  const entries = await readZipDirectory(source, expansionLimit(bytes.length));
+  const entries = await readZipDirectory(source, expansionLimit(bytes.length, PTH_TIMES));
   const root = pickleFolder(entries.keys());
   if (root === undefined) {
     throw new SyntaxError("The zip archive has no folder with a data.pkl, as PyTorch writes it");

@@ -172,6 +172,9 @@ function makeHolder(args: readonly unknown[], { spend }: Account): Holder {
   throw new SyntaxError("makes a tensor of something that is none");
 }
 
+/** PyTorch packs nothing, and stores what is shared once: its files take little more memory than bytes. */
+export const PTH_TIMES = 4;
+
 /** The tensors of the views. `stored` has the bytes of their storages by key, and the file has `fileBytes`. */
 export function readViews(
   views: ReadonlyMap<string, View>,
@@ -183,7 +186,7 @@ export function readViews(
   for (const { dtype, layout } of views.values()) {
     total += sizeOf(layout.shape) * ARRAY_TYPES[dtype].BYTES_PER_ELEMENT;
   }
-  const limit = expansionLimit(fileBytes);
+  const limit = expansionLimit(fileBytes, PTH_TIMES);
   if (total > limit) {
     throw new RangeError(
       `The tensors of the file's ${fileBytes} bytes come to ${total}: at most ${limit} are allowed`,

@@ -101,7 +101,7 @@ function gather(
   }
 }
 
-/** How many bytes the tensors of a file of `fileBytes` may have in memory. */
-export function expansionLimit(fileBytes: number): number {
-  return Math.max(64 * 2 ** 20, 16 * fileBytes);
+/** How many bytes the content of a file of `fileBytes` may have: so many times as many, and 64 MiB in any case. */
+export function expansionLimit(fileBytes: number, times = 16): number {
+  return Math.max(64 * 2 ** 20, times * fileBytes);
 }

@@ -177,22 +177,20 @@ export const WEIGHT_ATTACKS: Attack[] = [
     { name: `.pth, older: ${name}`, format: "weights", make: () => legacy(...parts()) },
   ]),
   {
-    name: ".pth: a million repeats of one number",
+    name: ".pth: 1e12 repeats of one number",
+    format: "weights",
+    make: () => views(1, [["a", Array(4).fill(1000), Array(4).fill(0)]]),
+  },
+  ...[3, 16].map((count): Attack => ({
+    name: `.pth: 40 MB seen ${count} times by columns`,
     format: "weights",
     make: () => {
-      const storage = [
-        tuple(text("storage"), global("torch", "FloatStorage"), text("0"), text("cpu"), int(1)),
-        0x51,
-      ];
-      const [shape, strides] = [
-        tuple(...Array(4).fill(int(1000))),
-        tuple(...Array(4).fill(int(0))),
-      ];
-      const rebuild = global("torch._utils", "_rebuild_tensor_v2");
-      const one = call(rebuild, storage, int(0), shape, strides, 0x89, EMPTY_DICT);
-      return pth(true, flat(dict(text("a"), one)));
+      const columns = Array.from({ length: count }, (_, i): ViewOf => [
+        ...[`${i}`, [2000, 20_000], [1, 2000]] as const,
+      ]);
+      return views(40 * MB, columns);
     },
-  },
+  })),
   {
     name: "npy: a shape of 10,000 dimensions",
     format: "npy",
@@ -229,6 +227,28 @@ export const WEIGHT_ATTACKS: Attack[] = [
     },
   },
 ];
+
+/** A tensor's name, its sizes and its strides. */
+type ViewOf = readonly [name: string, shape: readonly number[], strides: readonly number[]];
+
+/** A zip of PyTorch with a storage of so many bytes, and tensors that see it. */
+function views(bytes: number, tensors: readonly ViewOf[]): Uint8Array {
+  const id = [text("storage"), global("torch", "ByteStorage"), text("0"), text("cpu"), int(bytes)];
+  const rebuild = global("torch._utils", "_rebuild_tensor_v2");
+  const items = tensors.flatMap(([name, shape, strides]) => [
+    text(name),
+    call(
+      rebuild,
+      ...[[tuple(...id), 0x51], int(0)],
+      ...[shape, strides].map((numbers) => tuple(...numbers.map(int))),
+      ...[0x89, EMPTY_DICT],
+    ),
+  ]);
+  return writeZip([
+    { name: "x/data.pkl", bytes: flat(PROTO, dict(...items), STOP) },
+    { name: "x/data/0", bytes: new Uint8Array(bytes) },
+  ]);
+}
 
 /** Entries of distinct keys, so many bytes of them. */
 function entries(bytes: number, value: string): string {
