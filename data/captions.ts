@@ -6,6 +6,9 @@
 import type { RandomStream } from "./rng.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
+/** The most tokens of a caption: a sampled one takes a step of the network for each. */
+export const MAX_CAPTION_LENGTH = 1000;
+
 /** A picture of a data set: where it is, or what it is. */
 export interface Picture {
   /** A short name, shown beside the picture. */

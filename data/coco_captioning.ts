@@ -10,6 +10,7 @@ import {
   type CaptionData,
   type CaptionSelection,
   type CaptionSplit,
+  MAX_CAPTION_LENGTH,
   type Picture,
   renumber,
 } from "./captions.ts";
@@ -240,9 +241,9 @@ function readCaptions(
 ): Int32Array<ArrayBuffer> {
   const captions = readIntegers(dataset, 2, where);
   const [count, length] = dataset.shape;
-  if (count === 0 || length < 2) {
+  if (count === 0 || length < 2 || length > MAX_CAPTION_LENGTH) {
     throw new SyntaxError(
-      `${where}: captions need two tokens or more: the shape is [${count},${length}]`,
+      `${where}: captions need 2 to ${MAX_CAPTION_LENGTH} tokens: the shape is [${count},${length}]`,
     );
   }
   const wrong = captions.findIndex((id) => id < 0 || id >= vocabulary.size);

@@ -3,7 +3,7 @@
  * deviation of the features (`features.mean`, `features.deviation`), and its sizes and vocabulary as
  * JSON in the file's metadata.
  */
-import type { Standardizer } from "../data/captions.ts";
+import { MAX_CAPTION_LENGTH, type Standardizer } from "../data/captions.ts";
 import { quote } from "../data/messages.ts";
 import { RandomStream } from "../data/rng.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
@@ -45,9 +45,6 @@ interface SavedSizes {
   captionLength: number;
 }
 
-/** The most tokens of a caption: sampling takes a step for each. */
-const MAX_CAPTION = 1000;
-
 /** Read the metadata. SyntaxError where it is not what {@linkcode saveCaptioner} writes. */
 function readMetadata({ config, vocabulary }: Record<string, string>): SavedSizes {
   const { captionLength, ...sizes } = readSizes(config) as unknown as CaptionerConfig & {
@@ -61,9 +58,9 @@ function readMetadata({ config, vocabulary }: Record<string, string>): SavedSize
   ) {
     throw new SyntaxError(`these are not the sizes of a captioner: ${quote(config, 200)}`);
   }
-  if (captionLength > MAX_CAPTION) {
+  if (captionLength > MAX_CAPTION_LENGTH) {
     throw new SyntaxError(
-      `its captions have ${captionLength} tokens: at most ${MAX_CAPTION} are allowed`,
+      `its captions have ${captionLength} tokens: at most ${MAX_CAPTION_LENGTH} are allowed`,
     );
   }
   return {

@@ -168,6 +168,13 @@ fileTest("a captioner whose parts do not fit is refused", [], async (gpu, path) 
   await refuse(sizes({ cell: "gru" }), SyntaxError, strange);
   await refuse(sizes({ hiddenDim: 2.5 }), SyntaxError, strange);
   await refuse(sizes({ captionLength: undefined }), SyntaxError, strange);
+  await refuse(
+    sizes({ captionLength: 1e6 }),
+    SyntaxError,
+    "captions have 1000000 tokens: at most 1000",
+  );
+  await refuse(sizes({ hiddenDim: 14_000 }), TypeError, "project.weight is [7, 5], not [14000, 5]");
+  await refuse(sizes({ wordDim: 1e8 }), TypeError, "embed.weight is [11, 6], not [11, 100000000]");
   await refuse({ metadata: { config: "null" } }, SyntaxError, "holds no captioner");
   await refuse({ metadata: { config: "{" } }, SyntaxError, "holds no captioner");
   await refuse({ metadata: { vocabulary: "[]" } }, SyntaxError, "must start with <NULL>");
