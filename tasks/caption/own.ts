@@ -14,10 +14,11 @@ import {
 } from "../lib/features.ts";
 import { UsageError } from "../lib/flags.ts";
 import { grouped } from "../lib/format.ts";
-import { TaskError } from "../lib/main.ts";
+import { interruptSignal, TaskError } from "../lib/main.ts";
 import { modelFile } from "../lib/model_file.ts";
 import { findPictures, pictureCount, shortNames } from "../lib/own_pictures.ts";
 import { type Card, page, pictureHtml } from "../lib/page.ts";
+import { Pace } from "../lib/pace.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import type { OwnSettings } from "./settings.ts";
 
@@ -80,6 +81,7 @@ async function caption(
   { scale, vocabulary, captionLength }: CaptionerSetting,
   { features, paths }: ExtractedFeatures,
   { beam, lengthPower }: OwnSettings,
+  onBatch: () => Promise<void>,
 ): Promise<Captioned[]> {
   const names = shortNames(paths);
   const pictures = paths.map((path, i): Picture => ({
@@ -90,8 +92,8 @@ async function caption(
     features: standardize(features, scale),
     ...{ pictures, captionLength, captions: new Int32Array(0), imageIndex: new Int32Array(0) },
   };
-  const greedy = await sampleCaptions(captioner, split, vocabulary);
-  const wide = await sampleCaptions(captioner, split, vocabulary, { beam, lengthPower });
+  const greedy = await sampleCaptions(captioner, split, vocabulary, { onBatch });
+  const wide = await sampleCaptions(captioner, split, vocabulary, { beam, lengthPower, onBatch });
   return pictures.map((picture, i) => ({
     picture,
     path: paths[i],
@@ -174,11 +176,15 @@ async function run(
     }`,
   );
   const extracted = await extractFeatures(opened, found.paths, strict);
-  if (extracted === undefined) {
+  using pace = new Pace(gpu, interruptSignal());
+  const captioned = extracted &&
+    await pace.measure((onBatch) =>
+      caption(captioner, loaded.setting, extracted, settings, onBatch)
+    );
+  if (extracted === undefined || captioned === undefined) {
     console.log("Interrupted; no picture is captioned");
     return;
   }
-  const captioned = await caption(captioner, loaded.setting, extracted, settings);
   // Last of all: what is refused above leaves no folder behind.
   using folder = createRunFolder({ out, task, now: new Date() });
   folder.writeConfig({ task, ...settings, adapter });

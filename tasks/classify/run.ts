@@ -11,7 +11,7 @@ import { imageOutputs } from "../../models/image_features.ts";
 import { probabilities } from "../../models/image_training.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { chance, grouped } from "../lib/format.ts";
-import { interruptSignal, TaskError } from "../lib/main.ts";
+import { interruptSignal, TaskError, turn } from "../lib/main.ts";
 import { findPictures, prepareAt, shortNames, skippedNotes } from "../lib/own_pictures.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder } from "../lib/run_folder.ts";
@@ -114,6 +114,7 @@ async function classify(
       })
     );
     bar.update(answers.length + loader.skipped.length);
+    await turn();
     if (signal.aborted) break;
   }
   return { answers, notes: [...notes, ...skippedNotes(loader.skipped)] };

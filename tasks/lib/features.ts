@@ -3,7 +3,7 @@ import { ImageLoader } from "../../data/image_loader.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { imageOutputs } from "../../models/image_features.ts";
 import { type OpenBackbone, openBackbone } from "./backbone.ts";
-import { interruptSignal, TaskError } from "./main.ts";
+import { interruptSignal, TaskError, turn } from "./main.ts";
 import { prepareAt, skippedNotes } from "./own_pictures.ts";
 import { progress } from "./progress.ts";
 
@@ -56,6 +56,7 @@ export async function extractFeatures(
     features.set(values, kept.length * model.featureDim);
     for (const index of indices) kept.push(paths[index]);
     bar.update(kept.length + loader.skipped.length);
+    await turn();
     if (signal.aborted) return undefined;
   }
   return {
