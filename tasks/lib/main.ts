@@ -109,6 +109,8 @@ export function explain(error: unknown): Ending {
  */
 export async function runTask(main: () => void | Promise<void>): Promise<void> {
   guardConsole();
+  // Deno would end of it, even where it was ignored when Deno was started.
+  if (ignoresHangup()) Deno.addSignalListener("SIGHUP", () => {});
   try {
     await main();
     if (stopping !== undefined) Deno.exitCode = STOPPED[stopping];

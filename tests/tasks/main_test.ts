@@ -160,6 +160,28 @@ permissionTest("main: the first signal ends the loop, the second the process", r
   }
 });
 
+permissionTest("main: under nohup a closed terminal does not end a task", run, async () => {
+  if (Deno.build.os === "windows") return; // a child cannot be sent signals there
+  const code = `await main.runTask(async () => {
+    main.interruptSignal();
+    console.log("ready");
+    await new Promise((r) => setTimeout(r, 500));
+    console.log("went on");
+  });`;
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["eval", `--config=${config}`, `import * as main from "${library}";\n${code}`],
+    env: { NO_COLOR: "1", NECKAR_IGNORE_HUP: "1" },
+    stdout: "piped",
+  });
+  const child = command.spawn();
+  const lines = child.stdout.getReader();
+  await lines.read();
+  lines.releaseLock();
+  child.kill("SIGHUP");
+  const ended = await child.output();
+  assertEquals([ended.code, new TextDecoder().decode(ended.stdout)], [0, "went on\n"]);
+});
+
 permissionTest("main: a full disk under stdout is one sentence", run, async () => {
   if (Deno.build.os !== "linux") return; // /dev/full
   const code = `main.runTask(() => console.log("x"))`;

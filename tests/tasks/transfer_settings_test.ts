@@ -2,6 +2,7 @@
 import {
   assert,
   assertEquals,
+  assertNotEquals,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -146,6 +147,13 @@ permissionTest(
       assertEquals([...train.labels, ...val.labels], [0, 0, 1, 0, 1]);
       const note = `The name of ${folder}/train/a/not.gif is not that of a picture`;
       assertEquals(notes, [`${note}: passed over`]);
+      // The same files give the same mark wherever they lie, and another size another.
+      const { fingerprint } = await folderData(folder, false);
+      await withFiles([...files, "train/a/not.gif"], async (other) => {
+        assertEquals((await folderData(other, false)).fingerprint, fingerprint);
+        await Deno.writeTextFile(join(other, "val", "b", "5.png"), "more", { append: true });
+        assertNotEquals((await folderData(other, false)).fingerprint, fingerprint);
+      });
       const strict = () => folderData(folder, true);
       await assertRejects(strict, TaskError, `${note}, and --strict allows none`);
       await Deno.writeTextFile(join(folder, "val", "b", "x.txt"), "");
