@@ -1,13 +1,11 @@
 /** One captioning run, from the command line to the page. Both caption tasks are this with their cell. */
-import { type CaptionData, spreadPictures } from "../../data/captions.ts";
+import type { CaptionData } from "../../data/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { type Gpu, openGpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import {
   type CaptionScores,
-  evaluateLoss,
   mostCaptions,
-  type OnBatch,
   type PreparedSplit,
   prepareSplit,
   sampleCaptions,
@@ -26,14 +24,9 @@ import { Pace } from "../lib/pace.ts";
 import { UsageError } from "../lib/flags.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
+import { measureSplits, somePictures } from "./measure.ts";
 import { captionOwnPictures } from "./own.ts";
-import {
-  type CaptionResults,
-  lossChart,
-  type SplitResults,
-  type Training,
-  writeCaptionPage,
-} from "./report.ts";
+import { type CaptionResults, lossChart, type Training, writeCaptionPage } from "./report.ts";
 import { captionData, type CaptionSettings, captionSettings, featureScale } from "./settings.ts";
 
 function makeOptimizer(captioner: Captioner, settings: CaptionSettings): Optimizer {
@@ -163,72 +156,9 @@ async function train(
   return result;
 }
 
-async function measure(
-  captioner: Captioner,
-  split: PreparedSplit,
-  data: CaptionData,
-  settings: CaptionSettings,
-  onBatch?: OnBatch,
-): Promise<SplitResults> {
-  const { vocabulary } = data;
-  const { beam: width, lengthPower } = settings;
-  const greedy = await sampleCaptions(captioner, split, vocabulary, { onBatch });
-  const beam = await sampleCaptions(captioner, split, vocabulary, {
-    beam: width,
-    lengthPower,
-    onBatch,
-  });
-  const loss = await evaluateLoss(captioner, split, undefined, onBatch);
-  return {
-    split,
-    greedy,
-    beam,
-    loss,
-    greedyScores: scoreCaptions(greedy, split, vocabulary),
-    beamScores: scoreCaptions(beam, split, vocabulary),
-  };
-}
-
-/** After an interruption so many pictures of a split are captioned: it must not go on for long. */
-const MEASURED_INTERRUPTED = 16;
-
-/** Caption both splits, or after an interruption, or one on the way, a few pictures of them. */
-async function measureSplits(
-  captioner: Captioner,
-  splits: { train: PreparedSplit; val: PreparedSplit },
-  data: CaptionData,
-  settings: CaptionSettings,
-  pace: Pace,
-): Promise<Pick<CaptionResults, "train" | "val">> {
-  const both = async (few: boolean, onBatch?: OnBatch) => {
-    const of = (split: PreparedSplit, most: number) =>
-      measure(
-        captioner,
-        somePictures(split, few ? MEASURED_INTERRUPTED : most),
-        data,
-        settings,
-        onBatch,
-      );
-    return {
-      train: await of(splits.train, MOST_MEASURED),
-      val: await of(splits.val, Infinity),
-    };
-  };
-  const whole = await pace.measure((onBatch) => both(false, onBatch));
-  return whole ?? await both(true);
-}
-
 function describeScores(name: string, scores: CaptionScores): string {
   const bleu = scores.bleu.map((b, i) => `BLEU-${i + 1} ${b.toFixed(4)}`).join("  ");
   return `${name}  ${bleu}  unigram precision ${scores.unigramPrecision.toFixed(4)}`;
-}
-
-/** At most this many training pictures are captioned at the end of a run. */
-const MOST_MEASURED = 500;
-
-/** So many pictures of a split, spread over it: enough to measure on, quick to caption. */
-function somePictures(split: PreparedSplit, most: number): PreparedSplit {
-  return { ...split, ...spreadPictures(split, most) };
 }
 
 /** Refuse what the GPU cannot hold at once, before anything is learnt (UsageError). */

@@ -1,13 +1,11 @@
 /** One seed of a transfer run: the network is opened, trained, measured, saved and let go. */
 import { join } from "@std/path";
-import { spread } from "../../data/captions.ts";
 import { IMAGENET_MEAN, IMAGENET_STD } from "../../data/augment.ts";
-import type { ImageBatch, SkippedFile } from "../../data/image_loader.ts";
+import type { SkippedFile } from "../../data/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { writeSafetensors } from "../../data/safetensors.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import {
-  imageScores,
   type Measure,
   measure,
   type PictureScores,
@@ -41,6 +39,7 @@ import {
   makeLoaders,
   type TransferData,
 } from "./data.ts";
+import { timed, validate, validateFew } from "./validate.ts";
 import { settingsInUse, type TransferSettings } from "./settings.ts";
 
 /** All that is left of a seed, its saved model apart. */
@@ -107,51 +106,6 @@ function madeWith(
     valPictures: val.pictures.length,
     pictures: fingerprint,
   };
-}
-
-/** Time spent waiting for batches, in milliseconds. */
-interface Waiting {
-  milliseconds: number;
-}
-
-async function* timed(batches: AsyncIterable<ImageBatch>, waiting: Waiting) {
-  let asked = performance.now();
-  for await (const batch of batches) {
-    waiting.milliseconds += performance.now() - asked;
-    yield batch;
-    asked = performance.now();
-  }
-}
-
-/** Answers to all validation pictures; nothing where it was interrupted. */
-async function validate(
-  model: VisionModel,
-  { val }: Loaders,
-  { data, pace }: { data: TransferData; pace: Pace },
-  waiting: Waiting,
-): Promise<PictureScores | undefined> {
-  const scores = await pace.measure((onBatch) =>
-    imageScores(model, timed(val.epoch(0), waiting), data.val.pictures.length, onBatch)
-  );
-  if (scores !== undefined) checkClassesSeen("val", data, data.val, scores, val);
-  return scores;
-}
-
-/** After an interruption so many pictures are answered: it must not go on for long. */
-const MEASURED_INTERRUPTED = 16;
-
-/** Answers to a few validation pictures, and which these are. */
-async function validateFew(model: VisionModel, { val: loader }: Loaders, options: SeedOptions) {
-  const { data: { val }, settings } = options;
-  const broken = new Set(loader.skipped.map(({ path }) => path));
-  const readable = [...val.pictures.keys()].filter((i) => !broken.has(String(val.pictures[i])));
-  const chosen = spread(readable.length, MEASURED_INTERRUPTED).map((i) => readable[i]);
-  const measured: LabelledPictures = {
-    pictures: chosen.map((i) => val.pictures[i]),
-    labels: Uint32Array.from(chosen, (i) => val.labels[i]),
-  };
-  const few = makeLoaders({ ...options.data, val: measured }, settings, options.seed).val;
-  return { measured, scores: await imageScores(model, few.epoch(0), chosen.length) };
 }
 
 /** Take up a checkpoint. TaskError where it does not fit the network. */
