@@ -95,12 +95,21 @@ export function isSystemError(error: unknown): error is Error & { code: string }
 /** Why the system refused, in words: `the disk is full`. Other errors keep their message. */
 export function systemReason(error: unknown): string {
   if (isSystemError(error) && error.code in REASONS) return REASONS[error.code];
+  if (isForbidden(error)) {
+    return "Deno keeps tasks out of the system's own folders, such as /dev, /proc and /sys; name a place elsewhere";
+  }
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Whether Deno refuses a path of the system's own, which only the flag --allow-all would open. */
+function isForbidden(error: unknown): boolean {
+  return error instanceof Deno.errors.NotCapable && error.message.startsWith("Requires all access");
 }
 
 /** The error of a write to `path` as a {@linkcode WriteError}; a refused permission of Deno's stays as it is. */
 export function writeError(path: string, error: unknown): unknown {
-  if (!isSystemError(error) || error instanceof Deno.errors.NotCapable) return error;
+  const isRefused = error instanceof Deno.errors.NotCapable;
+  if (isRefused ? !isForbidden(error) : !isSystemError(error)) return error;
   return new WriteError(`${path} cannot be written: ${systemReason(error)}`);
 }
 

@@ -65,6 +65,14 @@ function describeRefusal(error: Error & { code: string }): string | undefined {
   return `${path} cannot be ${cannot}: ${why}`;
 }
 
+/** Deno's refusal of the system's own paths, whatever is allowed, as a sentence. */
+function describeForbidden(error: unknown): string | undefined {
+  const [, path] = error instanceof Deno.errors.NotCapable
+    ? error.message.match(/^Requires all access to (".*"), /s) ?? []
+    : [];
+  return path && `${path} cannot be used: ${systemReason(error)}`;
+}
+
 /**
  * What a task prints when it ends with an error. Wrong command lines and expected errors (the
  * TypeErrors, RangeErrors and SyntaxErrors of this project, a missing adapter or a refusal of the
@@ -84,7 +92,7 @@ export function explain(error: unknown): Ending {
     }\nRun the task with --help to see every flag`;
     return { code: 2, text, stream: "stderr" };
   }
-  const refusal = isSystemError(error) ? describeRefusal(error) : undefined;
+  const refusal = isSystemError(error) ? describeRefusal(error) : describeForbidden(error);
   if (refusal !== undefined) {
     return { code: 1, text: `error: ${printable(refusal)}`, stream: "stderr" };
   }
@@ -113,40 +121,39 @@ export async function runTask(main: () => void | Promise<void>): Promise<void> {
   if (ignoresHangup()) Deno.addSignalListener("SIGHUP", () => {});
   try {
     await main();
+    if (unwritten !== undefined) throw unwritten;
     if (stopping !== undefined) Deno.exitCode = STOPPED[stopping];
   } catch (error) {
     const ending = explain(error);
-    try {
-      if (ending.stream === "stdout") console.log(ending.text);
-      else say(ending.text);
-    } catch (error) {
-      say(explain(error).text);
-      Deno.exit(1);
-    }
+    if (ending.stream === "stdout") console.log(ending.text);
+    else console.error(ending.text);
+    if (unwritten !== undefined && unwritten !== error) console.error(explain(unwritten).text);
     // Timers or an open GPU device must not keep a failed task alive.
-    Deno.exit(ending.code);
+    Deno.exit(unwritten === undefined ? ending.code : 1);
   }
 }
 
-/** Let no text steer the terminal that a task prints: names of files and words of models may be a stranger's. */
+/** The first error of stdout: what a task is for, such as the weights it learns, does not end with its log. */
+let unwritten: unknown;
+
+/**
+ * Let no text steer the terminal that a task prints: names of files and words of models may be a stranger's. And let
+ * a full disk under stdout end no task before it has saved what it made.
+ */
 function guardConsole(): void {
   for (const name of ["log", "error", "warn"] as const) {
     const plain = console[name];
-    console[name] = (...parts: unknown[]) =>
-      plain(
-        ...parts.map((part) =>
-          typeof part === "string" ? printable(part, { most: Infinity, lines: true }) : part
-        ),
+    console[name] = (...parts: unknown[]) => {
+      const shown = parts.map((part) =>
+        typeof part === "string" ? printable(part, { most: Infinity, lines: true }) : part
       );
-  }
-}
-
-/** Write a line to stderr, which may be gone with its terminal: then there is nobody to tell. */
-function say(line: string): void {
-  try {
-    console.error(line);
-  } catch {
-    // As said.
+      try {
+        plain(...shown);
+      } catch (error) {
+        // Of a stderr that is full or gone, with its terminal, nobody can be told.
+        if (name === "log") unwritten ??= error;
+      }
+    };
   }
 }
 
@@ -184,7 +191,7 @@ export function interruptSignal(): AbortSignal {
       return;
     }
     [stopping, first] = [name, performance.now()];
-    say("\nStopping after this step; press Ctrl-C again to stop at once");
+    console.error("\nStopping after this step; press Ctrl-C again to stop at once");
     controller.abort();
   };
   const names = Object.keys(STOPPED) as (keyof typeof STOPPED)[];

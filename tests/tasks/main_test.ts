@@ -2,6 +2,7 @@ import { assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from 
 import { fromFileUrl } from "@std/path";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { explain, TaskError } from "../../tasks/lib/main.ts";
+import { writeError } from "../../data/file.ts";
 import { permissionTest } from "../support.ts";
 
 /** The error that some code throws. */
@@ -95,6 +96,18 @@ Deno.test("main: what the system refuses is said in words", () => {
     refused("File name too long (os error 36): mkdir '/a'", "ENAMETOOLONG"),
     "error: '/a' cannot be written: the name is too long",
   );
+  const forbidden = new Deno.errors.NotCapable(
+    'Requires all access to "/dev/full/x", run again with the --allow-all flag',
+  );
+  assertEquals(
+    explain(forbidden).text,
+    'error: "/dev/full/x" cannot be used: Deno keeps tasks out of the system\'s own folders, such as ' +
+      "/dev, /proc and /sys; name a place elsewhere",
+  );
+  assertMatch(
+    String(writeError("/dev/full", forbidden)),
+    /^WriteError: \/dev\/full cannot be written: Deno/,
+  );
   // Of a code that has no words here Deno's are good enough where it has a class, and a bug's stack else.
   assertMatch(refused("Odd (os error 99): stat '/a'", "EODD"), /^unexpected error/);
 });
@@ -182,17 +195,24 @@ permissionTest("main: under nohup a closed terminal does not end a task", run, a
   assertEquals([ended.code, new TextDecoder().decode(ended.stdout)], [0, "went on\n"]);
 });
 
-permissionTest("main: a full disk under stdout is one sentence", run, async () => {
-  if (Deno.build.os !== "linux") return; // /dev/full
-  const code = `main.runTask(() => console.log("x"))`;
-  const command = new Deno.Command("sh", {
-    args: ["-c", `"$0" eval --config="$1" "$2" >/dev/full`, Deno.execPath(), config].concat(
-      `import * as main from "${library}";\n${code}`,
-    ),
-    env: { NO_COLOR: "1" },
-    stderr: "piped",
-  });
-  const full = await command.output();
-  const text = new TextDecoder().decode(full.stderr);
-  assertEquals([full.code, text], [1, "error: The output cannot be written: the disk is full\n"]);
-});
+permissionTest(
+  "main: a full disk under stdout is one sentence, after the work is done",
+  run,
+  async () => {
+    if (Deno.build.os !== "linux") return; // /dev/full
+    const code = `main.runTask(() => { console.log("x"); console.error("saved"); })`;
+    const command = new Deno.Command("sh", {
+      args: ["-c", `"$0" eval --config="$1" "$2" >/dev/full`, Deno.execPath(), config].concat(
+        `import * as main from "${library}";\n${code}`,
+      ),
+      env: { NO_COLOR: "1" },
+      stderr: "piped",
+    });
+    const full = await command.output();
+    const text = new TextDecoder().decode(full.stderr);
+    assertEquals(
+      [full.code, text],
+      [1, "saved\nerror: The output cannot be written: the disk is full\n"],
+    );
+  },
+);
