@@ -57,6 +57,29 @@ export function networkOf(dict: Dict): string | undefined {
   return Object.entries(FAMILIES).find(([key]) => dict.has(key))?.[1];
 }
 
+/** Names that the networks which are read here have, and few others. */
+const MARKS = ["layer1.0.conv1.weight", "features.3.squeeze.weight"];
+
+/**
+ * The only ResNet or SqueezeNet inside a larger model, such as the `net.` of a Lightning module beside its losses and
+ * metrics: the prefix of its names, its tensors without it, and how many others there are. Nothing where there is none
+ * or more than one, or where nothing stands before the names.
+ */
+export function networkWithin(
+  dict: Dict,
+): { prefix: string; inner: Map<string, TensorData>; others: number } | undefined {
+  const prefixes = new Set<string>();
+  for (const name of dict.keys()) {
+    const mark = MARKS.find((mark) => name.endsWith(`.${mark}`));
+    if (mark !== undefined) prefixes.add(name.slice(0, -mark.length));
+  }
+  const [prefix] = prefixes;
+  if (prefixes.size !== 1 || MARKS.some((mark) => dict.has(mark))) return undefined;
+  const own = [...dict].filter(([name]) => name.startsWith(prefix));
+  const inner = new Map(own.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
+  return { prefix, inner, others: dict.size - inner.size };
+}
+
 function resnetOf(dict: Dict): string {
   const blocks = [1, 2, 3, 4].map((layer) => {
     const own = [...dict.keys()].map((key) => key.match(/^layer(\d)\.(\d+)\./))

@@ -6,7 +6,7 @@ import { listed, quote } from "../../data/messages.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
 import { readWeightFile } from "../../data/weights.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
-import { networkOf } from "../../models/known_networks.ts";
+import { networkOf, networkWithin } from "../../models/known_networks.ts";
 import {
   type BackboneName,
   BACKBONES,
@@ -136,7 +136,16 @@ async function findWeights({ backbone, weights }: BackboneSettings): Promise<Sou
     const known = { size: EMBEDDED_SIZE, classNames: classes, notes: [EMBEDDED_NOTE] };
     return { name: "squeezenet1_1", dict, ...known };
   }
-  const { tensors, metadata, notes } = await readWeightFile(weights);
+  const { tensors: all, metadata, notes } = await readWeightFile(weights);
+  const within = networkWithin(all);
+  const tensors = within?.inner ?? all;
+  if (within !== undefined) {
+    const { prefix, others } = within;
+    const rest = others === 0
+      ? "every name"
+      : `its names, and passed over ${others} other tensor${others === 1 ? "" : "s"}`;
+    notes.push(`The network is a part of a larger model: left out ${quote(prefix)} before ${rest}`);
+  }
   const { size = 224, classNames } = readCard(weights, metadata);
   return {
     name: recognise(tensors, weights, backbone),

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
-import { networkOf } from "../../models/known_networks.ts";
+import { networkOf, networkWithin } from "../../models/known_networks.ts";
 import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
 
 /** A state dict of tensors without memory of their own, by name and shape. */
@@ -65,6 +65,21 @@ Deno.test("networkOf() calls torchvision's networks by their names", () => {
     [undefined, dict({})],
   ];
   for (const [name, weights] of networks) assertEquals(networkOf(weights), name);
+});
+
+Deno.test("networkWithin() finds a network beside the losses and metrics of a Lightning module", () => {
+  const network = resnet([2, 2, 2, 2]);
+  const under = (prefix: string) =>
+    [...network].map(([name, tensor]): [string, TensorData] => [prefix + name, tensor]);
+  const others = [...dict({ "loss.weight": [3], "net2.layer1.0.bias": [1] })];
+  for (const prefix of ["net.", "model.encoder."]) {
+    assertEquals(networkWithin(new Map([...others, ...under(prefix)])), {
+      ...{ prefix, inner: network, others: 2 },
+    });
+  }
+  assertEquals(networkWithin(new Map(under("")))?.prefix, undefined);
+  assertEquals(networkWithin(new Map([...under("student."), ...under("teacher.")])), undefined);
+  assertEquals(networkWithin(new Map(others)), undefined);
 });
 
 Deno.test("loadPretrained() names the network that the weights are of, and no long list of keys", () => {

@@ -31,3 +31,26 @@ else {
     }
   });
 }
+
+const inside = "a network inside a larger model is found, and what else there is passed over";
+if (!granted(write)) gpuProcessTest(inside, [write], () => {});
+else {
+  gpuTest(inside, async (gpu) => {
+    const path = await Deno.makeTempFile({ suffix: ".safetensors" });
+    try {
+      const weights = new Map(
+        [...randomSqueezeNet(2, 1 / 16)].map(([name, tensor]) => [`net.${name}`, tensor]),
+      );
+      weights.set("loss.weight", { dtype: "F32", shape: [1], data: Float32Array.of(NaN) });
+      await Deno.writeFile(path, encodeSafetensors(weights));
+      const opened = await openBackbone(gpu, { weights: path, partial: false });
+      opened.model.dispose();
+      assertStringIncludes(
+        opened.notes.join(),
+        'left out "net." before its names, and passed over 1 other tensor',
+      );
+    } finally {
+      await Deno.remove(path);
+    }
+  });
+}
