@@ -17,7 +17,8 @@ export interface Picture {
   id?: string;
   /** A file on disk, a drawing, or a place on the web. */
   source:
-    | { kind: "file"; path: string }
+    // `within` is a folder that the file must be in, also behind links.
+    | { kind: "file"; path: string; within?: string }
     | { kind: "svg"; svg: string }
     | { kind: "url"; url: string };
 }

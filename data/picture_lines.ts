@@ -6,6 +6,9 @@
 import type { Picture } from "./captions.ts";
 import { quote } from "./messages.ts";
 
+/** What stands between the parts of a path, here and on Windows. */
+const SEPARATORS = "/\\";
+
 /**
  * The picture that a line of a data set names: an address on the web, or a file. A path is taken from `root`,
  * with `/` or `\` between its parts; an absolute path, a `file://` address, one of Windows (`C:\…`, `\\…`) and
@@ -35,7 +38,27 @@ export function pictureOfLine(line: string, root: string, outside = false): Pict
   }
   if (parts[0] === ".." && !outside) throw outsideError(line, "a path that leaves the folder");
   const id = parts.join("/");
-  return { name, id, source: { kind: "file", path: `${root}/${id}` } };
+  const source = { kind: "file" as const, path: `${root}/${id}` };
+  return { name, id, source: outside ? source : { ...source, within: root } };
+}
+
+/**
+ * Refuse a file that is not in the folder it must be in, since it or a folder on the way is a link that leaves it: a
+ * SyntaxError. One that is not there passes.
+ */
+export async function checkWithin(
+  { path, within }: { path: string; within?: string },
+): Promise<void> {
+  if (within === undefined) return;
+  const real = await Deno.realPath(path).catch(() => undefined); // who reads it says why
+  if (real === undefined || isInside(real, await Deno.realPath(within))) return;
+  throw outsideError(path, "a link that leaves the folder");
+}
+
+function isInside(path: string, folder: string): boolean {
+  return [...SEPARATORS].some((separator) =>
+    path.startsWith(folder.endsWith(separator) ? folder : folder + separator)
+  );
 }
 
 /** A path that does not start from the data's folder, and what kind it is. */

@@ -3,6 +3,7 @@ import { join } from "@std/path";
 import { CAPTION_SPLITS, ownFeatureFile, readPictures, urlsFile } from "../data/coco_captioning.ts";
 import { writeFeatures } from "../data/feature_files.ts";
 import { checkFiles, folderName } from "../data/folder.ts";
+import { checkWithin } from "../data/picture_lines.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
 import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/features.ts";
 import { boolean, defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
@@ -78,6 +79,7 @@ async function plan(args: readonly string[]) {
   for (const split of CAPTION_SPLITS) {
     const pictures = await readPictures(root, split, { outside });
     const names = new Map<string, string>();
+    const links: Parameters<typeof checkWithin>[0][] = [];
     const paths = pictures.map(({ name, id = name, source }) => {
       if (source.kind !== "file") {
         throw new TaskError(
@@ -86,9 +88,11 @@ async function plan(args: readonly string[]) {
           } names pictures on the web, such as ${name}, and only files can be read`,
         );
       }
+      links.push(source);
       names.set(source.path, id);
       return source.path;
     });
+    for (const link of links) await checkWithin(link);
     const nameOf = (path: string) => names.get(path)!;
     jobs.push({ file: ownFeatureFile(split), paths, nameOf, strict: true });
   }

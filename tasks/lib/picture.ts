@@ -2,7 +2,9 @@
 import { Buffer } from "node:buffer";
 import { extname } from "@std/path";
 import type { Picture } from "../../data/captions.ts";
+import { readBytes } from "../../data/file.ts";
 import { encodeJpeg, encodePng, type RgbImage, useImage } from "../../data/image.ts";
+import { checkWithin } from "../../data/picture_lines.ts";
 import { resize } from "../../data/resize.ts";
 
 /** Markup that may go into a page as it is. Only the makers in this folder build it. */
@@ -58,6 +60,9 @@ export function svgImage(svg: string, alt: string): Html {
   return dataImage("image/svg+xml", named, alt);
 }
 
+/** The longest file that goes into a page as it is, in bytes. */
+const MOST_UNDECODED = 2 ** 25;
+
 /** The picture of a file as the networks see it, by the same limits of kinds, sizes and memory. */
 async function fileImage(path: string, alt: string): Promise<Html> {
   const type = WEB_TYPES[extname(path).toLowerCase()];
@@ -67,7 +72,7 @@ async function fileImage(path: string, alt: string): Promise<Html> {
   } catch (error) {
     // Without sharp a browser may still show it.
     if (!(error instanceof TypeError) || type === undefined) throw error;
-    return dataImage(type, await Deno.readFile(path), alt);
+    return dataImage(type, await readBytes(path, MOST_UNDECODED), alt);
   }
   return type === "image/png"
     ? dataImage(type, await encodePng(image), alt)
@@ -118,6 +123,7 @@ export async function pictureHtml(picture: Picture, options: PictureOptions = {}
       case "url":
         return webImage(source.url, name);
       case "file":
+        await checkWithin(source);
         return await fileImage(source.path, name);
     }
   } catch (error) {

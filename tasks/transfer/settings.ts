@@ -158,11 +158,12 @@ function argumentsOf(run: string, task: string): string[] {
     if (!(error instanceof NotFound || error instanceof NotADirectory)) throw error;
     throw new TaskError(`There is no config.json in ${run}: --resume takes the folder of a run`);
   }
+  if (typeof config.task !== "string") {
+    throw new TaskError(`${join(run, "config.json")} names no task: it is not of a run`);
+  }
   if (config.task !== task) {
     throw new TaskError(
-      `The run in ${run} is one of ${
-        printable(String(config.task), { most: 60 })
-      }, and not of ${task}`,
+      `The run in ${run} is one of ${printable(config.task, { most: 60 })}, and not of ${task}`,
     );
   }
   return Object.keys(RUN_FLAGS).filter((key) => config[key] !== undefined).map((key) => {

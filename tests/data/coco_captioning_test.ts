@@ -24,7 +24,7 @@ permissionTest("loadCocoCaptioning() reads a folder in CS231n's layout", write, 
       {
         name: "two.jpg",
         id: "images/two.jpg",
-        source: { kind: "file", path: `${folder}/images/two.jpg` },
+        source: { kind: "file", path: `${folder}/images/two.jpg`, within: folder },
       },
     ]);
     assertEquals(data.val.pictures.map((picture) => picture.name), ["four.jpg", "five.jpg"]);
@@ -135,7 +135,8 @@ permissionTest("loadCocoCaptioning() tells places outside the folder apart", wri
   await withFolder((data) => data.valUrls = inside, async (folder) => {
     const { val } = await loadCocoCaptioning(folder);
     assertEquals(val.pictures.map(({ id }) => id), ["images/four.jpg", "images/five%20a.jpg"]);
-    assertEquals(val.pictures[0].source, { kind: "file", path: `${folder}/images/four.jpg` });
+    const path = `${folder}/images/four.jpg`;
+    assertEquals(val.pictures[0].source, { kind: "file", path, within: folder });
   });
   await withFolder((data) => data.valUrls = "ftp://x.org/a.jpg\nb.jpg", async (folder) => {
     await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, "no address of a picture");

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows }
 import { fromFileUrl } from "@std/path";
 import { Buffer } from "node:buffer";
 import { lineChart } from "../../tasks/lib/chart.ts";
+import { encodePng } from "../../data/image.ts";
 import { page, pictureHtml, type Section } from "../../tasks/lib/page.ts";
 import type { Picture } from "../../data/captions.ts";
 import { dataTest, permissionTest } from "../support.ts";
@@ -177,6 +178,35 @@ Deno.test({
     assertStringIncludes(html, "cannot be shown");
     assertEquals(told.length, 1);
   },
+});
+
+permissionTest("picture: a link out of the folder that it must be in is not followed", [
+  ...library,
+  { name: "write" },
+], async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const reasons: string[] = [];
+    const shown = async (name: string) => {
+      const source = { kind: "file" as const, path: `${folder}/${name}`, within: `${folder}/in` };
+      const onUnreadable = (_: string, reason: string) => reasons.push(reason);
+      return !(await pictureHtml({ name, source }, { onUnreadable })).includes("cannot be shown");
+    };
+    const image = { width: 1, height: 1, data: new Uint8Array(3) };
+    for (const name of ["in", "in2"]) {
+      await Deno.mkdir(`${folder}/${name}`);
+      await Deno.writeFile(`${folder}/${name}/a.png`, await encodePng(image));
+    }
+    await Deno.symlink("../in2/a.png", `${folder}/in/file.png`);
+    await Deno.symlink("../in2", `${folder}/in/folder`);
+    await Deno.symlink("a.png", `${folder}/in/own.png`);
+    assertEquals([await shown("in/a.png"), await shown("in/own.png")], [true, true]);
+    assertEquals([await shown("in/file.png"), await shown("in/folder/a.png")], [false, false]);
+    for (const reason of reasons) assertStringIncludes(reason, "is a link that leaves the folder");
+    assertStringIncludes(reasons.join(), "--allow-outside");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 permissionTest("picture: drawings of strangers are not rendered", [

@@ -114,7 +114,7 @@ permissionTest(
       await write({ task: "transfer-freeze", ...settingsInUse(earlier), epochs: "many" });
       refuse([], 'Flag --epochs takes a whole number, at least 1, at most 100000, and not "many"');
       await write(null);
-      refuse([], "is one of undefined, and not of transfer-freeze");
+      refuse([], "names no task: it is not of a run");
       await Deno.writeTextFile(config, "{");
       refuse([], "config.json is no JSON");
       // An embedded network's run, which is told by what is not there.
