@@ -5,13 +5,18 @@ const FLOAT32_MAX = 3.4028234663852886e38;
 /** What a value is, in words. */
 function kindOf(value: unknown): string {
   if (value === undefined || value === null) return String(value);
-  if (Array.isArray(value) || ArrayBuffer.isView(value)) return "an array";
+  if (isList(value)) return "an array";
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
 function isList(value: unknown): value is ArrayLike<unknown> {
   return typeof value === "object" && value !== null && "length" in value &&
     Number.isSafeInteger(value.length) && (value.length as number) >= 0;
+}
+
+/** Whether WebGPU takes the array as it is: memory that threads share must be copied. */
+function isOwn(data: ArrayBufferView): boolean {
+  return data.buffer instanceof ArrayBuffer;
 }
 
 /** TypeError unless `data` is a flat array of something; its numbers are looked at later. */
@@ -44,7 +49,7 @@ export function toFloats(
   data: ArrayLike<number>,
   name: string,
 ): Float32Array<ArrayBuffer> {
-  if (data instanceof Float32Array) return data as Float32Array<ArrayBuffer>;
+  if (data instanceof Float32Array && isOwn(data)) return data as Float32Array<ArrayBuffer>;
   const floats = new Float32Array(data.length);
   for (let i = 0; i < floats.length; i++) {
     const value = data[i];
@@ -87,7 +92,7 @@ export function setWords(
 
 /** The numbers as u32; the array itself where it holds them already. Errors as for {@linkcode setWords}. */
 export function toWords(data: ArrayLike<number>, name: string): Uint32Array<ArrayBuffer> {
-  if (data instanceof Uint32Array) return data as Uint32Array<ArrayBuffer>;
+  if (data instanceof Uint32Array && isOwn(data)) return data as Uint32Array<ArrayBuffer>;
   const words = new Uint32Array(data.length);
   setWords(words, data, name);
   return words;

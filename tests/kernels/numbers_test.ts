@@ -47,6 +47,8 @@ gpuTest("what is no flat array of numbers is refused by its place", (gpu) => {
     [7, "a number was given"],
     [new Set([1, 2]), "an object was given"],
     [new ArrayBuffer(8), "an object was given"],
+    [new DataView(new ArrayBuffer(8)), "an object was given"],
+    [[1, new DataView(new ArrayBuffer(8))], "there is an object at place 1"],
     [null, "null was given"],
     [undefined, "undefined was given"],
   ];
@@ -95,6 +97,16 @@ gpuTest("finite numbers beyond float32 are refused, and NaN and infinity stay", 
     using x = Tensor.from(gpu, data);
     assertEquals([...await x.read()], [most, -most, NaN, Infinity, -Infinity, 0, most]);
   }
+});
+
+gpuTest("numbers in memory that threads share are taken", async (gpu) => {
+  const shared = () => new SharedArrayBuffer(16);
+  const floats = new Float32Array(shared(), 4, 2);
+  const words = new Uint32Array(shared(), 4, 2);
+  for (const data of [floats, words]) data.set([7, 2 ** 24]);
+  using x = Tensor.from(gpu, floats);
+  using y = Tensor.from(gpu, words, [2], { dtype: "u32" });
+  assertEquals([...await x.read(), ...await y.read()], [7, 2 ** 24, 7, 2 ** 24]);
 });
 
 gpuTest("shapes, dtypes and copies that cannot be are refused", (gpu) => {
