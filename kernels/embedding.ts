@@ -3,6 +3,7 @@ import { activations, type FloatType } from "./activations.ts";
 import { blockSum } from "./block_sum.ts";
 import type { Gpu } from "./gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { checkList, notANumber } from "./numbers.ts";
 import { element, perShape } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 import { eachStretch, SUM_STRETCH } from "./turns.ts";
@@ -27,16 +28,23 @@ export interface Indices {
   [Symbol.dispose](): void;
 }
 
-/** RangeError naming the first index that is not a whole number from 0 to rows - 1. */
-export function checkIndices(ids: ArrayLike<number>, rows: number, name: string): void {
+/**
+ * RangeError naming the first index that is not a whole number from 0 to rows - 1, by its place counted from `first`;
+ * TypeError for what is no number.
+ */
+export function checkIndices(
+  ids: ArrayLike<number>,
+  rows: number,
+  name: string,
+  first = 0,
+): void {
   for (let i = 0; i < ids.length; i++) {
     if (Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < rows) continue;
+    if (typeof ids[i] !== "number") throw notANumber(ids[i], first + i, name);
     throw new RangeError(
-      `The index ${
-        ids[i]
-      } at place ${i} of "${name}" is not in the table: whole numbers from 0 to ${
-        rows - 1
-      } are allowed`,
+      `The index ${ids[i]} at place ${
+        first + i
+      } of "${name}" is not in the table: whole numbers from 0 to ${rows - 1} are allowed`,
     );
   }
 }
@@ -80,7 +88,8 @@ export function groupIndices(
 /**
  * Upload indices into a table of `rows` rows.
  *
- * Errors: RangeError naming the first index that is not a whole number from 0 to rows - 1.
+ * Errors: RangeError naming the first index that is not a whole number from 0 to rows - 1; TypeError for what is no
+ * flat array.
  */
 export function uploadIndices(
   gpu: Gpu,
@@ -88,6 +97,7 @@ export function uploadIndices(
   rows: number,
   name = "ids",
 ): Indices {
+  checkList(ids, name);
   checkIndices(ids, rows, name);
   const { places, segments } = groupIndices(ids, rows);
   const distinct = segments.length / 2 - 1;

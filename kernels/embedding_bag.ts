@@ -12,6 +12,7 @@ import {
 } from "./embedding.ts";
 import type { Gpu } from "./gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
+import { checkList } from "./numbers.ts";
 import { element, perShape } from "./product.ts";
 import { expectShape, Tensor } from "./tensor.ts";
 import { eachStretch, SUM_STRETCH } from "./turns.ts";
@@ -46,7 +47,7 @@ export interface Bags {
  * Upload bags of indices into a table of `rows` rows. A bag may be empty: its sum and its mean are 0.
  *
  * Errors: RangeError naming the first index that is not a whole number from 0 to rows - 1, or when
- * there is no bag.
+ * there is no bag; TypeError for a bag that is no flat array.
  */
 export function uploadBags(
   gpu: Gpu,
@@ -56,14 +57,17 @@ export function uploadBags(
 ): Bags {
   if (bags.length === 0) throw new RangeError(`"${name}" must hold at least one bag`);
   const offsets = new Uint32Array(bags.length + 1);
-  bags.forEach((bag, n) => offsets[n + 1] = offsets[n] + bag.length);
-  const ids = new Float64Array(offsets[bags.length]); // keeps what is no index as it is
+  bags.forEach((bag, n) => {
+    checkList(bag, `bag ${n} of ${name}`);
+    checkIndices(bag, rows, name, offsets[n]); // before a typed array makes indices of anything
+    offsets[n + 1] = offsets[n] + bag.length;
+  });
+  const ids = new Uint32Array(offsets[bags.length]);
   const owner = new Uint32Array(ids.length);
   bags.forEach((bag, n) => {
     ids.set(bag, offsets[n]);
     owner.fill(n, offsets[n], offsets[n + 1]);
   });
-  checkIndices(ids, rows, name);
   const { places, segments } = groupIndices(ids, rows);
   const distinct = segments.length / 2 - 1;
   const owners = new Uint32Array(places.length);

@@ -34,7 +34,8 @@ export function checkList(data: unknown, name: string): void {
   }
 }
 
-function notANumber(value: unknown, place: number, name: string): TypeError {
+/** The error for a value that is no number. */
+export function notANumber(value: unknown, place: number, name: string): TypeError {
   return new TypeError(
     `The numbers of "${name}" must be numbers: there is ${kindOf(value)} at place ${place}`,
   );

@@ -110,6 +110,17 @@ gpuTest(
       const message = `The index ${bad} at place 2 of "words" is not in the table`;
       assertThrows(() => uploadBags(gpu, [[0, 1], [bad, 9]], 3, "words"), RangeError, message);
     }
+    const odd: [bags: unknown[], message: string][] = [
+      [[[0], 1, 2], `"bag 1 of words" must be an array or typed array: a number was given`],
+      [["12"], `"bag 0 of words" must be an array or typed array: a string was given`],
+      [[[0], [[1]]], `"bag 1 of words" must be one flat array`],
+      [[[0], [2, "1"]], `"words" must be numbers: there is a string at place 2`],
+      [[[0], [2, null]], "there is null at place 2"],
+      [[[true]], "there is a boolean at place 0"],
+    ];
+    for (const [bags, message] of odd) {
+      assertThrows(() => uploadBags(gpu, bags as number[][], 3, "words"), TypeError, message);
+    }
   },
 );
 

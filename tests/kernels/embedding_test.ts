@@ -153,6 +153,14 @@ gpuTest("an index outside the table is refused before anything is uploaded", (gp
     const message = `The index ${bad} at place 1 of "words" is not in the table`;
     assertThrows(() => uploadIndices(gpu, [0, bad], 3, "words"), RangeError, message);
   }
+  const odd: [ids: unknown, message: string][] = [
+    ["012", `"words" must be an array or typed array: a string was given`],
+    [[[0], [1]], `"words" must be one flat array`],
+    [[0, "1"], `"words" must be numbers: there is a string at place 1`],
+  ];
+  for (const [ids, message] of odd) {
+    assertThrows(() => uploadIndices(gpu, ids as number[], 3, "words"), TypeError, message);
+  }
 });
 
 gpuTest("the embedding refuses shapes that do not fit", (gpu) => {
