@@ -104,11 +104,18 @@ export async function loadCocoCaptioning(
   const own = pca && !await isThere(`${root}/${vgg("train")}`) &&
     await isThere(`${root}/${ownFeatureFile("train")}`);
   const features = own ? ownFeatureFile : vgg;
-  await checkFiles(root, [
-    CAPTIONS,
-    VOCABULARY,
-    ...CAPTION_SPLITS.flatMap((split) => [features(split), urlsFile(split)]),
-  ]);
+  const featureFiles = CAPTION_SPLITS.map(features);
+  await checkFiles(
+    root,
+    [CAPTIONS, VOCABULARY, ...featureFiles, ...CAPTION_SPLITS.map(urlsFile)],
+    "regular file",
+    (missing) =>
+      missing.some((name) => featureFiles.includes(name))
+        ? `. The task features makes ${
+          CAPTION_SPLITS.map(ownFeatureFile).join(" and ")
+        }, to learn from instead, with --data=${root}`
+        : "",
+  );
 
   const vocabulary = await readVocabulary(`${root}/${VOCABULARY}`);
   const path = `${root}/${CAPTIONS}`;

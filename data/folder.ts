@@ -24,7 +24,7 @@ export function folderName(folder: string): { root: string; name: string } {
 /**
  * Check that a folder holds the `expected` files, or with `kind` folders. When the folder or a file is missing, a
  * `Deno.errors.NotFound` lists what is expected and what was found; so it does of one that is no regular file:
- * a pipe would be waited for, and a device read for ever.
+ * a pipe would be waited for, and a device read for ever. `remedy` says at its end what helps.
  *
  * ```ts ignore
  * await checkFiles("data/sentences", ["train.txt", "dev.txt", "test.txt"]);
@@ -34,6 +34,7 @@ export async function checkFiles(
   folder: string,
   expected: readonly string[],
   kind: "regular file" | "folder" = "regular file",
+  remedy: (missing: readonly string[]) => string = () => "",
 ): Promise<void> {
   const found: string[] = [];
   try {
@@ -42,16 +43,17 @@ export async function checkFiles(
     const missing = error instanceof Deno.errors.NotFound ||
       error instanceof Deno.errors.NotADirectory;
     if (!missing) throw error;
-    throw new Deno.errors.NotFound(
-      `There is no folder ${folder}: it should hold ${expected.join(", ")}`,
-    );
+    const what = error instanceof Deno.errors.NotFound
+      ? `There is no folder ${folder}`
+      : `${folder} is a file, and no folder`;
+    throw new Deno.errors.NotFound(`${what}: it should hold ${expected.join(", ")}`);
   }
   const missing = expected.filter((name) => !found.includes(name));
   if (missing.length > 0) {
     throw new Deno.errors.NotFound(
-      `The folder ${folder} misses ${missing.join(", ")}: expected are ${
-        expected.join(", ")
-      }; found are ${listed(found.sort(), 20, printableName) || "no files"}`,
+      `The folder ${folder} misses ${missing.join(", ")}: ${
+        missing.length === expected.length ? "" : `expected are ${expected.join(", ")}; `
+      }found are ${listed(found.sort(), 20, printableName) || "no files"}${remedy(missing)}`,
     );
   }
   for (const name of expected) {

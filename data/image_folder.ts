@@ -221,7 +221,11 @@ async function readEntries(folder: string): Promise<Entries> {
     const missing = error instanceof Deno.errors.NotFound ||
       error instanceof Deno.errors.NotADirectory;
     if (!missing) throw error;
-    throw new MissingFolder(`There is no folder ${printable(folder)}`, { cause: error });
+    const path = printable(folder);
+    const what = error instanceof Deno.errors.NotFound
+      ? `There is no folder ${path}`
+      : `${path} is a file, and no folder`;
+    throw new MissingFolder(what, { cause: error });
   }
   for (const names of Object.values(entries)) names.sort();
   return entries;

@@ -71,7 +71,11 @@ export function loadPretrained(
         }`,
       );
     }
-    throw new TypeError(`The weights do not fit ${model.kind}; ${problems.join("; ")}`);
+    const incomplete = describeMisfit({ ...report, missing: [] }).length === 0;
+    throw new TypeError(
+      `The weights do not fit ${model.kind}; ${problems.join("; ")}` +
+        (incomplete ? ". With --partial (`partial` in a script) weights may lack some" : ""),
+    );
   }
   model.load(used, { strict: false });
   if (missing.length === 0) return { notes: [] };

@@ -56,7 +56,8 @@ function readMetadata({ config, vocabulary }: Record<string, string>): SavedSize
     (cell !== "rnn" && cell !== "lstm") || !counts.every((n) => Number.isSafeInteger(n) && n > 0) ||
     !(typeof dropout === "number" && dropout >= 0 && dropout < 1)
   ) {
-    throw new SyntaxError(`these are not the sizes of a captioner: ${quote(config, 200)}`);
+    const other = "kind" in sizes ? ", but of a classifier" : "";
+    throw new SyntaxError(`these are not the sizes of a captioner${other}: ${quote(config, 200)}`);
   }
   if (captionLength > MAX_CAPTION_LENGTH) {
     throw new SyntaxError(

@@ -51,7 +51,9 @@ function readMetadata(
     typeof sparse !== "boolean"
   ) {
     throw new SyntaxError(
-      `these are not the sizes of a classifier: ${quote(metadata.config, 200)}`,
+      `these are not the sizes of a classifier${"cell" in sizes ? ", but of a captioner" : ""}: ${
+        quote(metadata.config, 200)
+      }`,
     );
   }
   // Each has several tensors; layers are made for it before these are looked up.

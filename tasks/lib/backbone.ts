@@ -1,4 +1,5 @@
 /** The flags that name a pretrained network, and the network that they name. */
+import { join } from "@std/path";
 import { EMBEDDED_NOTE, EMBEDDED_SIZE, readEmbeddedNetwork } from "../../data/embedded/network.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { parseJson } from "../../data/json.ts";
@@ -80,18 +81,16 @@ function recognise(dict: Source["dict"], path: string, named?: BackboneName): Ba
   const found = BACKBONES.find((name) => name === network);
   if (found === undefined) {
     const what = network !== undefined
-      ? `these are the weights of ${network}`
-      : dict.size === 0
-      ? "it holds no tensor"
-      : `its tensors are ${listed([...dict.keys()], 3)}`;
-    throw new TaskError(
-      `The weights in ${path} are of no network that is known here: ${what}; known are ${
-        BACKBONES.join(", ")
-      }`,
-    );
+      ? `are those of ${network}, which is none of the networks here`
+      : `are of no network that is known here: ${
+        dict.size === 0 ? "it holds no tensor" : `its tensors are ${listed([...dict.keys()], 3)}`
+      }`;
+    throw new TaskError(`The weights in ${path} ${what}; known are ${BACKBONES.join(", ")}`);
   }
   if (named !== undefined && named !== found) {
-    throw new TaskError(`The weights in ${path} are of ${found}, and not of ${named}`);
+    throw new TaskError(
+      `The weights in ${path} are of ${found}, and not of ${named}: use --backbone=${found}`,
+    );
   }
   return found;
 }
@@ -130,13 +129,19 @@ function readCard(
   }
 }
 
+/** The file of weights: where the folder of a run is named, its model. */
+async function fileOf(weights: string): Promise<string> {
+  const { isDirectory } = await Deno.stat(weights).catch(() => ({ isDirectory: false }));
+  return isDirectory ? join(weights, "model.safetensors") : weights;
+}
+
 async function findWeights({ backbone, weights }: BackboneSettings): Promise<Source> {
   if (weights === undefined) {
     const { weights: dict, classes } = await readEmbeddedNetwork();
     const known = { size: EMBEDDED_SIZE, classNames: classes, notes: [EMBEDDED_NOTE] };
     return { name: "squeezenet1_1", dict, ...known };
   }
-  const { tensors: all, metadata, notes } = await readWeightFile(weights);
+  const { tensors: all, metadata, notes } = await readWeightFile(await fileOf(weights));
   const within = networkWithin(all);
   const tensors = within?.inner ?? all;
   if (within !== undefined) {

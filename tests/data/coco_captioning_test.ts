@@ -161,6 +161,11 @@ permissionTest("loadCocoCaptioning() reads whole features with pca: false", writ
       Deno.errors.NotFound,
       "misses train2014_vgg16_fc7_pca.h5, val2014_vgg16_fc7_pca.h5",
     );
+    await assertRejects(
+      () => loadCocoCaptioning(folder),
+      Deno.errors.NotFound,
+      `. The task features makes train2014_squeezenet.safetensors and`,
+    );
   });
 });
 

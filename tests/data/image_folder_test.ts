@@ -160,7 +160,7 @@ permissionTest("readImageFolder() says what a folder lacks", write, async () => 
   await withFiles(["data/c1/a.jpg", "data/c2/a.gif", "plain/a.jpg"], async (folder) => {
     const cases = [
       [`${folder}/none`, `There is no folder ${folder}/none`],
-      [`${folder}/plain/a.jpg`, `There is no folder ${folder}/plain/a.jpg`],
+      [`${folder}/plain/a.jpg`, `${folder}/plain/a.jpg is a file, and no folder`],
       [`${folder}/plain`, `The folder ${folder}/plain has no classes`],
       [
         `${folder}/data`,

@@ -69,7 +69,10 @@ gpuTest("a file that is no classifier is refused", async (gpu) => {
   const refuse = (name: string, message: string) =>
     assertRejects(() => loadClassifier(gpu, fixture(name)), SyntaxError, message);
   await refuse("safetensors/dtypes.safetensors", "its vocabulary or sizes are missing");
-  await refuse("captioner_torch.safetensors", "these are not the sizes of a classifier");
+  await refuse(
+    "captioner_torch.safetensors",
+    "these are not the sizes of a classifier, but of a captioner",
+  );
   await refuse("captioner_torch.json", "is not a safetensors file");
 });
 

@@ -128,7 +128,11 @@ gpuProcessTest("classify: refuses what does not fit", TASK_PERMISSIONS, async ()
     assertMatch(stderr, /^error: .*broken\.png cannot be read as a picture: .*\n$/);
     assert(![...Deno.readDirSync(folder)].some(({ name }) => name === "runs"));
     await assertRefused("classify", [...flags, "--backbone=resnet18"], 1, [
-      "model.safetensors are of squeezenet1_1, and not of resnet18",
+      "model.safetensors are of squeezenet1_1, and not of resnet18: use --backbone=squeezenet1_1",
+    ]);
+    // The folder of a run stands for its model.
+    await assertRefused("classify", [`--weights=${folder}`, flags[1], "--backbone=resnet18"], 1, [
+      `The weights in ${folder} are of squeezenet1_1`,
     ]);
     const other = join(folder, "other.safetensors");
     await writeSafetensors(
