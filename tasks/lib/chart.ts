@@ -117,6 +117,23 @@ function line({ name, points, dashed, faint }: Series, color: string) {
   };
 }
 
+const ITEM_GAP = 26;
+const ITEM_WIDTH = 28;
+
+/** Pixels from one row of the legend to the next: a line of text and the gap. */
+const LEGEND_ROW = 14 + ITEM_GAP;
+
+/** Rows that the names take in a legend so wide, with 6 pixels for a letter, rather too many. */
+function legendRows(series: readonly Series[], width: number): number {
+  let [rows, x] = [1, 0];
+  for (const { name } of series) {
+    const item = ITEM_WIDTH + 5 + 6 * name.length;
+    if (x > 0 && x + item > width) [rows, x] = [rows + 1, 0];
+    x += item + ITEM_GAP;
+  }
+  return rows;
+}
+
 /**
  * Draw a line chart on white as a whole SVG document. The same input gives the same text. Needs no
  * permission. Throws RangeError for an empty chart or series, an x that falls or is not finite, a
@@ -141,7 +158,13 @@ export function lineChart(chart: LineChart): string {
   const { width = 720, height = 400 } = chart;
   check(chart, width, height);
   const color = colours(chart.series);
-  const canvas = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
+  const legend = LEGEND_ROW * (legendRows(chart.series, width - 32) - 1); // what more than one row takes
+  const canvas = echarts.init(null, null, {
+    renderer: "svg",
+    ssr: true,
+    width,
+    height: height + legend,
+  });
   canvas.setOption({
     animation: false,
     backgroundColor: "#ffffff",
@@ -151,13 +174,13 @@ export function lineChart(chart: LineChart): string {
       top: 40,
       left: 16,
       // Wide: without a browser the library takes texts for a little shorter than they are.
-      itemGap: 26,
-      itemWidth: 28,
+      itemGap: ITEM_GAP,
+      itemWidth: ITEM_WIDTH,
       itemHeight: 3,
       textStyle: { color: INK, fontSize: 12 },
       data: chart.series.map(({ name, dashed }) => ({ name, icon: dashed ? DASHES : "rect" })),
     },
-    grid: { left: 72, right: 28, top: 76, bottom: 56 },
+    grid: { left: 72, right: 28, top: 76 + legend, bottom: 56 },
     xAxis: {
       type: "value",
       scale: true,

@@ -99,3 +99,15 @@ Deno.test("smoothed: the mean around each point, without lag", () => {
     assertThrows(() => smoothed(noisy, window), RangeError, `not ${window}`);
   }
 });
+
+Deno.test("lineChart() moves the plot down by each further row of the legend", () => {
+  const height = (count: number) => {
+    const series = Array.from({ length: count }, (_, i) => ({
+      name: `seed ${231 + i}, validation`,
+      points: [[0, i], [1, i + 1]] as const,
+    }));
+    const svg = lineChart({ title: "Accuracy", xLabel: "epoch", yLabel: "percent", series });
+    return Number(/<svg[^>]* height="(\d+)"/.exec(svg)![1]);
+  };
+  assertEquals([3, 4, 6, 9].map(height), [400, 440, 440, 480]);
+});
