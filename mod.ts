@@ -41,6 +41,14 @@
 export { GpuError, NoAdapterError } from "./kernels/errors.ts";
 export type { AdapterSummary } from "./kernels/device.ts";
 export { type Gpu, type KernelPath, openGpu, type OpenGpuOptions } from "./kernels/gpu.ts";
+export {
+  type Profile,
+  type ProfiledKernel,
+  type ProfiledWork,
+  Profiler,
+  type ProfileWay,
+} from "./kernels/profiler.ts";
+export type { KernelWatcher, Moved } from "./kernels/watcher.ts";
 export type { BufferPool, PooledBuffer } from "./kernels/pool.ts";
 export type { Recorder, RecorderCounts } from "./kernels/recorder.ts";
 export { type DType, type Elements, Tensor, type TensorOptions } from "./kernels/tensor.ts";
@@ -52,6 +60,7 @@ export {
   foldGroups,
   type Groups,
   type Kernel,
+  type KernelCost,
   type KernelSpec,
   type KernelTensors,
   type ParamType,

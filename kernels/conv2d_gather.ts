@@ -305,6 +305,7 @@ export const gatherKernel = perShape((gpu: Gpu, shape: GatherShape) =>
       out: "write vec4f",
     } as { source: "read vec4f"; w: "read vec4f"; bias: "read vec4f"; out: "write vec4f" },
     params: GATHER_PARAMS,
+    cost: { flops: ({ m, n, depth, taps_y, taps_x }) => 2 * m * n * depth * taps_y * taps_x },
     code: PLACES + ending(shape) + gatherBody(gpu, shape),
   })
 );

@@ -224,6 +224,7 @@ const weightKernel = perShape((gpu: Gpu, shape: WeightShape) =>
       out: "write vec4f",
     },
     params: WEIGHT_PARAMS,
+    cost: { flops: ({ m, n, places }) => 2 * m * n * places },
     code: gpu.path === "subgroup"
       ? weightSubgroupCode(gpu.lanes, shape)
       : weightWorkgroupCode(shape),

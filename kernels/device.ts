@@ -4,6 +4,7 @@
  */
 import { unwatched } from "./error_watch.ts";
 import { GpuError, NoAdapterError, noAdapterMessage } from "./errors.ts";
+import type { ProfileWay } from "./profiler.ts";
 
 /** Which adapter to prefer, where there are several. */
 export type PowerPreference = "high-performance" | "low-power";
@@ -45,13 +46,26 @@ const waiting: OpenDevice[] = [];
  *
  * Errors: NoAdapterError when there is no adapter, GpuError when it gives no device.
  */
-export async function openDevice(powerPreference: PowerPreference): Promise<OpenDevice> {
+export async function openDevice(
+  powerPreference: PowerPreference,
+  profile: boolean | ProfileWay = false,
+): Promise<OpenDevice> {
   for (;;) {
-    const place = waiting.findIndex((open) => open.powerPreference === powerPreference);
-    if (place === -1) return await newDevice(powerPreference);
+    const place = waiting.findIndex((open) =>
+      open.powerPreference === powerPreference &&
+      (!wantsTimestamps(open.adapter, profile) || open.device.features.has(TIMESTAMPS))
+    );
+    if (place === -1) return await newDevice(powerPreference, profile);
     const [open] = waiting.splice(place, 1);
     if (isAlive(open.device)) return open;
   }
+}
+
+const TIMESTAMPS = "timestamp-query";
+
+/** A software adapter is profiled without: its timestamps leave out what it does before and after a pass. */
+function wantsTimestamps({ isFallback }: AdapterSummary, profile: boolean | ProfileWay): boolean {
+  return profile === "timestamps" || (profile === true && !isFallback);
 }
 
 /** Give a device back, with nothing left on it but its layouts and pipelines. */
@@ -60,7 +74,10 @@ export function giveBack(open: OpenDevice): void {
   waiting.push(open);
 }
 
-async function newDevice(powerPreference: PowerPreference): Promise<OpenDevice> {
+async function newDevice(
+  powerPreference: PowerPreference,
+  profile: boolean | ProfileWay,
+): Promise<OpenDevice> {
   const gpuAdapter = await requestAdapter(powerPreference);
   const info = gpuAdapter.info;
   const adapter: AdapterSummary = {
@@ -71,8 +88,10 @@ async function newDevice(powerPreference: PowerPreference): Promise<OpenDevice> 
     subgroupMaxSize: info.subgroupMaxSize ?? 0,
   };
   // Deno accepts the feature without listing it, so asking is the only way to know.
-  const withSubgroups = await requestDevice(gpuAdapter, ["subgroups"]);
-  const device = withSubgroups ?? await requestDevice(gpuAdapter, []);
+  const timed = wantsTimestamps(adapter, profile) && gpuAdapter.features.has(TIMESTAMPS);
+  const also = timed ? [TIMESTAMPS] : [];
+  const withSubgroups = await requestDevice(gpuAdapter, ["subgroups", ...also]);
+  const device = withSubgroups ?? await requestDevice(gpuAdapter, also);
   if (device === undefined || !isAlive(device)) {
     throw new GpuError(
       `The adapter "${adapter.description}" gives no device that works: it may have no memory left`,

@@ -15,7 +15,9 @@ import {
 import { ErrorWatch } from "./error_watch.ts";
 import { GpuError } from "./errors.ts";
 import { BufferPool, type PooledBuffer } from "./pool.ts";
+import { Profiler, profileWanted, type ProfileWay, profileWay } from "./profiler.ts";
 import { Recorder } from "./recorder.ts";
+import type { KernelWatcher } from "./watcher.ts";
 
 export { GpuError, NoAdapterError } from "./errors.ts";
 
@@ -32,6 +34,11 @@ export interface OpenGpuOptions {
   path?: KernelPath;
   /** Passed to `requestAdapter`: a laptop with two GPUs gives the stronger one by default. */
   powerPreference?: PowerPreference;
+  /**
+   * Measure what takes the time, and print a table to stderr when the GPU is closed or the process ends. By itself
+   * where the environment variable `NECKAR_PROFILE` is 1 and the script may read it. The adapter decides how, unless it is said.
+   */
+  profile?: boolean | ProfileWay;
 }
 
 /**
@@ -47,7 +54,8 @@ export interface OpenGpuOptions {
  * ```
  */
 export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
-  const open = await openDevice(options.powerPreference ?? "high-performance");
+  const profile = options.profile || profileWanted();
+  const open = await openDevice(options.powerPreference ?? "high-performance", profile);
   const { adapter, subgroups } = open;
   const fits = subgroups && supportsSubgroupPath(adapter);
   if (options.path === "subgroup" && !fits) {
@@ -58,7 +66,10 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
     );
   }
   try {
-    return new Gpu(open, options.path ?? (fits && adapter.isFallback ? "subgroup" : "workgroup"));
+    const path = options.path ?? (fits && adapter.isFallback ? "subgroup" : "workgroup");
+    const gpu = new Gpu(open, path);
+    if (profile !== false) gpu.watcher = new Profiler(gpu, profileWay(open, profile));
+    return gpu;
   } catch (error) { // no memory even for parameters
     open.device.destroy();
     throw error;
@@ -92,6 +103,8 @@ export class Gpu {
   readonly lanes: number;
   /** Resolves with the reason when the device is lost or the GPU is closed; never rejects. */
   readonly lost: Promise<string>;
+  /** Told of all that is recorded; nothing unless somebody wants to know. */
+  watcher: KernelWatcher | undefined;
   /** A read need not wait for the event loop (see `mappedAtOnce`); set it to false and it does. */
   mapsAtOnce: boolean;
 
@@ -105,12 +118,12 @@ export class Gpu {
   #failure: GpuError | undefined;
   #closed = false;
 
-  constructor(open: OpenDevice, readonly path: KernelPath) {
+  constructor(open: OpenDevice, readonly path: KernelPath, lanes = open.adapter.subgroupMaxSize) {
     this.#open = open;
     this.device = open.device;
     this.adapter = open.adapter;
     this.mapsAtOnce = open.mapsAtOnce;
-    this.lanes = path === "subgroup" ? open.adapter.subgroupMaxSize : 0;
+    this.lanes = path === "subgroup" ? lanes : 0;
     this.#watch = new ErrorWatch(open.device, (error) => this.fail(error));
     this.#allocator = new Allocator(this.#watch, () => this.#makeRoom(), () => this.#inUse());
     this.pool = new BufferPool(this.#allocator);
@@ -251,6 +264,7 @@ export class Gpu {
   pipeline(label: string, code: string, layout: GPUBindGroupLayout): GPUComputePipeline {
     const known = this.#open.pipelines.get(code);
     if (known !== undefined) return known;
+    const start = this.watcher && performance.now();
     const pipeline = this.#watch.around(
       "validation",
       (error) => {
@@ -268,6 +282,7 @@ export class Gpu {
         }),
     );
     this.#open.pipelines.set(code, pipeline);
+    if (start !== undefined) this.watcher?.made(code, performance.now() - start);
     return pipeline;
   }
 
@@ -277,6 +292,8 @@ export class Gpu {
    */
   close(): void {
     if (this.#closed) return;
+    this.watcher?.close();
+    this.watcher = undefined;
     const failed = this.#failure !== undefined;
     this.#closed = true;
     this.fail(closedError());

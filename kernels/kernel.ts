@@ -28,6 +28,16 @@ export interface KernelSpec<
   /** Read as `params.NAME` in the code. */
   params: P;
   code: string;
+  /** What a dispatch costs, for profiles. */
+  cost?: KernelCost<P>;
+}
+
+/** What a dispatch with these parameters costs. */
+export interface KernelCost<P extends Record<string, ParamType> = Record<string, ParamType>> {
+  /** Floating-point operations. */
+  flops?(params: { [K in keyof P]: number }): number;
+  /** Bytes read and written; those of all bound tensors unless given. */
+  bytes?(params: { [K in keyof P]: number }): number;
 }
 
 type DTypeOf<B extends Binding> = B extends `${string} f32` | `${string} vec4f` ? "f32" : "u32";
@@ -176,7 +186,11 @@ export function defineKernel<
             : { buffer: tensor.buffer, offset: 4 * tensor.offset, size: bindingSize(tensor) }
         ),
       );
-      gpu.recorder.dispatch(pipeline, bindGroup, [x, y, z], (view, at) => {
+      const { watcher } = gpu;
+      const recorder = watcher === undefined
+        ? gpu.recorder
+        : watcher.watch({ spec, source }, bound, params);
+      recorder.dispatch(pipeline, bindGroup, [x, y, z], (view, at) => {
         for (const [name, type] of paramEntries) {
           const value = params[name];
           if (type === "f32") view.setFloat32(at, value, true);

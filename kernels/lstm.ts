@@ -23,6 +23,7 @@ import {
   type ProductShape,
   quadLoad,
   quadStore,
+  stepCost,
   stepReads,
   stepShape,
   tileRows,
@@ -112,6 +113,7 @@ fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
       cells: `write ${type}`,
     },
     params: STEP_PARAMS,
+    cost: stepCost(4, 11),
     code: productCode(gpu, shape, ending),
   });
 });
@@ -152,6 +154,7 @@ fn finish_quad(row: u32, unit: u32, v: vec4f) {
       dc: `write ${type}`,
     },
     params: STEP_PARAMS,
+    cost: stepCost(1, 13),
     code: productCode(gpu, shape, ending),
   });
 });

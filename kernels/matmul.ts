@@ -9,6 +9,7 @@ import {
   perShape,
   PRODUCT_PARAMS,
   productCode,
+  productFlops,
   productGroups,
   type ProductShape,
   quadLoad,
@@ -60,6 +61,7 @@ ${
       out: `write ${type}`,
     },
     params: PRODUCT_PARAMS,
+    cost: { flops: productFlops },
     code: productCode(gpu, shape, ending),
   });
 });

@@ -68,6 +68,7 @@ export function mirrored({ buffer, name, gpu }: Tensor<DType>): GPUTextureView {
     if (quads > full * WIDTH) copy(full, quads - full * WIDTH, 1);
     mirror.version = buffer.version;
     buffer.lastRecording = recorder.recording;
+    gpu.watcher?.moved("copies to textures", buffer.bytes);
   }
   return mirror.view;
 }

@@ -1,5 +1,6 @@
 /** What the bodies of a product kernel and its endings have in common: shapes, parameters, access to buffers. */
 import type { Gpu } from "./gpu.ts";
+
 import { expectTurns, loopTurns, MOST_TURNS } from "./turns.ts";
 
 /** What a product kernel is made for. */
@@ -36,6 +37,28 @@ export const PRODUCT_PARAMS = {
   b_offset: "u32",
   ldb: "u32",
 } as const;
+
+/** Parameters of {@linkcode PRODUCT_PARAMS} that say how much work there is. */
+type Sizes = Record<"m" | "n" | "k", number>;
+
+/** The floating-point operations of a product: a multiplication and an addition for each of its terms. */
+export function productFlops({ m, n, k }: Sizes): number {
+  return 2 * m * n * k;
+}
+
+/**
+ * What a step of a recurrent cell costs, of `blocks` blocks of n columns: the cell's tensors hold all steps, and a
+ * step reads and writes `numbers` for each of its m x n results beside the two factors.
+ */
+export function stepCost(
+  blocks: number,
+  numbers: number,
+): { flops(params: Sizes): number; bytes(params: Sizes): number } {
+  return {
+    flops: (params) => blocks * productFlops(params),
+    bytes: ({ m, n, k }) => 4 * (m * k + k * n * blocks + numbers * m * n),
+  };
+}
 
 /** Repeat a line for i = 0 … n-1. */
 export function lines(n: number, line: (i: number) => string): string {

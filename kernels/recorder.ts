@@ -23,6 +23,10 @@ export class Recorder {
   readonly counts: RecorderCounts = { dispatches: 0, submits: 0 };
   /** Number of the current recording; it grows with each submit. */
   recording = 0;
+  /** What the next pass is begun with. */
+  pass: GPUComputePassDescriptor | undefined;
+  /** Called with the encoder of each submit before that; gives what is to be called after it. */
+  onSubmit: ((encoder: GPUCommandEncoder) => (() => void) | undefined) | undefined;
   /** The uniform buffer that holds the parameter slots. */
   readonly paramsBuffer: GPUBuffer;
 
@@ -69,7 +73,7 @@ export class Recorder {
     if (this.#slots === SLOTS) this.flush();
     const at = this.#slots++ * PARAMS_SLOT;
     writeParams(this.#view, at);
-    if (this.#pass === undefined) this.#pass = this.encoder.beginComputePass();
+    if (this.#pass === undefined) this.#pass = this.encoder.beginComputePass(this.pass);
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, bindGroup, [at]);
     this.#pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
@@ -91,11 +95,13 @@ export class Recorder {
       );
       this.#slots = 0;
     }
+    const after = this.onSubmit?.(this.#encoder);
     const commands = this.#encoder.finish();
     this.#encoder = undefined;
     this.#device.queue.submit([commands]);
     this.counts.submits++;
     this.recording++;
+    after?.();
   }
 
   /** Forget what was recorded. */

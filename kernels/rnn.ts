@@ -23,6 +23,7 @@ import {
   type ProductShape,
   quadLoad,
   quadStore,
+  stepCost,
   stepReads,
   stepShape,
 } from "./product.ts";
@@ -89,6 +90,7 @@ fn finish_quad(row: u32, column: u32, v: vec4f) {
     name: "rnn step",
     bindings: { a: `write ${type}`, b: factor("b", shape), z: `read ${type}` },
     params: STEP_PARAMS,
+    cost: stepCost(1, 2),
     code: productCode(gpu, shape, ending),
   });
 });
@@ -109,6 +111,7 @@ fn finish_quad(row: u32, column: u32, v: vec4f) {
     name: "rnn step backward",
     bindings: { a: `write ${type}`, b: factor("b", shape), h: `read ${type}`, g: `read ${type}` },
     params: STEP_PARAMS,
+    cost: stepCost(1, 3),
     code: productCode(gpu, shape, ending),
   });
 });

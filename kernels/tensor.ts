@@ -193,6 +193,7 @@ export class Tensor<D extends DType = "f32"> {
       array.byteOffset,
       array.byteLength,
     );
+    this.gpu.watcher?.moved("uploads", array.byteLength);
   }
 
   /** Set all elements to zero, in the order of the recording. */
@@ -202,6 +203,7 @@ export class Tensor<D extends DType = "f32"> {
     this.gpu.recorder.encoder.clearBuffer(buffer.gpuBuffer, 4 * this.offset, this.bytes);
     buffer.lastRecording = this.gpu.recorder.recording;
     buffer.version++;
+    this.gpu.watcher?.moved("clears", this.bytes);
   }
 
   /** Copy the elements of a tensor of the same size, in the order of the recording. */
@@ -234,6 +236,7 @@ export class Tensor<D extends DType = "f32"> {
     );
     from.lastRecording = to.lastRecording = recording;
     to.version++;
+    this.gpu.watcher?.moved("copies of tensors", this.bytes);
   }
 
   /** The same elements, or a run of them from `offset`, under another shape. Shares the buffer. */
@@ -276,6 +279,7 @@ export class Tensor<D extends DType = "f32"> {
       this.bytes,
     );
     buffer.lastRecording = gpu.recorder.recording;
+    gpu.watcher?.moved("reads", this.bytes);
     gpu.flush();
     const mapped = staging.mapAsync(GPUMapMode.READ);
     mapped.catch(() => {}); // awaited below, unless something else fails first
