@@ -4,9 +4,10 @@ import { CAPTION_SPLITS, ownFeatureFile, readPictures, urlsFile } from "../data/
 import { writeFeatures } from "../data/feature_files.ts";
 import { checkFiles, folderName } from "../data/folder.ts";
 import { checkWithin } from "../data/picture_lines.ts";
-import { type Gpu, openGpu } from "../kernels/gpu.ts";
+import type { Gpu } from "../kernels/gpu.ts";
 import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/features.ts";
-import { boolean, defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
+import { boolean, defineFlags, text, UsageError } from "./lib/flags.ts";
+import { openTaskGpu, parseGpuFlags } from "./lib/gpu.ts";
 import { runTask, TaskError } from "./lib/main.ts";
 import { findPictures, PICTURE_FLAGS, pictureCount } from "./lib/own_pictures.ts";
 import { createRunFolder } from "./lib/run_folder.ts";
@@ -47,7 +48,7 @@ interface Job {
 
 /** What there is to do, and sentences about it. Everything wrong with the flags and folders is found here. */
 async function plan(args: readonly string[]) {
-  const given = parseFlags(FLAGS, args, {
+  const given = parseGpuFlags(FLAGS, args, {
     task: "features",
     summary:
       `Turn pictures into the captioner's features with SqueezeNet 1.1: ${SQUEEZENET_FEATURES} numbers for each, the last ` +
@@ -141,6 +142,6 @@ async function run(
 
 await runTask(async () => {
   const planned = await plan(Deno.args);
-  using gpu = await openGpu();
+  using gpu = await openTaskGpu();
   await run(gpu, planned);
 });

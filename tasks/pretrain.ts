@@ -9,14 +9,15 @@ import { checkWritable } from "../data/file.ts";
 import { ImageLoader } from "../data/image_loader.ts";
 import { RandomStream } from "../data/rng.ts";
 import { type TensorData, toFloat32, writeSafetensors } from "../data/safetensors.ts";
-import { type Gpu, openGpu } from "../kernels/gpu.ts";
+import type { Gpu } from "../kernels/gpu.ts";
 import { imageScores, measure, trainImageEpoch } from "../models/image_training.ts";
 import { LossHistory } from "../models/loss_history.ts";
 import { Adam } from "../models/optimizers.ts";
 import { SqueezeNet11 } from "../models/squeezenet.ts";
-import { defineFlags, integer, number, type Parsed, parseFlags, text } from "./lib/flags.ts";
+import { defineFlags, integer, number, type Parsed, text } from "./lib/flags.ts";
 import { grouped, percent } from "./lib/format.ts";
 import { checkMeasured, checkTensors } from "./lib/finite.ts";
+import { openTaskGpu, parseGpuFlags } from "./lib/gpu.ts";
 import { interruptSignal, runTask } from "./lib/main.ts";
 import { Pace } from "./lib/pace.ts";
 import { progress } from "./lib/progress.ts";
@@ -186,7 +187,7 @@ async function pretrain(gpu: Gpu, settings: Settings): Promise<void> {
 }
 
 await runTask(async () => {
-  const settings = parseFlags(flags, Deno.args, {
+  const settings = parseGpuFlags(flags, Deno.args, {
     task: "pretrain",
     summary: "Train the small embedded network anew on drawn pictures.",
     examples: [
@@ -195,6 +196,6 @@ await runTask(async () => {
     ],
   });
   await checkWritable(settings.file); // before minutes of work, and not after them
-  using gpu = await openGpu();
+  using gpu = await openTaskGpu();
   await pretrain(gpu, settings);
 });

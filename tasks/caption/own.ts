@@ -2,7 +2,7 @@
 import { type Picture, spread, standardize } from "../../data/captions.ts";
 import { SCENE_FEATURE_DIM } from "../../data/scenes.ts";
 import { printable } from "../../data/messages.ts";
-import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
 import { sampleCaptions } from "../../models/caption_training.ts";
 import type { Captioner } from "../../models/captioner.ts";
 import { type CaptionerSetting, loadCaptioner } from "../../models/saved_captioner.ts";
@@ -14,6 +14,7 @@ import {
 } from "../lib/features.ts";
 import { UsageError } from "../lib/flags.ts";
 import { grouped } from "../lib/format.ts";
+import { openTaskGpu } from "../lib/gpu.ts";
 import { interruptSignal, TaskError } from "../lib/main.ts";
 import { modelFile } from "../lib/model_file.ts";
 import { findPictures, pictureCount, shortNames } from "../lib/own_pictures.ts";
@@ -206,6 +207,6 @@ async function run(
 /** Caption the pictures that the settings name, and write a page. */
 export async function captionOwnPictures(settings: OwnSettings): Promise<void> {
   const found = await findPictures(settings.images, settings.strict);
-  using gpu = await openGpu();
+  using gpu = await openTaskGpu();
   await run(gpu, settings, found);
 }

@@ -1,7 +1,7 @@
 /** One captioning run, from the command line to the page. Both caption tasks are this with their cell. */
 import type { CaptionData } from "../../data/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import {
   type CaptionScores,
@@ -22,6 +22,7 @@ import { checkMeasured, checkWeights, diverged, divergence } from "../lib/finite
 import { interruptSignal } from "../lib/main.ts";
 import { Pace } from "../lib/pace.ts";
 import { UsageError } from "../lib/flags.ts";
+import { openTaskGpu } from "../lib/gpu.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import { measureSplits, somePictures } from "./measure.ts";
@@ -272,7 +273,7 @@ export async function captionTask(cell: CellType): Promise<void> {
     await captionOwnPictures(settings);
   } else {
     const data = await captionData(settings);
-    using gpu = await openGpu();
+    using gpu = await openTaskGpu();
     await run(gpu, settings, data);
   }
 }

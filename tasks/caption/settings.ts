@@ -19,10 +19,10 @@ import {
   integer,
   number,
   type Parsed,
-  parseFlags,
   text,
   UsageError,
 } from "../lib/flags.ts";
+import { parseGpuFlags } from "../lib/gpu.ts";
 import { PICTURE_FLAGS } from "../lib/own_pictures.ts";
 
 /** What only training reads. */
@@ -199,7 +199,7 @@ export function captionSettings(
   args: readonly string[],
 ): CaptionSettings | OwnSettings {
   const task = `caption-${cell}`;
-  const all = parseFlags({ ...TRAINING_FLAGS, ...COMMON_FLAGS, ...OWN_FLAGS }, args, {
+  const all = parseGpuFlags({ ...TRAINING_FLAGS, ...COMMON_FLAGS, ...OWN_FLAGS }, args, {
     task,
     summary:
       `Train an image captioner with ${cell === "lstm" ? "an LSTM" : "a vanilla RNN"} on WebGPU, ` +

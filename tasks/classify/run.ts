@@ -6,11 +6,12 @@ import { imagenetClasses } from "../../data/imagenet_classes.ts";
 import { printable } from "../../data/messages.ts";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
 import { imageOutputs } from "../../models/image_features.ts";
 import { probabilities } from "../../models/image_training.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { chance, grouped } from "../lib/format.ts";
+import { openTaskGpu } from "../lib/gpu.ts";
 import { interruptSignal, TaskError, turn } from "../lib/main.ts";
 import { findPictures, prepareAt, shortNames, skippedNotes } from "../lib/own_pictures.ts";
 import { progress } from "../lib/progress.ts";
@@ -170,6 +171,6 @@ async function run(gpu: Gpu, settings: ClassifySettings, pictures: Pictures): Pr
 export async function classifyTask(): Promise<void> {
   const settings = classifySettings(Deno.args);
   const pictures = await findAll(settings);
-  using gpu = await openGpu();
+  using gpu = await openTaskGpu();
   await run(gpu, settings, pictures);
 }

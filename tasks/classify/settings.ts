@@ -1,15 +1,8 @@
 /** The flags of the classification task. */
 import { BACKBONES } from "../../models/pretrained.ts";
 import { BACKBONE_FLAGS } from "../lib/backbone.ts";
-import {
-  choice,
-  defineFlags,
-  integer,
-  type Parsed,
-  parseFlags,
-  text,
-  UsageError,
-} from "../lib/flags.ts";
+import { choice, defineFlags, integer, type Parsed, text, UsageError } from "../lib/flags.ts";
+import { parseGpuFlags } from "../lib/gpu.ts";
 import { PICTURE_FLAGS } from "../lib/own_pictures.ts";
 
 const FLAGS = defineFlags({
@@ -30,7 +23,7 @@ export type ClassifySettings = Parsed<typeof FLAGS>;
 
 /** Read the command line. */
 export function classifySettings(args: readonly string[]): ClassifySettings {
-  const given = parseFlags(FLAGS, args, {
+  const given = parseGpuFlags(FLAGS, args, {
     task: "classify",
     summary: "Let a pretrained network say what pictures show: its likeliest classes and their " +
       "probabilities, on the console and on a page.",

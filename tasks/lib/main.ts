@@ -194,14 +194,30 @@ export function interruptSignal(): AbortSignal {
     console.error("\nStopping after this step; press Ctrl-C again to stop at once");
     controller.abort();
   };
-  const names = Object.keys(STOPPED) as (keyof typeof STOPPED)[];
-  for (const name of names) {
-    if (name === "SIGTERM" && Deno.build.os === "windows") continue; // there is none
-    if (name === "SIGHUP" && ignoresHangup()) continue;
-    Deno.addSignalListener(name, () => onSignal(name));
-  }
+  for (const name of signalNames()) Deno.addSignalListener(name, () => onSignal(name));
   interrupt = controller.signal;
   return interrupt;
+}
+
+/**
+ * From now on a signal that nothing waits for ends the process by `Deno.exit`, so that there is an `unload`
+ * event. Where a task has asked for {@linkcode interruptSignal}, that decides.
+ */
+export function endOnSignals(): void {
+  for (const name of signalNames()) {
+    Deno.addSignalListener(name, () => {
+      if (interrupt === undefined) Deno.exit(STOPPED[name]);
+    });
+  }
+}
+
+/** The signals that end a task here. */
+function signalNames(): (keyof typeof STOPPED)[] {
+  const names = Object.keys(STOPPED) as (keyof typeof STOPPED)[];
+  return names.filter((name) =>
+    !(name === "SIGTERM" && Deno.build.os === "windows") && // there is none
+    !(name === "SIGHUP" && ignoresHangup())
+  );
 }
 
 /** Let the event loop turn once, so that signals and timers are served. */

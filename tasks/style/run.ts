@@ -3,13 +3,14 @@ import { denormalise, normalise } from "../../data/augment.ts";
 import { encodePng, type RgbImage } from "../../data/image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { printable } from "../../data/messages.ts";
-import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { StyleTransfer } from "../../models/style_transfer.ts";
 import { openBackbone } from "../lib/backbone.ts";
 import { figure } from "../lib/format.ts";
 import { checkMeasured, diverged, divergence } from "../lib/finite.ts";
+import { openTaskGpu } from "../lib/gpu.ts";
 import { interruptSignal, TaskError } from "../lib/main.ts";
 import { Pace } from "../lib/pace.ts";
 import { progress } from "../lib/progress.ts";
@@ -246,7 +247,7 @@ async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): 
 
 async function styleTask(settings: StyleSettings): Promise<void> {
   const pictures = await stylePictures(settings);
-  using gpu = await openGpu();
+  using gpu = await openTaskGpu();
   await run(gpu, settings, pictures);
 }
 

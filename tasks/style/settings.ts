@@ -9,10 +9,10 @@ import {
   number,
   type NumericDeclaration,
   type Parsed,
-  parseFlags,
   text,
   UsageError,
 } from "../lib/flags.ts";
+import { parseGpuFlags } from "../lib/gpu.ts";
 import type { Cell } from "../lib/page.ts";
 import {
   CONTENT_FILE,
@@ -187,7 +187,7 @@ export function presetSettings(name: StylePresetName, args: readonly string[]): 
     style: text({ optional: true, ...file("style"), help: "Another style picture" }),
     ...commonFlags(preset),
   });
-  const given = parseFlags(flags, args, {
+  const given = parseGpuFlags(flags, args, {
     task,
     summary:
       `Paint a picture in the style of ${preset.title} on WebGPU, with the settings of the homework, ` +
@@ -209,7 +209,7 @@ export function transferSettings(args: readonly string[]): StyleSettings {
     style: text(file("style")),
     ...commonFlags(STYLE_PRESETS.composition),
   });
-  const given = parseFlags(flags, args, {
+  const given = parseGpuFlags(flags, args, {
     task,
     summary:
       "Paint a picture in the style of another on WebGPU, and write a page about it. The defaults are " +

@@ -2,12 +2,12 @@
 import { writeWhole } from "../../data/file.ts";
 import { readUnlabelled, tokenize } from "../../data/sentences.ts";
 import { UNK, type Vocabulary } from "../../data/vocabulary.ts";
-import { openGpu } from "../../kernels/gpu.ts";
 import { loadClassifier } from "../../models/saved_classifier.ts";
 import type { SentenceClassifier } from "../../models/sentence_classifier.ts";
 import { sentenceLogits } from "../../models/sentence_training.ts";
-import { defineFlags, parseFlags, text, UsageError } from "../lib/flags.ts";
+import { defineFlags, text, UsageError } from "../lib/flags.ts";
 import { chance, grouped } from "../lib/format.ts";
+import { openTaskGpu, parseGpuFlags } from "../lib/gpu.ts";
 import { modelFile } from "../lib/model_file.ts";
 import { checkSentences, describeUnlabelled, encode, type Unlabelled } from "./data.ts";
 import { meaning, probability } from "./report.ts";
@@ -126,7 +126,7 @@ async function answerFile(
 
 /** The whole task `text-predict`. */
 export async function predictTask(): Promise<void> {
-  const given = parseFlags(FLAGS, Deno.args, {
+  const given = parseGpuFlags(FLAGS, Deno.args, {
     task: "text-predict",
     summary: "Let a trained sentence classifier answer: whether a sentence is positive (1) or " +
       "negative (0), and how probable that is.",
@@ -138,7 +138,7 @@ export async function predictTask(): Promise<void> {
   const question = await readQuestion(given);
   const path = await modelFile(given.model, "text-lstm");
   if (given.out !== undefined) await checkOut(given.out, given.file!, path);
-  using gpu = await openGpu();
+  using gpu = await openTaskGpu();
   const loaded = await loadClassifier(gpu, path);
   using classifier = loaded.classifier;
   const asked = "words" in question

@@ -1,8 +1,9 @@
 /** A text run from the command line to the page. All text tasks that train are this with their model. */
 import { join } from "@std/path";
-import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
 import { grouped, percent } from "../lib/format.ts";
 import { diverged, divergence } from "../lib/finite.ts";
+import { openTaskGpu } from "../lib/gpu.ts";
 import { interruptSignal } from "../lib/main.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import {
@@ -140,6 +141,6 @@ async function run(gpu: Gpu, settings: TextSettings, data: TextData): Promise<vo
 /** The whole task. */
 export async function textTask(name: TextModelName): Promise<void> {
   const read = await textData(textSettings(TEXT_MODELS[name], Deno.args));
-  using gpu = await openGpu();
+  using gpu = await openTaskGpu();
   await run(gpu, read.settings, read.data);
 }

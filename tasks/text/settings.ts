@@ -7,10 +7,10 @@ import {
   integer,
   number,
   type Parsed,
-  parseFlags,
   text,
   UsageError,
 } from "../lib/flags.ts";
+import { parseGpuFlags } from "../lib/gpu.ts";
 import type { Cell } from "../lib/page.ts";
 import type { Defaults, TextModel } from "./models.ts";
 
@@ -198,7 +198,7 @@ export function textSettings(model: TextModel, args: readonly string[]): TextSet
   const table: FlagTable = Object.fromEntries(
     Object.entries(allFlags(model)).filter(([key]) => !(key in reasons)),
   );
-  const given = parseFlags(table, args, {
+  const given = parseGpuFlags(table, args, {
     task,
     summary: `Train a binary sentence classifier on WebGPU (${model.summary}), measure it, and ` +
       "write a page about it.",

@@ -1,9 +1,10 @@
 /** A transfer run from the command line to the page. Both transfer tasks are this. */
 import { join } from "@std/path";
 import { printable } from "../../data/messages.ts";
-import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
 import { grouped } from "../lib/format.ts";
 import { diverged, divergence } from "../lib/finite.ts";
+import { openTaskGpu } from "../lib/gpu.ts";
 import { interruptSignal } from "../lib/main.ts";
 import { createRunFolder, reopenRunFolder } from "../lib/run_folder.ts";
 import { type TransferData, transferData } from "./data.ts";
@@ -144,6 +145,6 @@ async function report(
 export async function transferTask(learnt: TransferLearnt): Promise<void> {
   const settings = transferSettings(learnt, Deno.args);
   const data = await transferData(settings);
-  using gpu = await openGpu();
+  using gpu = await openTaskGpu();
   await run(gpu, settings, data);
 }

@@ -17,6 +17,7 @@ import {
   text,
   UsageError,
 } from "../lib/flags.ts";
+import { parseGpuFlags } from "../lib/gpu.ts";
 import { TaskError } from "../lib/main.ts";
 import type { Cell } from "../lib/page.ts";
 
@@ -213,7 +214,7 @@ export function transferSettings(
       `deno task ${task} --resume=runs/${task}/2026-01-31T09-05-00`,
     ],
   };
-  const { out, resume, ...given } = parseFlags(FLAGS, args, about);
+  const { out, resume, ...given } = parseGpuFlags(FLAGS, args, about);
   if (isGiven(args, "backbone") && given.weights === undefined && resume === undefined) {
     throw new UsageError("Flag --backbone says what network --weights are of, and there are none");
   }

@@ -173,6 +173,30 @@ permissionTest("main: the first signal ends the loop, the second the process", r
   }
 });
 
+permissionTest("main: a signal that nothing waits for lets what unloads be done", run, async () => {
+  if (Deno.build.os === "windows") return; // a child cannot be sent signals there
+  const unload =
+    `addEventListener("unload", () => console.log("unloaded"));\nmain.endOnSignals();\n`;
+  const wait = `await main.runTask(async () => {
+    console.log("ready");
+    await new Promise((r) => setTimeout(r, 30_000));
+  });`;
+  for (
+    const [code, said] of [
+      [wait, "unloaded\n"],
+      [loop(`console.log("saved"); break;`), "saved\nunloaded\n"],
+    ]
+  ) {
+    const child = evaluate(unload + code).spawn();
+    const lines = child.stdout.getReader();
+    await lines.read();
+    lines.releaseLock();
+    child.kill("SIGINT");
+    const ended = await child.output();
+    assertEquals([ended.code, new TextDecoder().decode(ended.stdout)], [130, said]);
+  }
+});
+
 permissionTest("main: under nohup a closed terminal does not end a task", run, async () => {
   if (Deno.build.os === "windows") return; // a child cannot be sent signals there
   const code = `await main.runTask(async () => {
