@@ -63,7 +63,7 @@ export async function openDevice(
 
 const TIMESTAMPS = "timestamp-query";
 
-/** A software adapter is profiled without: its timestamps leave out what it does before and after a pass. */
+/** A software adapter is profiled without them: waiting for each dispatch shows what compiling takes as well. */
 function wantsTimestamps({ isFallback }: AdapterSummary, profile: boolean | ProfileWay): boolean {
   return profile === "timestamps" || (profile === true && !isFallback);
 }

@@ -52,7 +52,7 @@ function aligned(lines: readonly Line[]): string[] {
  * the opening of the GPU on, without what profiling took itself.
  */
 export function profileTable(profile: Profile): string {
-  const { adapter, way, kernels, moves, ms: all, submits, submitMs } = profile;
+  const { adapter, path, way, kernels, moves, ms: all, submits, submitMs } = profile;
   const byTime = <T extends ProfiledWork>(works: readonly T[]) =>
     works.toSorted((a, b) => (b.ms ?? 0) - (a.ms ?? 0) || b.calls - a.calls);
   const calls = summed(kernels.map((kernel) => kernel.calls));
@@ -93,7 +93,7 @@ export function profileTable(profile: Profile): string {
     } ms more, which is left out above`
     : `${submits} submits`;
   return [
-    `What took the time on ${adapter} (${HOW[way]}):`,
+    `What took the time on ${adapter} (${path} path, ${HOW[way]}):`,
     "",
     head,
     ...shown,

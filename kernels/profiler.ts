@@ -5,7 +5,7 @@
  */
 import { type OpenDevice, waitAtOnce } from "./device.ts";
 import { GpuError } from "./errors.ts";
-import type { Gpu } from "./gpu.ts";
+import type { Gpu, KernelPath } from "./gpu.ts";
 import type { KernelSpec } from "./kernel.ts";
 import { profileTable } from "./profile_table.ts";
 import type { Recorder } from "./recorder.ts";
@@ -41,6 +41,8 @@ export interface ProfiledKernel extends ProfiledWork {
 /** What {@linkcode Profiler.profile} gives. */
 export interface Profile {
   adapter: string;
+  /** Whose bodies the kernels have. */
+  path: KernelPath;
   way: ProfileWay;
   kernels: ProfiledKernel[];
   moves: ProfiledWork[];
@@ -73,6 +75,9 @@ export function profileWay(
   if (timed && !adapter.isFallback) return "timestamps";
   return waitAtOnce(device) ? "submits" : "counts";
 }
+
+/** How often a submit of nothing is timed anew: other programs may make it slower. */
+const EMPTY_EVERY = 100;
 
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
@@ -169,16 +174,22 @@ export class Profiler implements KernelWatcher {
     const { recorder } = this.gpu;
     const run = (groups: readonly [number, number, number]) =>
       this.#wait(() => recorder.dispatch(pipeline, bindGroup, groups, writeParams));
-    if (first) {
-      // Drivers compile at the first dispatch, be it of no workgroup.
-      const nothing = [0, 0, 0] as const;
-      const compiling = run(nothing);
-      const empty = run(nothing);
+    const nothing = () => {
+      const ms = run([0, 0, 0]);
+      recorder.counts.dispatches--;
+      this.#waits--;
+      return ms;
+    };
+    // Drivers compile at the first dispatch, be it of no workgroup.
+    const compiling = first ? nothing() : undefined;
+    if (first || this.#waits % EMPTY_EVERY === 0) {
+      const empty = nothing();
       this.#empty.push(empty);
-      recorder.counts.dispatches -= 2;
-      this.#waits -= 2;
-      this.#ownMs += 2 * empty;
-      entry.compileMs += Math.max(0, compiling - empty);
+      this.#ownMs += empty;
+      if (compiling !== undefined) {
+        this.#ownMs += Math.min(compiling, empty);
+        entry.compileMs += Math.max(0, compiling - empty);
+      }
     }
     entry.ms! += run(groups);
   }
@@ -192,6 +203,7 @@ export class Profiler implements KernelWatcher {
     const submitMs = each * this.#waits;
     return {
       adapter: this.gpu.adapter.description,
+      path: this.gpu.path,
       way: this.way,
       kernels: [...this.#kernels.values()].map(without),
       moves: [...this.#moves.values()].map(without),

@@ -1,5 +1,5 @@
 /** What every task on the GPU shares: the flag --profile, and how it opens the GPU. */
-import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import { type Gpu, openGpu, type OpenGpuOptions } from "../../kernels/gpu.ts";
 import { boolean, defineFlags, type FlagTable, type Parsed, parseFlags } from "./flags.ts";
 import type { HelpText } from "./help.ts";
 import { endOnSignals } from "./main.ts";
@@ -30,8 +30,8 @@ export function parseGpuFlags<F extends FlagTable>(
 }
 
 /** Open the GPU as the flags last read say. */
-export async function openTaskGpu(): Promise<Gpu> {
-  const gpu = await openGpu({ profile });
+export async function openTaskGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
+  const gpu = await openGpu({ ...options, profile });
   // A signal would else end the process before the profile is printed.
   if (gpu.watcher !== undefined) endOnSignals();
   return gpu;

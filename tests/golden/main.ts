@@ -2,8 +2,8 @@
  * `deno task golden`: how far every operation is from PyTorch in float64, on both kernel paths, beside how
  * far PyTorch's own float32 is. With `--write` the table of docs/golden.md is written anew.
  */
-import { openGpu } from "../../kernels/gpu.ts";
-import { boolean, defineFlags, parseFlags, text } from "../../tasks/lib/flags.ts";
+import { boolean, defineFlags, text } from "../../tasks/lib/flags.ts";
+import { openTaskGpu, parseGpuFlags } from "../../tasks/lib/gpu.ts";
 import { runTask, TaskError } from "../../tasks/lib/main.ts";
 import { readGolden, runCase } from "./runner.ts";
 import { describe, markdown, printed, report } from "./report.ts";
@@ -17,7 +17,7 @@ const flags = defineFlags({
 });
 
 async function main(): Promise<void> {
-  const { only, write } = parseFlags(flags, Deno.args, {
+  const { only, write } = parseGpuFlags(flags, Deno.args, {
     task: "golden",
     summary: "Compare every operation with PyTorch's float64, case by case, on both kernel paths.",
     examples: ["deno task golden", "deno task golden --only matmul", "deno task golden --write"],
@@ -28,8 +28,8 @@ async function main(): Promise<void> {
     const known = Object.keys(golden.operations).join(", ");
     throw new TaskError(`There is no operation "${only}" in the table: it has ${known}`);
   }
-  using subgroup = await openGpu({ path: "subgroup" });
-  using workgroup = await openGpu({ path: "workgroup" });
+  using subgroup = await openTaskGpu({ path: "subgroup" });
+  using workgroup = await openTaskGpu({ path: "workgroup" });
   const paths = [subgroup, workgroup];
   const outcomes = [];
   for (const one of cases) {

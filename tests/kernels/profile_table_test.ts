@@ -4,6 +4,7 @@ import type { Profile } from "../../kernels/profiler.ts";
 
 const PROFILE: Profile = {
   adapter: "some adapter",
+  path: "subgroup",
   way: "submits",
   kernels: [
     {
@@ -24,7 +25,7 @@ const PROFILE: Profile = {
 Deno.test("a profile's table is sorted by time, aligned, and adds up", () => {
   assertEquals(
     profileTable(PROFILE),
-    `What took the time on some adapter (each dispatch submitted and waited for alone):
+    `What took the time on some adapter (subgroup path, each dispatch submitted and waited for alone):
 
 kernel                      calls      ms    share  ms each  GFLOP/s  GB/s  compiling ms
 ----------------------------------------------------------------------------------------
