@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { join } from "@std/path";
 import { gpuProcessTest } from "../gpu_support.ts";
+import { permissionTest } from "../support.ts";
 import {
   ended,
   hasLosses,
@@ -72,4 +73,24 @@ gpuProcessTest("a profile is printed after Ctrl-C", TASK_PERMISSIONS, async () =
       /Stopping after this step[^]*What took the time on [^]*\nall kernels +\d+ /,
     );
   });
+});
+
+permissionTest("every task that opens the GPU can be profiled", [{ name: "read" }], () => {
+  const root = new URL("../../", import.meta.url);
+  const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
+  const opening: string[] = [];
+  const search = (folder: URL) => {
+    for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+      if (isDirectory) search(new URL(`${name}/`, folder));
+      else if (/\bopenGpu\(/.test(Deno.readTextFileSync(new URL(name, folder)))) opening.push(name);
+    }
+  };
+  search(new URL("tasks/", root));
+  // The one opens it for all others, and the other runs nothing.
+  assertEquals(opening.sort(), ["gpu.ts", "kernel.ts"]);
+  const without = Object.entries(tasks as Record<string, { command: string }>)
+    .filter(([, { command }]) =>
+      command.includes("LP_NUM_THREADS") && !command.includes("NECKAR_PROFILE")
+    );
+  assertEquals(without.map(([name]) => name).sort(), ["kernel", "wgsl"]);
 });
