@@ -106,6 +106,19 @@ function rleBmp(width: number, height: number): Uint8Array {
   return bytes;
 }
 
+/** The head of a GIF whose screen and only picture have 65,535 pixels a side. */
+const GIF = Uint8Array.from([
+  ...new TextEncoder().encode("GIF89a"),
+  ...[255, 255, 255, 255, 0xf0, 0, 0, 0, 0, 0, 255, 255, 255],
+  ...[0x2c, 0, 0, 0, 0, 255, 255, 255, 255, 0, 2, 2, 0x44, 1, 0, 0x3b],
+]);
+
+/** The head of a WebP of 2^24 pixels a side. */
+const WEBP = Uint8Array.from([
+  ...new TextEncoder().encode("RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0"),
+  ...new Array(10).fill(255),
+]);
+
 const SVG = `<svg xmlns="http://www.w3.org/2000/svg" width="30000" height="30000"><filter id="f">` +
   `<feTurbulence baseFrequency="0.01" numOctaves="99"/></filter>` +
   `<rect width="30000" height="30000" filter="url(#f)"/></svg>`;
@@ -241,6 +254,28 @@ export const FOLDER_ATTACKS: Attack[] = [
     make: urls(list),
   })),
   { name: "picture: an SVG", format: "picture", make: () => new TextEncoder().encode(SVG) },
+  { name: "picture: a GIF of 65,535 x 65,535", format: "picture", make: () => GIF },
+  { name: "picture: a WebP of 2^24 x 2^24", format: "picture", make: () => WEBP },
+  {
+    name: "picture: a PPM of 30,000 x 30,000",
+    format: "picture",
+    make: () => new TextEncoder().encode("P6\n30000 30000\n255\n"),
+  },
+  {
+    name: "picture: a PPM with a comment of 60 MB",
+    format: "picture",
+    make: () => new TextEncoder().encode(`P6\n#${"x".repeat(60 * MB)}\n8 8\n255\n`),
+  },
+  {
+    name: "picture: a PPM of 100 MB of spaces",
+    format: "picture",
+    make: () => new TextEncoder().encode(`P6${" ".repeat(100 * MB)}8 8 255\n`),
+  },
+  {
+    name: "picture: a JPEG of 60 MB of empty markers",
+    format: "picture",
+    make: () => Uint8Array.from({ length: 60 * MB }, (_, i) => i === 1 ? 0xd8 : 0xff),
+  },
   { name: "picture: a BMP of 1 kB", format: "picture", make: () => rleBmp(30_000, 30_000) },
   { name: "picture: a BMP of 1 kB, flat", format: "picture", make: () => rleBmp(2 ** 26, 1) },
 ];

@@ -43,7 +43,12 @@ export async function watch(script: string, args: string[], grace = 3000): Promi
     const seconds = (performance.now() - start) / 1000;
     if (seconds * 1000 > MOST_MS + grace) killed ??= `after ${seconds.toFixed(1)} s`;
     if (peak > 2 * MOST_BYTES) killed ??= `at ${Math.round(peak / 1e6)} MB`;
-    if (killed !== undefined) child.kill("SIGKILL");
+    if (killed === undefined) return;
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has just ended by itself.
+    }
   }, 20);
   const { stdout, stderr } = await child.output();
   clearInterval(timer);
