@@ -121,8 +121,9 @@ export async function runTask(main: () => void | Promise<void>): Promise<void> {
   if (ignoresHangup()) Deno.addSignalListener("SIGHUP", () => {});
   try {
     await main();
-    if (unwritten !== undefined) throw unwritten;
+    // After a closed terminal there is no output to miss.
     if (stopping !== undefined) Deno.exitCode = STOPPED[stopping];
+    else if (unwritten !== undefined) throw unwritten;
   } catch (error) {
     const ending = explain(error);
     if (ending.stream === "stdout") console.log(ending.text);

@@ -58,7 +58,13 @@ interface View {
 
 const REDRAW_MS = 100;
 
+/** A terminal that is gone ends no task, which SIGHUP then stops: without a listener the failed write would. */
+const ignoreGoneTerminal = () => {};
+
 function liveView(total: number, unit: string): View {
+  if (!process.stdout.listeners("error").includes(ignoreGoneTerminal)) {
+    process.stdout.on("error", ignoreGoneTerminal);
+  }
   const bars = new cliProgress.MultiBar({
     stream: process.stdout,
     format: `{bar} {percentage} %  {value}/{total} ${unit}s{tail}`,

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { clock, figure } from "../../tasks/lib/format.ts";
 import { progress } from "../../tasks/lib/progress.ts";
@@ -68,6 +69,15 @@ Deno.test("progress: figures stay until they change, notes come in between", () 
     "validation loss 2",
     "100 %  2/2 steps  loss 1.235  0.200 steps/s  0:00 left",
   ]);
+});
+
+Deno.test("progress: a terminal that is gone does not end the task", () => {
+  for (let run = 0; run < 2; run++) {
+    using _bar = progress({ total: 2, unit: "step", live: true });
+    // Without a listener this throws.
+    process.stdout.emit("error", new Error("write EPIPE"));
+  }
+  assertEquals(process.stdout.listenerCount("error"), 1);
 });
 
 Deno.test("progress: bad totals and steps are refused", () => {
