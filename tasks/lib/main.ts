@@ -111,6 +111,24 @@ export function explain(error: unknown): Ending {
 }
 
 /**
+ * Go to the folder that a task was called from, so that paths mean what they mean there: `deno task` and `./neckar`
+ * start it in the project's folder, and keep that one in INIT_CWD.
+ */
+function goWhereCalled(): void {
+  const variable = "INIT_CWD";
+  if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") return;
+  const folder = Deno.env.get(variable);
+  if (folder === undefined || folder === "") return;
+  try {
+    Deno.chdir(folder);
+  } catch (error) {
+    throw new TaskError(`The folder ${folder} that INIT_CWD names cannot be gone to`, {
+      cause: error,
+    });
+  }
+}
+
+/**
  * Run a task. When it fails, print what {@link explain} says and exit with 1 or, for a wrong command
  * line, with 2. When it ends after a signal, the exit code is the signal's: what was learnt is saved, but a
  * script that goes on after success must not go on.
@@ -120,6 +138,7 @@ export async function runTask(main: () => void | Promise<void>): Promise<void> {
   // Deno would end of it, even where it was ignored when Deno was started.
   if (ignoresHangup()) Deno.addSignalListener("SIGHUP", () => {});
   try {
+    goWhereCalled();
     await main();
     // After a closed terminal there is no output to miss.
     if (stopping !== undefined) Deno.exitCode = STOPPED[stopping];

@@ -119,6 +119,20 @@ gpuProcessTest("classify: weights whose classes have no names", TASK_PERMISSIONS
   });
 });
 
+gpuProcessTest("classify: paths begin where the task is called", TASK_PERMISSIONS, async () => {
+  await withModel(async (folder) => {
+    const flags = ["--weights=model.safetensors", "--images=pictures/one.png", "--out=here"];
+    const { code, stdout } = await runTaskProcess("classify", flags, { INIT_CWD: folder });
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, "see here/classify/");
+    assert(Deno.statSync(join(folder, "here/classify")).isDirectory);
+    const lost = await runTaskProcess("classify", ["--images=t.png"], { INIT_CWD: folder });
+    assertStringIncludes(lost.stderr, join(await Deno.realPath(folder), "t.png"));
+    const gone = await runTaskProcess("classify", [], { INIT_CWD: join(folder, "gone") });
+    assertStringIncludes(gone.stderr, "gone that INIT_CWD names cannot be gone to");
+  });
+});
+
 gpuProcessTest("classify: refuses what does not fit", TASK_PERMISSIONS, async () => {
   await withModel(async (folder, flags) => {
     await Deno.remove(join(folder, "pictures", "notes.txt"));

@@ -34,8 +34,8 @@ export function taskCommand(
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", ...words, ...flags],
     cwd: ROOT,
-    // Mesa complains on stderr without a folder of its own.
-    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: join(ROOT, "tests"), ...env },
+    // Mesa complains on stderr without a folder of its own. The tests themselves may be called from anywhere.
+    env: { NO_COLOR: "1", INIT_CWD: ROOT, XDG_RUNTIME_DIR: join(ROOT, "tests"), ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
