@@ -5,6 +5,7 @@
 import { boolean, defineFlags, text } from "../../tasks/lib/flags.ts";
 import { openTaskGpu, parseGpuFlags } from "../../tasks/lib/gpu.ts";
 import { runTask, TaskError } from "../../tasks/lib/main.ts";
+import { progress } from "../../tasks/lib/progress.ts";
 import { readGolden, runCase } from "./runner.ts";
 import { describe, markdown, printed, report } from "./report.ts";
 
@@ -32,13 +33,16 @@ async function main(): Promise<void> {
   using workgroup = await openTaskGpu({ path: "workgroup" });
   const paths = [subgroup, workgroup];
   const outcomes = [];
-  for (const one of cases) {
+  using display = progress({ total: cases.length, unit: "case" });
+  for (const [i, one] of cases.entries()) {
     for (const gpu of paths) {
       const outcome = await runCase(gpu, one, golden);
       outcomes.push(outcome);
-      if (!(outcome.error <= outcome.tolerance)) console.log(describe(outcome));
+      if (!(outcome.error <= outcome.tolerance)) display.note(describe(outcome));
     }
+    display.update(i + 1);
   }
+  display.stop();
   const rows = report(golden, outcomes);
   console.log(printed(rows));
   if (write) {
