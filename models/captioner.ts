@@ -28,6 +28,10 @@ export interface CaptionerConfig {
   vocabularySize: number;
   /** Probability of dropping a number of the states before the scores, while training. */
   dropout?: number;
+  /** Deviation of the first word vectors: 0.01 by default, the homework's choice. */
+  wordDeviation?: number;
+  /** Deviation of the first weights of the scores: 1 / √H by default, the homework's choice. */
+  scoreDeviation?: number;
 }
 
 /** Captions with the features of their images, on the GPU. */
@@ -144,11 +148,14 @@ export class Captioner {
     weights?: ReadonlyMap<string, TensorData>,
   ) {
     const { cell, featureDim, hiddenDim, wordDim, vocabularySize, dropout = 0 } = config;
+    const { wordDeviation = 0.01, scoreDeviation = 1 / Math.sqrt(hiddenDim) } = config;
     this.project = new Linear("project", featureDim, hiddenDim, stream);
-    this.embed = new Embedding("embed", vocabularySize, wordDim, stream, normal(0.01));
+    this.embed = new Embedding("embed", vocabularySize, wordDim, stream, normal(wordDeviation));
     this.recurrent = new Recurrent("recurrent", cell, wordDim, hiddenDim, stream);
     this.dropout = new Dropout(dropout, stream.split("dropout"));
-    this.score = new Linear("score", hiddenDim, vocabularySize, stream);
+    this.score = new Linear("score", hiddenDim, vocabularySize, stream, {
+      weight: normal(scoreDeviation),
+    });
     if (weights !== undefined) loadStateDict(this.parameters, weights);
     this.store = new ParameterStore(gpu, this.parameters);
   }

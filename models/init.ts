@@ -15,8 +15,11 @@ function fill(shape: readonly number[], next: () => number): Float32Array<ArrayB
 /** All zeros. */
 export const zeros: Initializer = (shape) => new Float32Array(sizeOf(shape));
 
-/** Normal numbers with the given deviation around 0. */
+/** Normal numbers with the given deviation around 0. RangeError where it is no finite number from 0. */
 export function normal(deviation: number): Initializer {
+  if (!(deviation >= 0 && deviation < Infinity)) {
+    throw new RangeError(`A deviation is a finite number from 0, and ${deviation} was given`);
+  }
   return (shape, stream) => fill(shape, () => deviation * stream.normal());
 }
 

@@ -1,10 +1,11 @@
 /** The captioner: batches, loss, and what a training step costs. */
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { RandomStream } from "../../data/rng.ts";
 import { uploadIndices } from "../../kernels/embedding.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { Tensor } from "../../kernels/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
-import { type CaptionBatch, type Captioner, uploadCaptions } from "../../models/captioner.ts";
+import { type CaptionBatch, Captioner, uploadCaptions } from "../../models/captioner.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { captionerLoss } from "../reference/captioner.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
@@ -36,6 +37,33 @@ gpuTest("a batch is time-major and ends with its longest caption", async (gpu) =
   assertEquals([...batch.features.shape], [3, 5]);
   assertEquals(await batch.features.read(), FEATURES);
 });
+
+gpuTest(
+  "the first words and scores have the deviations asked for, or the homework's",
+  async (gpu) => {
+    const config = { cell: "rnn", ...SIZES, hiddenDim: 30, wordDim: 50 } as const;
+    const deviations = async (more: { wordDeviation?: number; scoreDeviation?: number }) => {
+      using captioner = new Captioner(gpu, { ...config, ...more }, new RandomStream(5));
+      const { embed, score } = captioner;
+      const values = await Promise.all([embed, score].map((l) => l.weight.variable.tensor.read()));
+      return values.map((list) => Math.sqrt(list.reduce((sum, v) => sum + v * v, 0) / list.length));
+    };
+    const check = (found: number[], expected: number[]) =>
+      expected.forEach((e, i) => assertLess(Math.abs(found[i] / e - 1), 0.15));
+    check(await deviations({}), [0.01, 1 / Math.sqrt(30)]);
+    check(await deviations({ wordDeviation: 0.5 }), [0.5, 1 / Math.sqrt(30)]);
+    check(await deviations({ scoreDeviation: 2 }), [0.01, 2]);
+    for (
+      const wrong of [{ wordDeviation: -1 }, { scoreDeviation: NaN }, { wordDeviation: Infinity }]
+    ) {
+      assertThrows(
+        () => new Captioner(gpu, { ...config, ...wrong }, new RandomStream(5)),
+        RangeError,
+        `A deviation is a finite number from 0, and ${Object.values(wrong)[0]} was given`,
+      );
+    }
+  },
+);
 
 gpuTest("a batch of padding alone keeps one step, and its loss is 0", async (gpu) => {
   using captioner = smallCaptioner(gpu, "rnn");
