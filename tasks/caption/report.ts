@@ -117,6 +117,7 @@ function inUse(settings: CaptionSettings): Record<string, Cell> {
   const idle = [
     ...(settings.data === undefined ? ["data", "pca"] : ["scenes"]),
     ...(settings.optimizer === "sgd" ? [] : ["momentum"]),
+    ...(settings.schedule === "decay" ? [] : ["decay", "stepDecay"]),
   ];
   return Object.fromEntries(Object.entries(settings).filter(([name]) => !idle.includes(name)));
 }

@@ -59,7 +59,7 @@ async function train(
   pace: Pace,
 ): Promise<Training> {
   const { gpu, store } = captioner;
-  const { epochs, batch, readEvery, keep, seed } = settings;
+  const { epochs, batch, readEvery, keep, seed, lr, schedule } = settings;
   const stream = new RandomStream(seed).split("batches");
   const perEpoch = stepsPerEpoch(splits.train.imageIndex.length, batch);
   const { signal } = pace;
@@ -108,6 +108,7 @@ async function train(
         history,
         onStep: async () => {
           step++;
+          if (schedule === "linear") optimizer.lr = lr * (1 - step / (epochs * perEpoch));
           const goOn = await pace.step();
           if (step % readEvery === 0) report();
           return goOn;
@@ -181,7 +182,8 @@ function checkSizes(captioner: Captioner, data: CaptionData, settings: CaptionSe
 }
 
 async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Promise<void> {
-  const { cell, hidden, words, dropout, seed, out, maxVal } = settings;
+  const { cell, hidden, words, wordDeviation, scoreDeviation, dropout, seed, out, maxVal } =
+    settings;
   const scale = featureScale(data);
   const val = prepareSplit(data.val, scale);
   const splits = {
@@ -195,6 +197,8 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
     wordDim: words,
     vocabularySize: data.vocabulary.size,
     dropout,
+    wordDeviation,
+    scoreDeviation,
   };
   using captioner = new Captioner(gpu, config, new RandomStream(seed).split("weights"));
   checkSizes(captioner, data, settings);

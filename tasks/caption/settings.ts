@@ -65,6 +65,16 @@ const TRAINING_FLAGS = defineFlags({
     max: 8192,
     help: "Width of the word vectors; 256 with --data, else 64",
   }),
+  wordDeviation: number({
+    optional: true,
+    moreThan: 0,
+    help: "Deviation of the first word vectors; 0.01 with --data, else 0.3 (LSTM), 0.1 (RNN)",
+  }),
+  scoreDeviation: number({
+    optional: true,
+    moreThan: 0,
+    help: "Deviation of the first weights of the scores; 1/√hidden with --data, else 0.7",
+  }),
   batch: integer({
     optional: true,
     min: 1,
@@ -75,22 +85,31 @@ const TRAINING_FLAGS = defineFlags({
     optional: true,
     min: 1,
     max: 100_000,
-    help: "Passes over the captions; 50 with --data, else 10",
+    help: "Passes over the captions; 50 with --data, else 3 (LSTM), 4 (RNN)",
   }),
   optimizer: choice(["adam", "rmsprop", "sgd"], { default: "adam", help: "The optimizer" }),
-  lr: number({ optional: true, moreThan: 0, help: "Learning rate; 5e-3 with --data, else 3e-3" }),
+  lr: number({
+    optional: true,
+    moreThan: 0,
+    help: "Learning rate at first; 5e-3 with --data, else 6e-3",
+  }),
+  schedule: choice(["linear", "decay"], {
+    optional: true,
+    help:
+      "The learning rate falls evenly to 0 (linear), or by --decay and --step-decay: decay with one of these or --data",
+  }),
   decay: number({
     optional: true,
     moreThan: 0,
     max: 1,
     help:
-      "The learning rate times this after each epoch; with --data 0.95 (RNN), 0.995 (LSTM), else 0.75",
+      "The learning rate times this after each epoch; with --data 0.95 (RNN), 0.995 (LSTM), else 1",
   }),
   stepDecay: number({
-    default: 1,
+    optional: true,
     moreThan: 0,
     max: 1,
-    help: "The learning rate times this after each step",
+    help: "The learning rate times this after each step; 1 unless given",
   }),
   momentum: number({
     optional: true,
@@ -233,6 +252,12 @@ export function captionSettings(
   if (given.momentum !== undefined && given.optimizer !== "sgd") {
     throw new UsageError(`Flag --momentum is for --optimizer=sgd, and not ${given.optimizer}`);
   }
+  const decays = (["decay", "stepDecay"] as const).find((name) => given[name] !== undefined);
+  if (decays !== undefined && given.schedule === "linear") {
+    throw new UsageError(`Flag ${commandName(decays)} is for --schedule=decay, and not linear`);
+  }
+  const lstm = cell === "lstm";
+  const hidden = given.hidden ?? (real ? 512 : 128);
   const maxTrain = given.maxTrain ?? (real ? 50 : 0);
   return {
     ...given,
@@ -240,12 +265,16 @@ export function captionSettings(
     data: given.data,
     maxTrain,
     scenes: given.scenes ?? 4000,
-    hidden: given.hidden ?? (real ? 512 : 128),
+    hidden,
     words: given.words ?? (real ? 256 : 64),
+    wordDeviation: given.wordDeviation ?? (real ? 0.01 : lstm ? 0.3 : 0.1),
+    scoreDeviation: given.scoreDeviation ?? (real ? 1 / Math.sqrt(hidden) : 0.7),
     batch: given.batch ?? (real ? 25 : 64),
-    epochs: given.epochs ?? (real ? 50 : 10),
-    lr: given.lr ?? (real ? 5e-3 : 3e-3),
-    decay: given.decay ?? (real ? (cell === "rnn" ? 0.95 : 0.995) : 0.75),
+    epochs: given.epochs ?? (real ? 50 : lstm ? 3 : 4),
+    lr: given.lr ?? (real ? 5e-3 : 6e-3),
+    schedule: given.schedule ?? (real || decays !== undefined ? "decay" : "linear"),
+    decay: given.decay ?? (real ? (lstm ? 0.995 : 0.95) : 1),
+    stepDecay: given.stepDecay ?? 1,
     momentum: given.momentum ?? 0.9,
     clip: given.clip ?? (real ? undefined : 5),
     keep: given.keep ?? (maxTrain === 0 ? "best" : "last"),

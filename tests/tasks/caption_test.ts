@@ -41,7 +41,7 @@ gpuProcessTest("caption-lstm: what a run on scenes leaves", TASK_PERMISSIONS, as
   await withTempFolder(async (out) => {
     const { code, stdout, stderr } = await runTaskProcess("caption-lstm", [
       ...SCENES,
-      "--epochs=1",
+      "--epochs=2",
       `--out=${out}`,
     ]);
     assertEquals([code, stderr], [0, ""]);
@@ -49,7 +49,7 @@ gpuProcessTest("caption-lstm: what a run on scenes leaves", TASK_PERMISSIONS, as
       stdout,
       "200 captions of 40 pictures to learn from, 150 of 30 to validate",
     );
-    assertMatch(stdout, /\n100 % {2}4\/4 steps {2}loss \d+\.\d+ .*\n/);
+    assertMatch(stdout, /\n100 % {2}8\/8 steps {2}loss \d+\.\d+ .*\n/);
     assertNotMatch(stdout, /\r|NaN|undefined/);
     assert(!stdout.includes("\x1b"), "a log has no colours");
     const folder = runFolder(out, "caption-lstm");
@@ -70,12 +70,14 @@ gpuProcessTest("caption-lstm: what a run on scenes leaves", TASK_PERMISSIONS, as
     ]);
 
     const metrics = jsonLines(join(folder, "metrics.jsonl"));
-    assertEquals(metrics.slice(0, 4).map(({ step }) => step), [1, 2, 3, 4]);
-    for (const { loss } of metrics.slice(0, 4)) {
+    const [first, second] = [4, 8].map((at) => metrics.splice(at, 1)[0]);
+    assertEquals([first.epoch, first.lr, typeof first.validationBleu4], [1, 3e-3, "number"]);
+    assertEquals([second.epoch, second.lr, typeof second.validationBleu4], [2, 0, "number"]);
+    assertEquals(metrics.slice(0, 8).map(({ step }) => step), [1, 2, 3, 4, 5, 6, 7, 8]);
+    for (const { loss } of metrics.slice(0, 8)) {
       assert(typeof loss === "number" && loss > 10 && loss < 100, `loss ${loss}`);
     }
-    assertEquals([metrics[4].epoch, typeof metrics[4].validationBleu4], [1, "number"]);
-    const results = metrics.slice(5);
+    const results = metrics.slice(8);
     assertEquals(results.map(({ split, way }) => `${split} ${way}`), [
       "train greedy",
       "train beam",
