@@ -85,7 +85,7 @@ const TRAINING_FLAGS = defineFlags({
     optional: true,
     min: 1,
     max: 100_000,
-    help: "Passes over the captions; 50 with --data, else 3 (LSTM), 4 (RNN)",
+    help: "Passes over the captions; 50 with --data, else 4",
   }),
   optimizer: choice(["adam", "rmsprop", "sgd"], { default: "adam", help: "The optimizer" }),
   lr: number({
@@ -270,7 +270,7 @@ export function captionSettings(
     wordDeviation: given.wordDeviation ?? (real ? 0.01 : lstm ? 0.3 : 0.1),
     scoreDeviation: given.scoreDeviation ?? (real ? 1 / Math.sqrt(hidden) : 0.7),
     batch: given.batch ?? (real ? 25 : 64),
-    epochs: given.epochs ?? (real ? 50 : lstm ? 3 : 4),
+    epochs: given.epochs ?? (real ? 50 : 4),
     lr: given.lr ?? (real ? 5e-3 : 6e-3),
     schedule: given.schedule ?? (real || decays !== undefined ? "decay" : "linear"),
     decay: given.decay ?? (real ? (lstm ? 0.995 : 0.95) : 1),
