@@ -49,6 +49,11 @@ export async function prepare(folder: string): Promise<Subject[]> {
   if (trained.code !== 0) throw new Error(trained.stderr);
   const run = [...Deno.readDirSync(join(model, "text-average"))][0].name;
   const to = (out: string) => `--out=${out}`;
+  const pictures = join(colours, "train");
+  const own = [
+    `--content=${join(pictures, "red", "0.png")}`,
+    `--style=${join(pictures, "blue", "0.png")}`,
+  ];
   const report = ["index.html", "loss.svg", "config.json", "metrics.jsonl"];
   return [
     {
@@ -77,6 +82,15 @@ export async function prepare(folder: string): Promise<Subject[]> {
       flags: (out) => [...text, "--epochs=60", "--seeds=2", to(out)],
       kept: [...report, "accuracy.svg", "model.safetensors"],
     },
+    ...["bow", "glove", "rnn", "best"].map((kind): Subject => ({
+      task: `text-${kind}`,
+      flags: (out) => [
+        ...[...text, "--epochs=20", ...(kind === "best" ? ["--members=2"] : [])],
+        ...(kind === "bow" || kind === "glove" ? [] : ["--hidden=12"]),
+        to(out),
+      ],
+      kept: [...report, "accuracy.svg", "model.safetensors"],
+    })),
     {
       task: "text-predict",
       flags: (out) => [
@@ -85,23 +99,24 @@ export async function prepare(folder: string): Promise<Subject[]> {
       ],
       kept: [],
     },
-    {
-      task: "transfer-finetune",
+    ...["finetune", "freeze"].map((kind): Subject => ({
+      task: `transfer-${kind}`,
       flags: (out) => [
         ...[`--data=${colours}`, `--weights=${narrow}`, "--backbone=squeezenet1_1"],
         ...["--size=32", "--epochs=12", "--read-every=2", to(out)],
       ],
       kept: [...report, "accuracy.svg", "model.safetensors"],
       resumes: true,
-    },
-    {
-      task: "style-starry",
+    })),
+    ...["composition", "scream", "starry", "transfer"].map((kind): Subject => ({
+      task: `style-${kind}`,
       flags: (out) => [
         ...["--size=48", "--style-size=48", "--iterations=200", "--read-every=4"],
+        ...(kind === "transfer" ? own : []),
         ...["--frames-every=10", to(out)],
       ],
       kept: [...report, "result.png"],
-    },
+    })),
     {
       task: "classify",
       flags: (out) => [images, `--weights=${narrow}`, "--backbone=squeezenet1_1", to(out)],
