@@ -21,6 +21,16 @@ export function folderName(folder: string): { root: string; name: string } {
   return { root, name: root.split(/[/\\]/).pop() || root };
 }
 
+/** Whether a path leads to a folder. */
+export async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false; // a dead link, one in a circle, or one to where nothing may be read
+  }
+}
+
 /**
  * Check that a folder holds the `expected` files, or with `kind` folders. When the folder or a file is missing, a
  * `Deno.errors.NotFound` lists what is expected and what was found; so it does of one that is no regular file:

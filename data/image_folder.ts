@@ -4,7 +4,7 @@
  * @module
  */
 import { unreadable } from "./file.ts";
-import { folderName } from "./folder.ts";
+import { folderName, isFolder } from "./folder.ts";
 import type { SkippedFile } from "./image_loader.ts";
 import { printable, quote } from "./messages.ts";
 
@@ -229,13 +229,4 @@ async function readEntries(folder: string): Promise<Entries> {
   }
   for (const names of Object.values(entries)) names.sort();
   return entries;
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return false; // a dead link, one in a circle, or one to where nothing may be read
-  }
 }

@@ -1,6 +1,7 @@
 /** The flags that name a pretrained network, and the network that they name. */
 import { join } from "@std/path";
 import { EMBEDDED_NOTE, EMBEDDED_SIZE, readEmbeddedNetwork } from "../../data/embedded/network.ts";
+import { isFolder } from "../../data/folder.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { parseJson } from "../../data/json.ts";
 import { listed, quote } from "../../data/messages.ts";
@@ -131,8 +132,7 @@ function readCard(
 
 /** The file of weights: where the folder of a run is named, its model. */
 async function fileOf(weights: string): Promise<string> {
-  const { isDirectory } = await Deno.stat(weights).catch(() => ({ isDirectory: false }));
-  return isDirectory ? join(weights, "model.safetensors") : weights;
+  return await isFolder(weights) ? join(weights, "model.safetensors") : weights;
 }
 
 async function findWeights({ backbone, weights }: BackboneSettings): Promise<Source> {

@@ -1,5 +1,6 @@
 /** What a text task learns from: sentences as word ids, word vectors, and sentences to answer. */
 import { join } from "@std/path";
+import { isFolder } from "../../data/folder.ts";
 import { type GloveOptions, readGlove, vectorTable, type WordVectors } from "../../data/glove.ts";
 import { makeReviews } from "../../data/review_grammar.ts";
 import type { RandomStream } from "../../data/rng.ts";
@@ -154,8 +155,7 @@ async function findGlove(data: string): Promise<string> {
 
 /** Read word vectors from a file; of a folder it is said which files it holds (UsageError). */
 async function readVectors(path: string, options: GloveOptions): Promise<WordVectors> {
-  const isFolder = await Deno.stat(path).then((found) => found.isDirectory, () => false);
-  if (!isFolder) return await readGlove(path, options);
+  if (!await isFolder(path)) return await readGlove(path, options);
   const files = await filesLike(path, /\.(txt|vec)$/i);
   throw new UsageError(
     files.length === 0
