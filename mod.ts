@@ -38,20 +38,20 @@
  */
 
 // The GPU
-export { GpuError, NoAdapterError } from "./kernels/errors.ts";
-export type { AdapterSummary } from "./kernels/device.ts";
-export { type Gpu, type KernelPath, openGpu, type OpenGpuOptions } from "./kernels/gpu.ts";
+export { GpuError, NoAdapterError } from "./kernels/runtime/errors.ts";
+export type { AdapterSummary } from "./kernels/runtime/device.ts";
+export { type Gpu, type KernelPath, openGpu, type OpenGpuOptions } from "./kernels/runtime/gpu.ts";
 export {
   type Profile,
   type ProfiledKernel,
   type ProfiledWork,
   Profiler,
   type ProfileWay,
-} from "./kernels/profiler.ts";
-export type { KernelWatcher, Moved } from "./kernels/watcher.ts";
-export type { BufferPool, PooledBuffer } from "./kernels/pool.ts";
-export type { Recorder, RecorderCounts } from "./kernels/recorder.ts";
-export { type DType, type Elements, Tensor, type TensorOptions } from "./kernels/tensor.ts";
+} from "./kernels/runtime/profile/profiler.ts";
+export type { KernelWatcher, Moved } from "./kernels/runtime/profile/watcher.ts";
+export type { BufferPool, PooledBuffer } from "./kernels/runtime/pool.ts";
+export type { Recorder, RecorderCounts } from "./kernels/runtime/recorder.ts";
+export { type DType, type Elements, Tensor, type TensorOptions } from "./kernels/runtime/tensor.ts";
 export {
   type Binding,
   defineKernel,
@@ -64,10 +64,10 @@ export {
   type KernelSpec,
   type KernelTensors,
   type ParamType,
-} from "./kernels/kernel.ts";
+} from "./kernels/runtime/kernel.ts";
 
 // Kernels
-export { adaptiveAveragePool2d as averagePoolForward } from "./kernels/average_pool2d.ts";
+export { adaptiveAveragePool2d as averagePoolForward } from "./kernels/pool/average_pool2d.ts";
 export {
   batchNormBackward,
   type BatchNormForward,
@@ -75,7 +75,7 @@ export {
   type BatchNormGradients,
   type BatchNormInputs,
   type BatchNormOptions,
-} from "./kernels/batch_norm.ts";
+} from "./kernels/batch_norm/batch_norm.ts";
 export {
   conv2d as convolve,
   conv2dBackward,
@@ -83,9 +83,9 @@ export {
   type Conv2dOptions,
   windowCount,
   type WindowOptions,
-} from "./kernels/conv2d.ts";
-export { type BagMode, type Bags, uploadBags } from "./kernels/embedding_bag.ts";
-export { type Indices, lookUp, uploadIndices } from "./kernels/embedding.ts";
+} from "./kernels/conv2d/conv2d.ts";
+export { type BagMode, type Bags, uploadBags } from "./kernels/embedding/embedding_bag.ts";
+export { type Indices, lookUp, uploadIndices } from "./kernels/embedding/embedding.ts";
 export type { GradientTargets } from "./kernels/gradients.ts";
 export {
   lstmBackward,
@@ -97,16 +97,16 @@ export {
   lstmStepForward,
   type LstmStepGradients,
   type LstmStepInputs,
-} from "./kernels/lstm.ts";
-export { matmul, type MatmulOptions } from "./kernels/matmul.ts";
+} from "./kernels/recurrent/lstm.ts";
+export { matmul, type MatmulOptions } from "./kernels/gemm/matmul.ts";
 export {
   maxPool2dBackward,
   type MaxPool2dForward,
   maxPool2dForward,
   type MaxPool2dOptions,
-} from "./kernels/pool2d.ts";
+} from "./kernels/pool/pool2d.ts";
 export type { AdamSizes, StepSizes } from "./kernels/optimizer_steps.ts";
-export { columnSum, type ColumnSumOptions, sum, type SumOptions } from "./kernels/reduce.ts";
+export { columnSum, type ColumnSumOptions, sum, type SumOptions } from "./kernels/reduce/reduce.ts";
 export {
   rnnBackward,
   type RnnForward,
@@ -117,15 +117,18 @@ export {
   rnnStepForward,
   type RnnStepGradients,
   type RnnStepInputs,
-} from "./kernels/rnn.ts";
-export { type SigmoidCrossEntropy, sigmoidCrossEntropy } from "./kernels/sigmoid_cross_entropy.ts";
+} from "./kernels/recurrent/rnn.ts";
+export {
+  type SigmoidCrossEntropy,
+  sigmoidCrossEntropy,
+} from "./kernels/softmax/sigmoid_cross_entropy.ts";
 export {
   argmax,
   type CrossEntropy,
   type CrossEntropyOptions,
   logSoftmax,
   softmaxCrossEntropy,
-} from "./kernels/softmax.ts";
+} from "./kernels/softmax/softmax.ts";
 
 // Learning
 export { Tape, type TapeOptions, type TouchedRows, Variable } from "./models/autograd.ts";

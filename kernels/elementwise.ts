@@ -1,8 +1,14 @@
 /** Operations on single numbers: a table of functions with their derivatives, sums, and dropout. */
 import { activations, type FloatType } from "./activations.ts";
-import type { Gpu } from "./gpu.ts";
-import { type Binding, defineKernel, FLAT_MAIN, flatGroups, type ParamType } from "./kernel.ts";
-import { expectShape, Tensor } from "./tensor.ts";
+import type { Gpu } from "./runtime/gpu.ts";
+import {
+  type Binding,
+  defineKernel,
+  FLAT_MAIN,
+  flatGroups,
+  type ParamType,
+} from "./runtime/kernel.ts";
+import { expectShape, Tensor } from "./runtime/tensor.ts";
 
 /**
  * A kernel over n numbers that runs over quads of them where n is a multiple of four: nothing costs more

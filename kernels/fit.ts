@@ -1,7 +1,7 @@
 /** Copies of blocks with zeros around them, or without their rims: how sizes are made to fit a kernel. */
-import { defineKernel, FLAT_MAIN, flatGroups } from "./kernel.ts";
-import { expectShape, Tensor } from "./tensor.ts";
-import { loopTurns, MOST_TURNS } from "./turns.ts";
+import { defineKernel, FLAT_MAIN, flatGroups } from "./runtime/kernel.ts";
+import { expectShape, Tensor } from "./runtime/tensor.ts";
+import { loopTurns, MOST_TURNS } from "./runtime/turns.ts";
 
 // Invocation i writes numbers first to before end of the D of place i of out [A, B, C, D], from x [A, b, c, d] shifted by (shift_b, shift_c).
 const fitKernel = defineKernel({
@@ -37,7 +37,7 @@ const fitKernel = defineKernel({
 /**
  * `x [A, b, c, d]` in a tensor `[A, B, C, D]`: its number (a, i, j, k) goes to
  * `(a, i + shift[0], j + shift[1], k)`. What has no place is left out, and what is not reached is 0.
- * One dispatch for each part of D that takes few enough turns (kernels/turns.ts).
+ * One dispatch for each part of D that takes few enough turns (kernels/runtime/turns.ts).
  */
 export function fit(
   x: Tensor,

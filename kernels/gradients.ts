@@ -1,5 +1,5 @@
 /** How an operation with several gradients is told which are wanted, and where they go. */
-import { expectShape, type Tensor } from "./tensor.ts";
+import { expectShape, type Tensor } from "./runtime/tensor.ts";
 
 /** For each gradient: the tensor to write it to, or `false` when it is not needed. By default new tensors. */
 export type GradientTargets<G> = { [K in keyof G]?: Tensor | false };

@@ -1,9 +1,9 @@
 /** Losses of style transfer, each with its gradient: squared differences, and the total variation. */
-import type { Gpu } from "./gpu.ts";
-import { type Binding, defineKernel } from "./kernel.ts";
-import { element, perShape } from "./product.ts";
-import { summed, sumOfEach } from "./sum_of_each.ts";
-import { expectShape, Tensor } from "./tensor.ts";
+import type { Gpu } from "./runtime/gpu.ts";
+import { type Binding, defineKernel } from "./runtime/kernel.ts";
+import { element, perShape } from "./gemm/product.ts";
+import { summed, sumOfEach } from "./reduce/sum_of_each.ts";
+import { expectShape, Tensor } from "./runtime/tensor.ts";
 
 /** Options of the losses. */
 export interface ImageLossOptions {

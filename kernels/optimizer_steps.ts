@@ -2,8 +2,8 @@
  * One step of an optimizer over all parameters, which lie in one flat buffer: one dispatch.
  * An invocation updates several quads, a whole stride apart. The formulas are PyTorch's.
  */
-import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "./kernel.ts";
-import { expectShape, type Tensor } from "./tensor.ts";
+import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "./runtime/kernel.ts";
+import { expectShape, type Tensor } from "./runtime/tensor.ts";
 
 const CLIP = /* wgsl */ `
 // The factor that brings the gradient's norm down to max_norm; 0 means no limit. Of a NaN it is NaN, so that the whole

@@ -9,8 +9,8 @@
  */
 import { accumulate, add } from "../kernels/elementwise.ts";
 import type { GradientTargets } from "../kernels/gradients.ts";
-import type { Gpu } from "../kernels/gpu.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 
 /** Which rows of a table got a gradient: those of the segments of an `Indices` or `Bags`. */
 export interface TouchedRows {
@@ -64,8 +64,8 @@ export interface TapeOptions {
  * One forward and backward pass.
  *
  * ```ts
- * import { openGpu } from "../kernels/gpu.ts";
- * import { Tensor } from "../kernels/tensor.ts";
+ * import { openGpu } from "../kernels/runtime/gpu.ts";
+ * import { Tensor } from "../kernels/runtime/tensor.ts";
  * import { sumAll, tanh } from "./operations.ts";
  *
  * const gpu = await openGpu();

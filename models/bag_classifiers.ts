@@ -1,9 +1,9 @@
 /** Classifiers that read a sentence as a bag of words, in no order. */
 import type { RandomStream } from "../data/rng.ts";
 import { UNK } from "../data/vocabulary.ts";
-import { type Bags, uploadBags } from "../kernels/embedding_bag.ts";
-import { checkIndices } from "../kernels/embedding.ts";
-import type { Gpu } from "../kernels/gpu.ts";
+import { type Bags, uploadBags } from "../kernels/embedding/embedding_bag.ts";
+import { checkIndices } from "../kernels/embedding/embedding.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { zeros } from "./init.ts";
 import { Dropout, type Embedding, Linear } from "./layers.ts";

@@ -1,13 +1,13 @@
 /** Captions from a trained captioner: greedy, and by beam search. */
 import { END, NULL, START } from "../data/vocabulary.ts";
-import { lookUp } from "../kernels/embedding.ts";
-import type { Gpu } from "../kernels/gpu.ts";
-import { lstmForward } from "../kernels/lstm.ts";
-import { matmul } from "../kernels/matmul.ts";
-import { rnnForward } from "../kernels/rnn.ts";
-import { sum } from "../kernels/reduce.ts";
-import { argmax, logSoftmax } from "../kernels/softmax.ts";
-import { expectShape, Tensor } from "../kernels/tensor.ts";
+import { lookUp } from "../kernels/embedding/embedding.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
+import { lstmForward } from "../kernels/recurrent/lstm.ts";
+import { matmul } from "../kernels/gemm/matmul.ts";
+import { rnnForward } from "../kernels/recurrent/rnn.ts";
+import { sum } from "../kernels/reduce/reduce.ts";
+import { argmax, logSoftmax } from "../kernels/softmax/softmax.ts";
+import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
 import type { Captioner } from "./captioner.ts";
 
 /** The state of a cell between two words: `h [R, H]`, and for an LSTM `c [R, H]`. */

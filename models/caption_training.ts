@@ -7,7 +7,7 @@ import {
 } from "../data/captions.ts";
 import type { RandomStream } from "../data/rng.ts";
 import type { Vocabulary } from "../data/vocabulary.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape } from "./autograd.ts";
 import { type BleuScore, corpusBleu, unigramPrecision } from "./bleu.ts";
 import { type BeamOptions, sampleBeam, sampleGreedy } from "./caption_sampling.ts";

@@ -5,9 +5,9 @@
 import type { RandomStream } from "../data/rng.ts";
 import type { TensorData } from "../data/tensor_data.ts";
 import { NULL } from "../data/vocabulary.ts";
-import { type Indices, uploadIndices } from "../kernels/embedding.ts";
-import type { Gpu } from "../kernels/gpu.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import { type Indices, uploadIndices } from "../kernels/embedding/embedding.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { normal } from "./init.ts";
 import { type CellType, Dropout, Embedding, Linear, Recurrent } from "./layers.ts";
@@ -119,7 +119,7 @@ export function uploadCaptions(
  *
  * ```ts
  * import { RandomStream } from "../data/rng.ts";
- * import { openGpu } from "../kernels/gpu.ts";
+ * import { openGpu } from "../kernels/runtime/gpu.ts";
  * import { Tape } from "./autograd.ts";
  *
  * const gpu = await openGpu();

@@ -2,19 +2,23 @@
 import {
   adaptiveAveragePool2d as averageWindows,
   adaptiveAveragePool2dGradient,
-} from "../kernels/average_pool2d.ts";
+} from "../kernels/pool/average_pool2d.ts";
 import {
   batchNormBackward,
   batchNormForward,
   type BatchNormOptions,
-} from "../kernels/batch_norm.ts";
+} from "../kernels/batch_norm/batch_norm.ts";
 import { scaleBy } from "../kernels/elementwise.ts";
-import { gramMatrix, gramMatrixGradient } from "../kernels/gram.ts";
+import { gramMatrix, gramMatrixGradient } from "../kernels/conv2d/gram.ts";
 import * as losses from "../kernels/image_losses.ts";
-import { maxPool2dBackward, maxPool2dForward, type MaxPool2dOptions } from "../kernels/pool2d.ts";
-import { sum } from "../kernels/reduce.ts";
-import { softmaxCrossEntropy } from "../kernels/softmax.ts";
-import { expectShape, type Tensor } from "../kernels/tensor.ts";
+import {
+  maxPool2dBackward,
+  maxPool2dForward,
+  type MaxPool2dOptions,
+} from "../kernels/pool/pool2d.ts";
+import { sum } from "../kernels/reduce/reduce.ts";
+import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
+import { expectShape, type Tensor } from "../kernels/runtime/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { concat, meanShare, reshape } from "./operations.ts";
 

@@ -1,7 +1,7 @@
 /** Training a network to tell pictures apart, and measuring its answers. */
 import type { ImageBatch } from "../data/image_loader.ts";
 import type { RandomStream } from "../data/rng.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape } from "./autograd.ts";
 import { crossEntropy } from "./image_operations.ts";
 import type { LossHistory } from "./loss_history.ts";

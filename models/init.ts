@@ -1,6 +1,6 @@
 /** Where weights start from. Each function fills a new array of a shape from a random stream. */
 import type { RandomStream } from "../data/rng.ts";
-import { sizeOf } from "../kernels/tensor.ts";
+import { sizeOf } from "../kernels/runtime/tensor.ts";
 
 /** Makes the first values of a parameter of the given shape. */
 export type Initializer = (

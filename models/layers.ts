@@ -3,7 +3,7 @@
  * turns our layout into PyTorch's where the two differ.
  */
 import type { RandomStream } from "../data/rng.ts";
-import type { Indices } from "../kernels/embedding.ts";
+import type { Indices } from "../kernels/embedding/embedding.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { type Initializer, normal, scaledNormal, zeros } from "./init.ts";
 import * as operations from "./operations.ts";

@@ -1,6 +1,6 @@
 /** Losses of many steps, gathered on the GPU and read together: training waits for the GPU only here. */
-import type { Gpu } from "../kernels/gpu.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 
 /** A loss that is not a finite number: what was learnt in its step, and since, is worth nothing. */
 export class NonFiniteLossError extends RangeError {

@@ -6,22 +6,29 @@ import {
   type Bags,
   embeddingBag as sumBags,
   embeddingBagGradient,
-} from "../kernels/embedding_bag.ts";
+} from "../kernels/embedding/embedding_bag.ts";
 import {
   conv2d as convolve,
   conv2dBackward,
   windowCount,
   type WindowOptions,
-} from "../kernels/conv2d.ts";
-import { embedding as lookUp, embeddingGradient, type Indices } from "../kernels/embedding.ts";
-import { lstmBackward, lstmForward } from "../kernels/lstm.ts";
-import { matmul } from "../kernels/matmul.ts";
-import { maxOverTime as largestOverTime, maxOverTimeGradient } from "../kernels/max_over_time.ts";
-import { columnSum, sum } from "../kernels/reduce.ts";
-import { rnnBackward, rnnForward, type RnnInputs } from "../kernels/rnn.ts";
-import { sigmoidCrossEntropy } from "../kernels/sigmoid_cross_entropy.ts";
-import { softmaxCrossEntropy } from "../kernels/softmax.ts";
-import { expectShape, sizeOf, Tensor } from "../kernels/tensor.ts";
+} from "../kernels/conv2d/conv2d.ts";
+import {
+  embedding as lookUp,
+  embeddingGradient,
+  type Indices,
+} from "../kernels/embedding/embedding.ts";
+import { lstmBackward, lstmForward } from "../kernels/recurrent/lstm.ts";
+import { matmul } from "../kernels/gemm/matmul.ts";
+import {
+  maxOverTime as largestOverTime,
+  maxOverTimeGradient,
+} from "../kernels/pool/max_over_time.ts";
+import { columnSum, sum } from "../kernels/reduce/reduce.ts";
+import { rnnBackward, rnnForward, type RnnInputs } from "../kernels/recurrent/rnn.ts";
+import { sigmoidCrossEntropy } from "../kernels/softmax/sigmoid_cross_entropy.ts";
+import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
+import { expectShape, sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
 
 /** `x w + b`: `x [M, D]`, `w [D, K]`, `b [K]` or none. */

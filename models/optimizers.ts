@@ -6,8 +6,8 @@ import {
   sgdStep,
   type StepSizes,
 } from "../kernels/optimizer_steps.ts";
-import { sum } from "../kernels/reduce.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import { sum } from "../kernels/reduce/reduce.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 import type { TouchedRows } from "./autograd.ts";
 import type { ParameterStore, SparseTable } from "./parameters.ts";
 

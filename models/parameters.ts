@@ -1,6 +1,6 @@
 /** Parameters: what is learnt. All trainable ones of a model lie in one buffer, so that an optimizer's step is one dispatch. */
-import type { Gpu } from "../kernels/gpu.ts";
-import { sizeOf, Tensor } from "../kernels/tensor.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
+import { sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
 import { type Tape, type TouchedRows, Variable } from "./autograd.ts";
 
 /** One tensor of a state dict as a parameter sees it. */

@@ -1,9 +1,9 @@
 /** Classifiers that read a sentence word by word. */
 import type { RandomStream } from "../data/rng.ts";
 import { NULL, UNK } from "../data/vocabulary.ts";
-import { type Indices, uploadIndices } from "../kernels/embedding.ts";
-import type { Gpu } from "../kernels/gpu.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import { type Indices, uploadIndices } from "../kernels/embedding/embedding.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { type CellType, Dropout, type Embedding, Linear, Recurrent } from "./layers.ts";
 import * as operations from "./operations.ts";

@@ -8,7 +8,7 @@ import { quote } from "../data/messages.ts";
 import { RandomStream } from "../data/rng.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import type { Vocabulary } from "../data/vocabulary.ts";
-import type { Gpu } from "../kernels/gpu.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Captioner, type CaptionerConfig } from "./captioner.ts";
 import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";
 import { finite, stateDict } from "./state_dict.ts";

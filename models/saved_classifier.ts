@@ -6,7 +6,7 @@ import { quote } from "../data/messages.ts";
 import { RandomStream } from "../data/rng.ts";
 import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import type { Vocabulary } from "../data/vocabulary.ts";
-import type { Gpu } from "../kernels/gpu.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
 import {
   CLASSIFIER_KINDS,
   type ClassifierConfig,

@@ -7,8 +7,8 @@
  */
 import type { RandomStream } from "../data/rng.ts";
 import type { TensorData } from "../data/tensor_data.ts";
-import type { Gpu } from "../kernels/gpu.ts";
-import type { Tensor } from "../kernels/tensor.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
+import type { Tensor } from "../kernels/runtime/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { normal } from "./init.ts";
 import { Embedding } from "./layers.ts";

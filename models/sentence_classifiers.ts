@@ -1,6 +1,6 @@
 /** All sentence classifiers by their kind. */
 import type { RandomStream } from "../data/rng.ts";
-import type { Gpu } from "../kernels/gpu.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { AveragedEmbedding, BagOfWords } from "./bag_classifiers.ts";
 import { BidirectionalClassifier, RecurrentClassifier } from "./recurrent_classifiers.ts";
 import type {
@@ -18,7 +18,7 @@ import type {
  *
  * ```ts
  * import { RandomStream } from "../data/rng.ts";
- * import { openGpu } from "../kernels/gpu.ts";
+ * import { openGpu } from "../kernels/runtime/gpu.ts";
  * import { Tape } from "./autograd.ts";
  *
  * using gpu = await openGpu();

@@ -1,6 +1,6 @@
 /** Training a sentence classifier, and measuring its answers. */
 import type { RandomStream } from "../data/rng.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape } from "./autograd.ts";
 import type { LossHistory } from "./loss_history.ts";
 import type { Optimizer } from "./optimizers.ts";

@@ -1,7 +1,7 @@
 /** A model's parameters under PyTorch's names and in PyTorch's layout. */
 import { listedKeys, quote } from "../data/messages.ts";
 import { type TensorData, toFloat32, whyNotFinite, whyNotFloats } from "../data/tensor_data.ts";
-import { sizeOf } from "../kernels/tensor.ts";
+import { sizeOf } from "../kernels/runtime/tensor.ts";
 import type { Parameter } from "./parameters.ts";
 
 /** What did not fit when a state dict was loaded. */

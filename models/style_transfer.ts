@@ -5,11 +5,11 @@
  *
  * @module
  */
-import { conv2d } from "../kernels/conv2d.ts";
+import { conv2d } from "../kernels/conv2d/conv2d.ts";
 import { clampInPlace, scaleBy } from "../kernels/elementwise.ts";
-import { gramProduct } from "../kernels/gram.ts";
+import { gramProduct } from "../kernels/conv2d/gram.ts";
 import { squaredDifference, totalVariation } from "../kernels/image_losses.ts";
-import { expectShape, Tensor } from "../kernels/tensor.ts";
+import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "./autograd.ts";
 import { LossHistory } from "./loss_history.ts";
 import { Adam } from "./optimizers.ts";

@@ -1,6 +1,6 @@
 /** Layers for pictures and feature maps `[N, H, W, C]`. Their names and saved layouts are PyTorch's. */
 import type { RandomStream } from "../data/rng.ts";
-import { sizeOf } from "../kernels/tensor.ts";
+import { sizeOf } from "../kernels/runtime/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { batchNorm } from "./image_operations.ts";
 import { type Initializer, uniform } from "./init.ts";

@@ -2,7 +2,7 @@
 import { quote } from "../data/messages.ts";
 import type { RandomStream } from "../data/rng.ts";
 import { type TensorData, toFloat32, whyNotFloats } from "../data/tensor_data.ts";
-import type { Gpu } from "../kernels/gpu.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import type { Parameter } from "./parameters.ts";
 import { ParameterStore } from "./parameters.ts";

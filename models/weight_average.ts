@@ -1,6 +1,6 @@
 /** An exponential moving average of the weights: it forgets the noise of single steps. */
 import { blend } from "../kernels/elementwise.ts";
-import { Tensor } from "../kernels/tensor.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 import type { ParameterStore } from "./parameters.ts";
 
 /**

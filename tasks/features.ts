@@ -4,7 +4,7 @@ import { CAPTION_SPLITS, ownFeatureFile, readPictures, urlsFile } from "../data/
 import { writeFeatures } from "../data/feature_files.ts";
 import { checkFiles, folderName } from "../data/folder.ts";
 import { checkWithin } from "../data/picture_lines.ts";
-import type { Gpu } from "../kernels/gpu.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/features.ts";
 import { boolean, defineFlags, text, UsageError } from "./lib/flags.ts";
 import { openTaskGpu, parseGpuFlags } from "./lib/gpu.ts";

@@ -4,7 +4,11 @@
  * with the twins is what the tests show.
  */
 import { RandomStream } from "../data/rng.ts";
-import { checkGradients, type GradientRow, TOLERANCE } from "../tests/reference/gradient_check.ts";
+import {
+  checkGradients,
+  type GradientRow,
+  TOLERANCE,
+} from "../kernels/reference/gradient_check.ts";
 import { defineFlags, integer, parseFlags } from "./lib/flags.ts";
 import { runTask, TaskError } from "./lib/main.ts";
 

@@ -1,5 +1,5 @@
 /** `deno task kernel NAME --shape=…`: print the WGSL that an operation would run at these sizes. */
-import { openGpu } from "../kernels/gpu.ts";
+import { openGpu } from "../kernels/runtime/gpu.ts";
 import { boolean, choice, defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
 import { runTask } from "./lib/main.ts";
 import { OPERATIONS } from "./kernel/operations.ts";

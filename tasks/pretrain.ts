@@ -9,7 +9,7 @@ import { checkWritable } from "../data/file.ts";
 import { ImageLoader } from "../data/image_loader.ts";
 import { RandomStream } from "../data/rng.ts";
 import { type TensorData, toFloat32, writeSafetensors } from "../data/safetensors.ts";
-import type { Gpu } from "../kernels/gpu.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { imageScores, measure, trainImageEpoch } from "../models/image_training.ts";
 import { LossHistory } from "../models/loss_history.ts";
 import { Adam } from "../models/optimizers.ts";

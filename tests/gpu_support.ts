@@ -2,7 +2,7 @@
  * Tests that need an adapter. Importing this module opens the GPU, so tests that need none leave it out.
  */
 import { assert } from "@std/assert";
-import { type Gpu, NoAdapterError, openGpu, type OpenGpuOptions } from "../kernels/gpu.ts";
+import { type Gpu, NoAdapterError, openGpu, type OpenGpuOptions } from "../kernels/runtime/gpu.ts";
 import { dataTest, granted, type Permission, permissionTest } from "./support.ts";
 
 async function probe(options: OpenGpuOptions): Promise<Gpu | string> {

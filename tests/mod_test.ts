@@ -114,7 +114,7 @@ gpuProcessTest("mod.ts: a script imports it from a URL and trains an LSTM", [
     assertEquals(losses.length, 40);
     assert(losses.every(Number.isFinite), printed);
     assert(losses[0] > 0.6 && losses[39] < 0.5 * losses[0], printed);
-    assertStringIncludes(asked.join(" "), "/kernels/lstm.ts");
+    assertStringIncludes(asked.join(" "), "/kernels/recurrent/lstm.ts");
     assert(asked.every((path) => path.endsWith(".ts")), asked.join(" "));
   } finally {
     await server.shutdown();

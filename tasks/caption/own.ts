@@ -2,7 +2,7 @@
 import { type Picture, spread, standardize } from "../../data/captions.ts";
 import { SCENE_FEATURE_DIM } from "../../data/scenes.ts";
 import { printable } from "../../data/messages.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { sampleCaptions } from "../../models/caption_training.ts";
 import type { Captioner } from "../../models/captioner.ts";
 import { type CaptionerSetting, loadCaptioner } from "../../models/saved_captioner.ts";

@@ -1,8 +1,8 @@
 /** One captioning run, from the command line to the page. Both caption tasks are this with their cell. */
 import type { CaptionData } from "../../data/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import {
   type CaptionScores,
   mostCaptions,

@@ -6,7 +6,7 @@ import { imagenetClasses } from "../../data/imagenet_classes.ts";
 import { printable } from "../../data/messages.ts";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { imageOutputs } from "../../models/image_features.ts";
 import { probabilities } from "../../models/image_training.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";

@@ -1,16 +1,16 @@
 /** The operations whose kernels `deno task kernel` prints, each called at given sizes. */
-import { batchNormBackward, batchNormForward } from "../../kernels/batch_norm.ts";
-import { conv2d, conv2dBackward } from "../../kernels/conv2d.ts";
-import { embedding, embeddingGradient, uploadIndices } from "../../kernels/embedding.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { lstmBackward, lstmForward } from "../../kernels/lstm.ts";
-import { matmul } from "../../kernels/matmul.ts";
+import { batchNormBackward, batchNormForward } from "../../kernels/batch_norm/batch_norm.ts";
+import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
+import { embedding, embeddingGradient, uploadIndices } from "../../kernels/embedding/embedding.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { lstmBackward, lstmForward } from "../../kernels/recurrent/lstm.ts";
+import { matmul } from "../../kernels/gemm/matmul.ts";
 import { adamStep } from "../../kernels/optimizer_steps.ts";
-import { maxPool2dBackward, maxPool2dForward } from "../../kernels/pool2d.ts";
-import { columnSum, sum } from "../../kernels/reduce.ts";
-import { rnnBackward, rnnForward } from "../../kernels/rnn.ts";
-import { argmax, logSoftmax, softmaxCrossEntropy } from "../../kernels/softmax.ts";
-import { type DType, Tensor } from "../../kernels/tensor.ts";
+import { maxPool2dBackward, maxPool2dForward } from "../../kernels/pool/pool2d.ts";
+import { columnSum, sum } from "../../kernels/reduce/reduce.ts";
+import { rnnBackward, rnnForward } from "../../kernels/recurrent/rnn.ts";
+import { argmax, logSoftmax, softmaxCrossEntropy } from "../../kernels/softmax/softmax.ts";
+import { type DType, Tensor } from "../../kernels/runtime/tensor.ts";
 
 /** Makes tensors with no contents, which nothing reads. */
 class Maker implements Disposable {

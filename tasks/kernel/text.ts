@@ -1,6 +1,6 @@
 /** The WGSL of an operation, as a page of text. */
-import { captureKernels } from "../../kernels/capture.ts";
-import type { KernelPath } from "../../kernels/gpu.ts";
+import { captureKernels } from "../../kernels/runtime/profile/capture.ts";
+import type { KernelPath } from "../../kernels/runtime/gpu.ts";
 import { callOperation } from "./operations.ts";
 
 /** What is asked for. */

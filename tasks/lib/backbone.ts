@@ -7,7 +7,7 @@ import { parseJson } from "../../data/json.ts";
 import { listed, quote } from "../../data/messages.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
 import { readWeightFile } from "../../data/weights.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { networkOf, networkWithin } from "../../models/known_networks.ts";
 import {
   type BackboneName,

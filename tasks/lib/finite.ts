@@ -1,7 +1,7 @@
 /** Runs whose numbers are no longer finite: they are stopped, and what was good is kept. */
 import { type TensorData, whyNotFinite } from "../../data/tensor_data.ts";
 import { quote } from "../../data/messages.ts";
-import { sum } from "../../kernels/reduce.ts";
+import { sum } from "../../kernels/reduce/reduce.ts";
 import { NonFiniteLossError } from "../../models/loss_history.ts";
 import type { ParameterStore } from "../../models/parameters.ts";
 import { TaskError } from "./main.ts";

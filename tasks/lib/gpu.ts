@@ -1,5 +1,5 @@
 /** What every task on the GPU shares: the flag --profile, and how it opens the GPU. */
-import { type Gpu, openGpu, type OpenGpuOptions } from "../../kernels/gpu.ts";
+import { type Gpu, openGpu, type OpenGpuOptions } from "../../kernels/runtime/gpu.ts";
 import { boolean, defineFlags, type FlagTable, type Parsed, parseFlags } from "./flags.ts";
 import type { HelpText } from "./help.ts";
 import { endOnSignals } from "./main.ts";

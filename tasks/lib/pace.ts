@@ -1,6 +1,6 @@
 /** A loop of GPU work that stays answerable: to Ctrl-C, to signals, to timers. */
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { turn } from "./main.ts";
 
 /** So much work is begun at most before the GPU is waited for, once it is known how long a step takes. */

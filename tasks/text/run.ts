@@ -1,6 +1,6 @@
 /** A text run from the command line to the page. All text tasks that train are this with their model. */
 import { join } from "@std/path";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { grouped, percent } from "../lib/format.ts";
 import { diverged, divergence } from "../lib/finite.ts";
 import { openTaskGpu } from "../lib/gpu.ts";

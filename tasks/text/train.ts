@@ -2,8 +2,8 @@
 import { join } from "@std/path";
 import { spread } from "../../data/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { saveClassifier } from "../../models/saved_classifier.ts";

@@ -4,7 +4,7 @@ import { IMAGENET_MEAN, IMAGENET_STD } from "../../data/augment.ts";
 import type { SkippedFile } from "../../data/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { writeSafetensors } from "../../data/safetensors.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   type Measure,
   measure,

@@ -4,9 +4,9 @@
  * ratio.
  */
 import { RandomStream } from "../../data/rng.ts";
-import { type Gpu, openGpu } from "../../kernels/gpu.ts";
-import { matmul } from "../../kernels/matmul.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { type Gpu, openGpu } from "../../kernels/runtime/gpu.ts";
+import { matmul } from "../../kernels/gemm/matmul.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { Captioner, uploadCaptions } from "../../models/captioner.ts";
 import type { CellType } from "../../models/layers.ts";

@@ -1,6 +1,6 @@
 /** The sentence classifiers as subjects of the benchmark: an epoch in batches of one length each. */
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam } from "../../models/optimizers.ts";
 import type { ClassifierKind } from "../../models/sentence_classifier.ts";

@@ -3,8 +3,8 @@
  * and an iteration of style transfer at the homework's size.
  */
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { crossEntropy } from "../../models/image_operations.ts";
 import { LossHistory } from "../../models/loss_history.ts";

@@ -21,7 +21,7 @@ function found(text: string, pattern: RegExp): string[] {
   return [...all].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
-/** A page of docs/, with the letters of its tags and the twins in tests/reference/ that carry each letter's. */
+/** A page of docs/, with the letters of its tags and the twins in kernels/reference/ that carry each letter's. */
 const PAGES: Record<string, Record<string, readonly string[]>> = {
   "derivations.md": { R: ["rnn.ts"], L: ["lstm.ts"] },
   "pictures.md": {
@@ -45,9 +45,11 @@ function codeTags(sources: readonly string[], letters = LETTERS): string[] {
 
 /** The text of every kernel, TypeScript and WGSL. */
 function kernelSources(): string[] {
-  return [...Deno.readDirSync(new URL("kernels/", ROOT))]
-    .filter(({ name }) => /\.(ts|wgsl)$/.test(name))
-    .map(({ name }) => read(`kernels/${name}`));
+  const sources = (folder: string): string[] =>
+    [...Deno.readDirSync(new URL(folder, ROOT))].flatMap(({ name, isDirectory }) =>
+      isDirectory ? name === "reference" ? [] : sources(`${folder}${name}/`) : [read(folder + name)]
+    );
+  return sources("kernels/");
 }
 
 for (const [page, letters] of Object.entries(PAGES)) {
@@ -73,9 +75,9 @@ for (const [page, letters] of Object.entries(PAGES)) {
       const code = paragraphs.slice(index).find((other) => /^(Code:|#)/.test(other)) ?? "";
       assert(code.startsWith("Code:"), `no "Code:" paragraph follows ${paragraph}`);
       const twin = letters[tag[2]].find((name) =>
-        codeTags([read(`tests/reference/${name}`)]).includes(tag[1])
+        codeTags([read(`kernels/reference/${name}`)]).includes(tag[1])
       );
-      assert(code.includes(`](../tests/reference/${twin})`), `no link to ${twin} in ${code}`);
+      assert(code.includes(`](../kernels/reference/${twin})`), `no link to ${twin} in ${code}`);
     }
   });
 
@@ -88,7 +90,7 @@ for (const [page, letters] of Object.entries(PAGES)) {
 
   for (const [letter, twins] of Object.entries(letters)) {
     Deno.test(`the twins carry every ${letter} tag of ${page} and no other`, () => {
-      const sources = twins.map((name) => read(`tests/reference/${name}`));
+      const sources = twins.map((name) => read(`kernels/reference/${name}`));
       assertEquals(codeTags(sources), pageTags(page, letter));
     });
 

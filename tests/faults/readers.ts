@@ -12,7 +12,7 @@ import { loadSentences } from "../../data/sentences.ts";
 import { unpackZip } from "../../data/unpack.ts";
 import { readVocabulary } from "../../data/vocabulary.ts";
 import { readWeightFile } from "../../data/weights.ts";
-import { type Gpu, openGpu } from "../../kernels/gpu.ts";
+import { type Gpu, openGpu } from "../../kernels/runtime/gpu.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { loadCaptioner } from "../../models/saved_captioner.ts";
 import { loadClassifier } from "../../models/saved_classifier.ts";

@@ -1,6 +1,6 @@
 /** What a call of the golden table sees: the inputs of its case, and a tape. */
-import type { Gpu, KernelPath } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu, KernelPath } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import { type InputSpec, type Kept, make, seedOf, type Values } from "./values.ts";
 

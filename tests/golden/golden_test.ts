@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { gpuTestBothPaths } from "../gpu_support.ts";
 import { describe } from "./report.ts";
 import { CALLS, readGolden, runCase } from "./runner.ts";

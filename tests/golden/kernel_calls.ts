@@ -1,17 +1,17 @@
 /** How neckar's kernels are called for the golden table, where no operation on a tape runs them. */
 import { takeColumns } from "../../kernels/concat.ts";
 import * as elementwise from "../../kernels/elementwise.ts";
-import { lookUp, uploadIndices } from "../../kernels/embedding.ts";
+import { lookUp, uploadIndices } from "../../kernels/embedding/embedding.ts";
 import { fit } from "../../kernels/fit.ts";
-import { gramProduct } from "../../kernels/gram.ts";
+import { gramProduct } from "../../kernels/conv2d/gram.ts";
 import {
   lstmBackward,
   type LstmForward,
   lstmForward,
   lstmStepBackward,
   lstmStepForward,
-} from "../../kernels/lstm.ts";
-import { matmul, type MatmulOptions } from "../../kernels/matmul.ts";
+} from "../../kernels/recurrent/lstm.ts";
+import { matmul, type MatmulOptions } from "../../kernels/gemm/matmul.ts";
 import {
   adamRowsStep,
   type AdamSizes,
@@ -19,16 +19,21 @@ import {
   rmspropStep,
   sgdStep,
 } from "../../kernels/optimizer_steps.ts";
-import { columnSum, type ColumnSumOptions, sum, type SumOptions } from "../../kernels/reduce.ts";
-import { rnnStepBackward, rnnStepForward } from "../../kernels/rnn.ts";
-import { sigmoidCrossEntropy } from "../../kernels/sigmoid_cross_entropy.ts";
+import {
+  columnSum,
+  type ColumnSumOptions,
+  sum,
+  type SumOptions,
+} from "../../kernels/reduce/reduce.ts";
+import { rnnStepBackward, rnnStepForward } from "../../kernels/recurrent/rnn.ts";
+import { sigmoidCrossEntropy } from "../../kernels/softmax/sigmoid_cross_entropy.ts";
 import {
   argmax,
   type CrossEntropyOptions,
   logSoftmax,
   softmaxCrossEntropy,
-} from "../../kernels/softmax.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+} from "../../kernels/softmax/softmax.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { type Call, call, type Context, type Results } from "./context.ts";
 
 /** Options of the cases of an optimizer's step; what is missing is PyTorch's default. */

@@ -1,7 +1,7 @@
 /** How neckar's layers and optimizers are called for the golden table: weights come and go in PyTorch's layout. */
 import { RandomStream } from "../../data/rng.ts";
-import { uploadIndices } from "../../kernels/embedding.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { uploadIndices } from "../../kernels/embedding/embedding.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import { embedding } from "../../models/operations.ts";
 import { type CellType, Dropout, Embedding, Linear, Recurrent } from "../../models/layers.ts";

@@ -1,8 +1,8 @@
 /** How neckar's differentiable operations are called for the golden table. */
-import { type BagMode, uploadBags } from "../../kernels/embedding_bag.ts";
-import { uploadIndices } from "../../kernels/embedding.ts";
-import type { BatchNormOptions } from "../../kernels/batch_norm.ts";
-import type { MaxPool2dOptions } from "../../kernels/pool2d.ts";
+import { type BagMode, uploadBags } from "../../kernels/embedding/embedding_bag.ts";
+import { uploadIndices } from "../../kernels/embedding/embedding.ts";
+import type { BatchNormOptions } from "../../kernels/batch_norm/batch_norm.ts";
+import type { MaxPool2dOptions } from "../../kernels/pool/pool2d.ts";
 import type { Variable } from "../../models/autograd.ts";
 import * as images from "../../models/image_operations.ts";
 import * as operations from "../../models/operations.ts";

@@ -1,5 +1,5 @@
 /** The golden table as text: one row for each operation. */
-import type { KernelPath } from "../../kernels/gpu.ts";
+import type { KernelPath } from "../../kernels/runtime/gpu.ts";
 import type { Golden, Outcome } from "./runner.ts";
 
 /** What was seen of an operation. */

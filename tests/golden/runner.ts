@@ -1,5 +1,5 @@
 /** Runs the cases of golden.jsonl, and measures how far neckar is from PyTorch in float64. */
-import type { Gpu, KernelPath } from "../../kernels/gpu.ts";
+import type { Gpu, KernelPath } from "../../kernels/runtime/gpu.ts";
 import { type Call, type Case, Context, type Result } from "./context.ts";
 import { KERNEL_CALLS } from "./kernel_calls.ts";
 import { LAYER_CALLS } from "./layer_calls.ts";

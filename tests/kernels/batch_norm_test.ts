@@ -4,13 +4,13 @@ import {
   batchNormBackward,
   batchNormForward,
   type BatchNormGradients,
-} from "../../kernels/batch_norm.ts";
+} from "../../kernels/batch_norm/batch_norm.ts";
 import type { GradientTargets } from "../../kernels/gradients.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { rowsToSum } from "../../kernels/batch_norm_kernels.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { loopTurns, MOST_TURNS } from "../../kernels/turns.ts";
-import * as twin from "../reference/batch_norm.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { rowsToSum } from "../../kernels/batch_norm/batch_norm_kernels.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { loopTurns, MOST_TURNS } from "../../kernels/runtime/turns.ts";
+import * as twin from "../../kernels/reference/batch_norm.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import {
   assertTwin,

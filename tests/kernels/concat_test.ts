@@ -1,7 +1,7 @@
 /** Matrices side by side on the GPU. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { joinColumns, takeColumns } from "../../kernels/concat.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { countDispatches, normals } from "./values.ts";
 

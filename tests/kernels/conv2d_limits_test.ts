@@ -1,12 +1,12 @@
 /** Convolutions around the turns that a kernel's loops may take, and what is refused beyond. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { conv2d, conv2dBackward } from "../../kernels/conv2d.ts";
-import { expectGather } from "../../kernels/conv2d_gather.ts";
-import { tile, whole } from "../../kernels/conv2d_sizes.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { mostDepth } from "../../kernels/product.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { MOST_TURNS } from "../../kernels/turns.ts";
+import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
+import { expectGather } from "../../kernels/conv2d/conv2d_gather.ts";
+import { tile, whole } from "../../kernels/conv2d/conv2d_sizes.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { mostDepth } from "../../kernels/gemm/product.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { MOST_TURNS } from "../../kernels/runtime/turns.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, normals, upload } from "./values.ts";
 

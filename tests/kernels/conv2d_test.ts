@@ -1,13 +1,13 @@
 /** Convolution and its gradients on the GPU against the float64 twin. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { conv2d, conv2dBackward } from "../../kernels/conv2d.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import {
   conv2dBackward as twinBackward,
   conv2dForward as twinForward,
   type Conv2dShape,
-} from "../reference/conv2d.ts";
+} from "../../kernels/reference/conv2d.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import {
   assertTwin,

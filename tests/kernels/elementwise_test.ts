@@ -13,8 +13,8 @@ import {
   unaryGradient,
   type UnaryName,
 } from "../../kernels/elementwise.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { sigmoid } from "../reference/linear_algebra.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { sigmoid } from "../../kernels/reference/linear_algebra.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { linspace } from "../support.ts";
 import { assertTwin, normals, swapAxes, upload } from "./values.ts";

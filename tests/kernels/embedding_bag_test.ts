@@ -1,9 +1,13 @@
 /** Bags of rows of a table on the GPU, and the table's gradient. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { embeddingBag, embeddingBagGradient, uploadBags } from "../../kernels/embedding_bag.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { SUM_STRETCH } from "../../kernels/turns.ts";
-import { bagBackward, bagForward } from "../reference/pooling.ts";
+import {
+  embeddingBag,
+  embeddingBagGradient,
+  uploadBags,
+} from "../../kernels/embedding/embedding_bag.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { SUM_STRETCH } from "../../kernels/runtime/turns.ts";
+import { bagBackward, bagForward } from "../../kernels/reference/pooling.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 

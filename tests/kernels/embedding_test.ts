@@ -6,10 +6,10 @@ import {
   groupIndices,
   lookUp,
   uploadIndices,
-} from "../../kernels/embedding.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { SUM_STRETCH } from "../../kernels/turns.ts";
-import { embeddingBackward, embeddingForward } from "../reference/softmax.ts";
+} from "../../kernels/embedding/embedding.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { SUM_STRETCH } from "../../kernels/runtime/turns.ts";
+import { embeddingBackward, embeddingForward } from "../../kernels/reference/softmax.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 

@@ -8,12 +8,12 @@ import {
   assertThrows,
 } from "@std/assert";
 import { accumulate, add, scaleBy } from "../../kernels/elementwise.ts";
-import { noAdapterMessage } from "../../kernels/errors.ts";
-import { GpuError, openGpu } from "../../kernels/gpu.ts";
-import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "../../kernels/kernel.ts";
-import { BufferPool, sizeClass } from "../../kernels/pool.ts";
-import { rnnBackward, rnnForward } from "../../kernels/rnn.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { noAdapterMessage } from "../../kernels/runtime/errors.ts";
+import { GpuError, openGpu } from "../../kernels/runtime/gpu.ts";
+import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "../../kernels/runtime/kernel.ts";
+import { BufferPool, sizeClass } from "../../kernels/runtime/pool.ts";
+import { rnnBackward, rnnForward } from "../../kernels/recurrent/rnn.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import { disposeAll, normals, upload } from "./values.ts";
@@ -33,7 +33,7 @@ permissionTest(
   "without an adapter, openGpu says which system, which Deno, and what to do",
   [{ name: "run" }, { name: "env" }],
   async () => {
-    const gpuModule = new URL("../../kernels/gpu.ts", import.meta.url);
+    const gpuModule = new URL("../../kernels/runtime/gpu.ts", import.meta.url);
     const script = `const { openGpu } = await import("${gpuModule}");
       await openGpu().then(() => console.log("opened"), (e) => console.log(e.name, e.message));`;
     for (const permission of ["--allow-env", "--deny-env"]) {

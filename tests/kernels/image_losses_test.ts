@@ -1,9 +1,9 @@
 /** The losses of style transfer on the GPU against their float64 twins, on both kernel paths. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { gramMatrix, gramMatrixGradient } from "../../kernels/gram.ts";
+import { gramMatrix, gramMatrixGradient } from "../../kernels/conv2d/gram.ts";
 import { squaredDifference, totalVariation } from "../../kernels/image_losses.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import * as twin from "../reference/image_losses.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import * as twin from "../../kernels/reference/image_losses.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, disposeAll, normals, upload } from "./values.ts";
 

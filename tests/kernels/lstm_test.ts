@@ -1,16 +1,16 @@
 /** The LSTM on the GPU against its float64 twin and PyTorch, on both kernel paths. */
 import { assertEquals, assertThrows } from "@std/assert";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   lstmBackward,
   lstmForward,
   type LstmGradients,
   lstmStepBackward,
   lstmStepForward,
-} from "../../kernels/lstm.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import * as twin from "../reference/lstm.ts";
-import type { RecurrentShape } from "../reference/rnn.ts";
+} from "../../kernels/recurrent/lstm.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import * as twin from "../../kernels/reference/lstm.ts";
+import type { RecurrentShape } from "../../kernels/reference/rnn.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import {
   assertTwin,

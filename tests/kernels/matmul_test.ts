@@ -1,11 +1,11 @@
 /** Matrix products on the GPU against the float64 twin. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { matmul } from "../../kernels/matmul.ts";
-import { mostDepth, tileRows } from "../../kernels/product.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { addBias, matmul as twin } from "../reference/linear_algebra.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { matmul } from "../../kernels/gemm/matmul.ts";
+import { mostDepth, tileRows } from "../../kernels/gemm/product.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { addBias, matmul as twin } from "../../kernels/reference/linear_algebra.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, assertTwinAround, countDispatches, normals, upload } from "./values.ts";
 

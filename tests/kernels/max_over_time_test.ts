@@ -1,9 +1,9 @@
 /** The largest value over the steps of each sequence on the GPU, and its gradient. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { maxOverTime, maxOverTimeGradient } from "../../kernels/max_over_time.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { STRETCH } from "../../kernels/turns.ts";
-import { maxOverTimeBackward, maxOverTimeForward } from "../reference/pooling.ts";
+import { maxOverTime, maxOverTimeGradient } from "../../kernels/pool/max_over_time.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { STRETCH } from "../../kernels/runtime/turns.ts";
+import { maxOverTimeBackward, maxOverTimeForward } from "../../kernels/reference/pooling.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, disposeAll, normals, swapAxes, upload } from "./values.ts";
 

@@ -1,8 +1,8 @@
 /** Run as a process of its own by memory_test.ts, with little memory or many times over: prints what came of it. */
 import { add } from "../../kernels/elementwise.ts";
-import { type Gpu, GpuError, openGpu } from "../../kernels/gpu.ts";
-import { matmul } from "../../kernels/matmul.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { type Gpu, GpuError, openGpu } from "../../kernels/runtime/gpu.ts";
+import { matmul } from "../../kernels/gemm/matmul.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 
 const MEBI = 1 << 20;
 

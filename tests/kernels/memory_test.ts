@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { accumulate, add } from "../../kernels/elementwise.ts";
-import { GpuError, openGpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { GpuError, openGpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuProcessTest, gpuTest } from "../gpu_support.ts";
 
 const SCRIPT = fromFileUrl(new URL("memory_process.ts", import.meta.url));

@@ -1,7 +1,7 @@
 /** Copies of buffers in textures. */
 import { assertEquals } from "@std/assert";
-import { defineKernel, FLAT_MAIN, flatGroups } from "../../kernels/kernel.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { defineKernel, FLAT_MAIN, flatGroups } from "../../kernels/runtime/kernel.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
 
 const copyKernel = defineKernel({

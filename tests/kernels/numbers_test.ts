@@ -1,9 +1,9 @@
 /** What is no number, or none of the element type, is refused by its place. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "../../kernels/kernel.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { uploadPacked } from "../../kernels/upload.ts";
+import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "../../kernels/runtime/kernel.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { uploadPacked } from "../../kernels/runtime/upload.ts";
 import { gpuTest } from "../gpu_support.ts";
 
 /** Data of any kind, as a script without types passes it. */

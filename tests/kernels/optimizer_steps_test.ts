@@ -1,6 +1,6 @@
 /** Optimizer steps on the GPU against their float64 twins, over several steps. */
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { uploadIndices } from "../../kernels/embedding.ts";
+import { uploadIndices } from "../../kernels/embedding/embedding.ts";
 import {
   adamRowsStep,
   adamStep,
@@ -8,11 +8,11 @@ import {
   sgdStep,
   type StepTensors,
 } from "../../kernels/optimizer_steps.ts";
-import { sum } from "../../kernels/reduce.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import * as twin from "../reference/optimizers.ts";
-import { adamRowsStep as sparseAdamStep } from "../reference/sparse_adam.ts";
+import { sum } from "../../kernels/reduce/reduce.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import * as twin from "../../kernels/reference/optimizers.ts";
+import { adamRowsStep as sparseAdamStep } from "../../kernels/reference/optimizers.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { assertTwin, countDispatches, disposeAll, normals, upload } from "./values.ts";
 

@@ -3,10 +3,10 @@ import { assertEquals, assertThrows } from "@std/assert";
 import {
   adaptiveAveragePool2d,
   adaptiveAveragePool2dGradient,
-} from "../../kernels/average_pool2d.ts";
-import { maxPool2dBackward, maxPool2dForward } from "../../kernels/pool2d.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import * as twin from "../reference/pool2d.ts";
+} from "../../kernels/pool/average_pool2d.ts";
+import { maxPool2dBackward, maxPool2dForward } from "../../kernels/pool/pool2d.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import * as twin from "../../kernels/reference/pool2d.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { profileTable } from "../../kernels/profile_table.ts";
-import type { Profile } from "../../kernels/profiler.ts";
+import { profileTable } from "../../kernels/runtime/profile/profile_table.ts";
+import type { Profile } from "../../kernels/runtime/profile/profiler.ts";
 
 const PROFILE: Profile = {
   adapter: "some adapter",

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { type Gpu, GpuError, openGpu, type OpenGpuOptions } from "../../kernels/gpu.ts";
-import { defineKernel, FLAT_MAIN, flatGroups } from "../../kernels/kernel.ts";
-import { lstmBackward, lstmForward } from "../../kernels/lstm.ts";
-import { matmul } from "../../kernels/matmul.ts";
-import { Profiler, profileWay } from "../../kernels/profiler.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { type Gpu, GpuError, openGpu, type OpenGpuOptions } from "../../kernels/runtime/gpu.ts";
+import { defineKernel, FLAT_MAIN, flatGroups } from "../../kernels/runtime/kernel.ts";
+import { lstmBackward, lstmForward } from "../../kernels/recurrent/lstm.ts";
+import { matmul } from "../../kernels/gemm/matmul.ts";
+import { Profiler, profileWay } from "../../kernels/runtime/profile/profiler.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { linspace, permissionTest } from "../support.ts";
 

@@ -1,8 +1,8 @@
 /** Sums on the GPU. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { columnSum, sum } from "../../kernels/reduce.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import * as twin from "../reference/linear_algebra.ts";
+import { columnSum, sum } from "../../kernels/reduce/reduce.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import * as twin from "../../kernels/reference/linear_algebra.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 

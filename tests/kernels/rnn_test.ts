@@ -1,15 +1,15 @@
 /** The vanilla RNN on the GPU against its float64 twin, on both kernel paths. */
 import { assertEquals, assertThrows } from "@std/assert";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   rnnBackward,
   rnnForward,
   type RnnGradients,
   rnnStepBackward,
   rnnStepForward,
-} from "../../kernels/rnn.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import * as twin from "../reference/rnn.ts";
+} from "../../kernels/recurrent/rnn.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import * as twin from "../../kernels/reference/rnn.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import {
   assertTwin,

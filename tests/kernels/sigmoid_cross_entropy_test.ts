@@ -1,8 +1,8 @@
 /** Binary cross-entropy from logits on the GPU. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { sigmoidCrossEntropy } from "../../kernels/sigmoid_cross_entropy.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import * as twin from "../reference/sigmoid_cross_entropy.ts";
+import { sigmoidCrossEntropy } from "../../kernels/softmax/sigmoid_cross_entropy.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import * as twin from "../../kernels/reference/softmax.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { linspace } from "../support.ts";
 import { assertTwin, countDispatches, disposeAll, normals, upload } from "./values.ts";

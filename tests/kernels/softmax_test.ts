@@ -1,11 +1,11 @@
 /** Softmax cross-entropy, log-softmax and argmax on the GPU, on both kernel paths. */
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { argmax, logSoftmax, softmaxCrossEntropy } from "../../kernels/softmax.ts";
-import { sum } from "../../kernels/reduce.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { SHARE } from "../../kernels/softmax_rows.ts";
-import { temporalSoftmaxLoss } from "../reference/softmax.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { argmax, logSoftmax, softmaxCrossEntropy } from "../../kernels/softmax/softmax.ts";
+import { sum } from "../../kernels/reduce/reduce.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { SHARE } from "../../kernels/softmax/softmax_rows.ts";
+import { temporalSoftmaxLoss } from "../../kernels/reference/softmax.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 

@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { accumulate, add, unary } from "../../kernels/elementwise.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
 
 gpuTest("a tensor over the limit is refused by name, bytes and limit", (gpu) => {

@@ -1,9 +1,9 @@
 /** What is refused, and that the turns that are allowed are counted as a driver counts them. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { defineKernel } from "../../kernels/kernel.ts";
-import { expectDepth, mostDepth } from "../../kernels/product.ts";
-import { Tensor } from "../../kernels/tensor.ts";
-import { expectTurns, loopTurns, MOST_TURNS } from "../../kernels/turns.ts";
+import { defineKernel } from "../../kernels/runtime/kernel.ts";
+import { expectDepth, mostDepth } from "../../kernels/gemm/product.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { expectTurns, loopTurns, MOST_TURNS } from "../../kernels/runtime/turns.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 
 // Two loops after each other, the first with another in it; bounds from a buffer, so that none is unrolled.

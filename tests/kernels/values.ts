@@ -1,8 +1,8 @@
 /** What the kernel tests share: seeded inputs, uploads, the twins' order of axes, one tolerance. */
 import { assert, assertEquals } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { relativeError } from "../support.ts";
 
 /** How far a float32 kernel may be from its float64 twin, relative to the largest number. */

@@ -1,15 +1,15 @@
 /** The tape: where gradients go, how they add up, what is recorded, and that nothing is left. */
 import { assert, assertEquals, assertLess, assertStrictEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import { Linear } from "../../models/layers.ts";
 import { add, linear, relu, reshape, rnn, sigmoid, sumAll, tanh } from "../../models/operations.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
-import { numericGradient } from "../reference/gradient.ts";
-import { dot, sigmoid as sigmoidOf } from "../reference/linear_algebra.ts";
-import { rnnForward } from "../reference/rnn.ts";
+import { numericGradient } from "../../kernels/reference/gradient.ts";
+import { dot, sigmoid as sigmoidOf } from "../../kernels/reference/linear_algebra.ts";
+import { rnnForward } from "../../kernels/reference/rnn.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { linspace, relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";

@@ -7,11 +7,11 @@ import {
   assertRejects,
 } from "@std/assert";
 import { END, NULL, START } from "../../data/vocabulary.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { sampleBeam, sampleGreedy } from "../../models/caption_sampling.ts";
 import type { Captioner, CaptionerConfig } from "../../models/captioner.ts";
-import { nextLogProbabilities } from "../reference/captioner.ts";
+import { nextLogProbabilities } from "../../kernels/reference/captioner.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { normals, SIZES, smallCaptioner, weightsOf } from "./small_captioner.ts";
 

@@ -11,8 +11,8 @@ import { type CaptionSplit, standardizer } from "../../data/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { makeScenes } from "../../data/scenes.ts";
 import { Vocabulary } from "../../data/vocabulary.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { sampleBeam, sampleGreedy } from "../../models/caption_sampling.ts";
 import {
   captionBatch,
@@ -28,7 +28,7 @@ import {
 import { Captioner } from "../../models/captioner.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam } from "../../models/optimizers.ts";
-import { captionerLoss } from "../reference/captioner.ts";
+import { captionerLoss } from "../../kernels/reference/captioner.ts";
 import { gpuTest } from "../gpu_support.ts";
 import {
   CAPTIONS,

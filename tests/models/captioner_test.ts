@@ -1,13 +1,13 @@
 /** The captioner: batches, loss, and what a training step costs. */
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import { uploadIndices } from "../../kernels/embedding.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { uploadIndices } from "../../kernels/embedding/embedding.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { type CaptionBatch, Captioner, uploadCaptions } from "../../models/captioner.ts";
 import { Adam } from "../../models/optimizers.ts";
-import { captionerLoss } from "../reference/captioner.ts";
+import { captionerLoss } from "../../kernels/reference/captioner.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import {

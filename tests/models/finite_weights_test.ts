@@ -4,7 +4,7 @@ import { decodeSafetensors, encodeSafetensors, type TensorData } from "../../dat
 import { whyNotFinite } from "../../data/tensor_data.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { Vocabulary } from "../../data/vocabulary.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
 import { loadCaptioner, saveCaptioner } from "../../models/saved_captioner.ts";
 import { loadClassifier, saveClassifier } from "../../models/saved_classifier.ts";

@@ -1,18 +1,18 @@
 /** The float64 twins against central differences and against PyTorch. */
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import { numericGradient, relativeError } from "../reference/gradient.ts";
-import { checkGradients } from "../reference/gradient_check.ts";
-import { add, dot, matmul, takeStep } from "../reference/linear_algebra.ts";
-import { lstmBackward, lstmForward } from "../reference/lstm.ts";
-import { rnnBackward, rnnForward } from "../reference/rnn.ts";
+import { numericGradient, relativeError } from "../../kernels/reference/gradient.ts";
+import { checkGradients } from "../../kernels/reference/gradient_check.ts";
+import { add, dot, matmul, takeStep } from "../../kernels/reference/linear_algebra.ts";
+import { lstmBackward, lstmForward } from "../../kernels/reference/lstm.ts";
+import { rnnBackward, rnnForward } from "../../kernels/reference/rnn.ts";
 import {
   embeddingBackward,
   embeddingForward,
   temporalLinearBackward,
   temporalLinearForward,
   temporalSoftmaxLoss,
-} from "../reference/softmax.ts";
+} from "../../kernels/reference/softmax.ts";
 import fixture from "../fixtures/rnn_lstm_torch.json" with { type: "json" };
 
 function normals(stream: RandomStream, count: number): Float64Array {

@@ -7,7 +7,7 @@ import { readHdf5 } from "../../data/hdf5.ts";
 import { ImageLoader } from "../../data/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { readWeights } from "../../data/weights.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { imageOutputs } from "../../models/image_features.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";

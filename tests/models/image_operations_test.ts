@@ -1,14 +1,14 @@
 /** The operations on pictures and maps on a tape, and their gradients against differences of the twins. */
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
-import { Tensor } from "../../kernels/tensor.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import * as images from "../../models/image_operations.ts";
 import * as operations from "../../models/operations.ts";
-import { batchNormForward } from "../reference/batch_norm.ts";
-import { numericGradient } from "../reference/gradient.ts";
-import * as losses from "../reference/image_losses.ts";
-import { dot } from "../reference/linear_algebra.ts";
-import { averagePoolForward, maxPoolForward } from "../reference/pool2d.ts";
+import { batchNormForward } from "../../kernels/reference/batch_norm.ts";
+import { numericGradient } from "../../kernels/reference/gradient.ts";
+import * as losses from "../../kernels/reference/image_losses.ts";
+import { dot } from "../../kernels/reference/linear_algebra.ts";
+import { averagePoolForward, maxPoolForward } from "../../kernels/reference/pool2d.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { countDispatches, normals } from "../kernels/values.ts";
 import { relativeError } from "../support.ts";

@@ -11,7 +11,7 @@ import {
 import { type ImageBatch, ImageLoader } from "../../data/image_loader.ts";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   answers,
   imageScores,

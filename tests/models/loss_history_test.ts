@@ -1,9 +1,9 @@
 /** Losses of many steps, read together. */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { LossHistory, NonFiniteLossError } from "../../models/loss_history.ts";
-import { openGpu } from "../../kernels/gpu.ts";
+import { openGpu } from "../../kernels/runtime/gpu.ts";
 import { gpuTest } from "../gpu_support.ts";
 
 /** Note the losses from..to-1; each is gone as soon as it is noted. */

@@ -1,7 +1,7 @@
 /** Several networks in one classifier: each learns from its own loss, and their mean logit answers. */
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import type { ClassifierConfig } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";

@@ -1,16 +1,16 @@
 /** Each differentiable operation against its float64 twin, and its gradients against differences. */
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { threefry2x32 } from "../../data/rng.ts";
-import { uploadIndices } from "../../kernels/embedding.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { uploadIndices } from "../../kernels/embedding/embedding.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import * as operations from "../../models/operations.ts";
 import { swapAxes } from "../kernels/values.ts";
-import { numericGradient } from "../reference/gradient.ts";
-import { addBias, dot, matmul, sigmoid } from "../reference/linear_algebra.ts";
-import { lstmForward } from "../reference/lstm.ts";
-import { rnnForward } from "../reference/rnn.ts";
-import { embeddingForward, temporalSoftmaxLoss } from "../reference/softmax.ts";
+import { numericGradient } from "../../kernels/reference/gradient.ts";
+import { addBias, dot, matmul, sigmoid } from "../../kernels/reference/linear_algebra.ts";
+import { lstmForward } from "../../kernels/reference/lstm.ts";
+import { rnnForward } from "../../kernels/reference/rnn.ts";
+import { embeddingForward, temporalSoftmaxLoss } from "../../kernels/reference/softmax.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";

@@ -1,7 +1,12 @@
 /** The float64 optimizers against PyTorch's. */
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
-import { relativeError } from "../reference/gradient.ts";
-import { adamStep, clipGradientNorm, rmspropStep, sgdStep } from "../reference/optimizers.ts";
+import { relativeError } from "../../kernels/reference/gradient.ts";
+import {
+  adamStep,
+  clipGradientNorm,
+  rmspropStep,
+  sgdStep,
+} from "../../kernels/reference/optimizers.ts";
 import fixture from "../fixtures/optimizers_torch.json" with { type: "json" };
 
 const size = fixture.start.length;

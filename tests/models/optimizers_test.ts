@@ -1,6 +1,6 @@
 /** The optimizers on the GPU against their float64 twins, and everything around the step. */
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   Adam,
   type Optimizer,
@@ -9,7 +9,12 @@ import {
   Sgd,
 } from "../../models/optimizers.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
-import { adamStep, clipGradientNorm, rmspropStep, sgdStep } from "../reference/optimizers.ts";
+import {
+  adamStep,
+  clipGradientNorm,
+  rmspropStep,
+  sgdStep,
+} from "../../kernels/reference/optimizers.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";

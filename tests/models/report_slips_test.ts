@@ -24,11 +24,11 @@ import {
   tanhSlope,
   times,
   timesTransposed,
-} from "../reference/column_vectors.ts";
-import { numericGradient, relativeError } from "../reference/gradient.ts";
-import { dot } from "../reference/linear_algebra.ts";
-import { lstmForward, lstmStepForward } from "../reference/lstm.ts";
-import { rnnForward } from "../reference/rnn.ts";
+} from "../../kernels/reference/column_vectors.ts";
+import { numericGradient, relativeError } from "../../kernels/reference/gradient.ts";
+import { dot } from "../../kernels/reference/linear_algebra.ts";
+import { lstmForward, lstmStepForward } from "../../kernels/reference/lstm.ts";
+import { rnnForward } from "../../kernels/reference/rnn.ts";
 
 /** Register one slip; `numeric` are the central differences. */
 function slip(

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
 import { Vocabulary } from "../../data/vocabulary.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { loadClassifier, saveClassifier } from "../../models/saved_classifier.ts";
 import { CLASSIFIER_KINDS } from "../../models/sentence_classifier.ts";
 import { gpuTest } from "../gpu_support.ts";

@@ -8,7 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { uploadSequences } from "../../models/recurrent_classifiers.ts";
@@ -19,8 +19,8 @@ import {
 } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
 import { loadStateDict, stateDict } from "../../models/state_dict.ts";
-import { extrapolatedGradient } from "../reference/gradient.ts";
-import { classifierLoss } from "../reference/sentence_classifiers.ts";
+import { extrapolatedGradient } from "../../kernels/reference/gradient.ts";
+import { classifierLoss } from "../../kernels/reference/sentence_classifiers.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { TOLERANCE } from "../kernels/values.ts";
 import { relativeError } from "../support.ts";

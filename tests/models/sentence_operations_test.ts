@@ -1,13 +1,13 @@
 /** The operations of the sentence classifiers on a tape, and their gradients against differences. */
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
-import { uploadBags } from "../../kernels/embedding_bag.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { uploadBags } from "../../kernels/embedding/embedding_bag.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import * as operations from "../../models/operations.ts";
-import { numericGradient } from "../reference/gradient.ts";
-import { dot } from "../reference/linear_algebra.ts";
-import { bagForward, maxOverTimeForward } from "../reference/pooling.ts";
-import { sigmoidCrossEntropy } from "../reference/sigmoid_cross_entropy.ts";
+import { numericGradient } from "../../kernels/reference/gradient.ts";
+import { dot } from "../../kernels/reference/linear_algebra.ts";
+import { bagForward, maxOverTimeForward } from "../../kernels/reference/pooling.ts";
+import { sigmoidCrossEntropy } from "../../kernels/reference/softmax.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";

@@ -2,7 +2,7 @@
 import { assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
 import type { TensorData } from "../../data/tensor_data.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { Adam } from "../../models/optimizers.ts";
 import type { ClassifierKind, SentenceClassifier } from "../../models/sentence_classifier.ts";

@@ -9,7 +9,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam } from "../../models/optimizers.ts";
 import {

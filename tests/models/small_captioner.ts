@@ -1,11 +1,11 @@
 /** Small captioners and batches for the tests, with their float64 weights. */
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import type { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import type { Tensor } from "../../kernels/runtime/tensor.ts";
 import { type CaptionBatch, Captioner, type CaptionerConfig } from "../../models/captioner.ts";
 import { uploadCaptions } from "../../models/captioner.ts";
 import type { CellType } from "../../models/layers.ts";
-import type { CaptionerWeights } from "../reference/captioner.ts";
+import type { CaptionerWeights } from "../../kernels/reference/captioner.ts";
 
 export type { CaptionerConfig, CellType };
 

@@ -1,7 +1,7 @@
 /** Small classifiers and sentences for the tests, with their float64 weights. */
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import type {
   ClassifierConfig,
@@ -10,7 +10,7 @@ import type {
   SentenceClassifier,
 } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
-import type { ClassifierWeights } from "../reference/sentence_classifiers.ts";
+import type { ClassifierWeights } from "../../kernels/reference/sentence_classifiers.ts";
 import { normals } from "./small_captioner.ts";
 
 /** Sizes of which none is a multiple of four. */

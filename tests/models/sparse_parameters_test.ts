@@ -1,16 +1,16 @@
 /** Sparse tables: gradient and update of the rows that a step looks up, and of no others. */
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
-import { uploadBags } from "../../kernels/embedding_bag.ts";
-import { uploadIndices } from "../../kernels/embedding.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { uploadBags } from "../../kernels/embedding/embedding_bag.ts";
+import { uploadIndices } from "../../kernels/embedding/embedding.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import * as operations from "../../models/operations.ts";
 import { Adam, type OptimizerOptions, RmsProp, Sgd } from "../../models/optimizers.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
-import { adamStep } from "../reference/optimizers.ts";
-import { embeddingBackward } from "../reference/softmax.ts";
-import { adamRowsStep } from "../reference/sparse_adam.ts";
+import { adamStep } from "../../kernels/reference/optimizers.ts";
+import { embeddingBackward } from "../../kernels/reference/softmax.ts";
+import { adamRowsStep } from "../../kernels/reference/optimizers.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";

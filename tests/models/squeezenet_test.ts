@@ -1,7 +1,7 @@
 /** SqueezeNet's channels at every width. */
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { makeBackbone } from "../../models/pretrained.ts";
 import { SqueezeNet11, squeezeNetWidth } from "../../models/squeezenet.ts";

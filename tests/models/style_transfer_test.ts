@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import type { TensorData } from "../../data/tensor_data.ts";
 import { RandomStream } from "../../data/rng.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { type StyleSettings, StyleTransfer } from "../../models/style_transfer.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";

@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { sizeOf, Tensor } from "../../kernels/tensor.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { sizeOf, Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import { adaptiveAveragePool2d, crossEntropy } from "../../models/image_operations.ts";
 import { conv2d, reshape } from "../../models/operations.ts";

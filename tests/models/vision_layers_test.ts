@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/tensor_data.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { concatChannels } from "../../models/image_operations.ts";
 import { conv2d, convolutions, relu, sumAll } from "../../models/operations.ts";

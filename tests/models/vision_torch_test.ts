@@ -1,8 +1,8 @@
 /** The operations on pictures against PyTorch: results, losses, running statistics and every gradient. */
 import { assertEquals, assertLess } from "@std/assert";
-import { conv2d, conv2dBackward } from "../../kernels/conv2d.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Tensor } from "../../kernels/tensor.ts";
+import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
 import * as images from "../../models/image_operations.ts";
 import { linear, reshape } from "../../models/operations.ts";

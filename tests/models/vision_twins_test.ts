@@ -4,27 +4,27 @@ import {
   batchNormBackward,
   batchNormForward,
   type BatchNormInputs,
-} from "../reference/batch_norm.ts";
+} from "../../kernels/reference/batch_norm.ts";
 import {
   conv2dBackward,
   conv2dForward,
   conv2dOutput,
   type Conv2dShape,
-} from "../reference/conv2d.ts";
-import { extrapolatedGradient } from "../reference/gradient.ts";
+} from "../../kernels/reference/conv2d.ts";
+import { extrapolatedGradient } from "../../kernels/reference/gradient.ts";
 import {
   gramBackward,
   gramForward,
   squaredDifference,
   totalVariation,
-} from "../reference/image_losses.ts";
-import { dot } from "../reference/linear_algebra.ts";
+} from "../../kernels/reference/image_losses.ts";
+import { dot } from "../../kernels/reference/linear_algebra.ts";
 import {
   averagePoolBackward,
   averagePoolForward,
   maxPoolBackward,
   maxPoolForward,
-} from "../reference/pool2d.ts";
+} from "../../kernels/reference/pool2d.ts";
 import { normals } from "../kernels/values.ts";
 import { relativeError } from "../support.ts";
 

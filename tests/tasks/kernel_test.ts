@@ -3,7 +3,7 @@ import { OPERATIONS } from "../../tasks/kernel/operations.ts";
 import { kernelText } from "../../tasks/kernel/text.ts";
 import { listOperations, readSizes } from "../../tasks/kernel.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
-import { openGpu } from "../../kernels/gpu.ts";
+import { openGpu } from "../../kernels/runtime/gpu.ts";
 import { gpuProcessTest, gpuTest } from "../gpu_support.ts";
 import { runTaskProcess, TASK_PERMISSIONS } from "./task_process.ts";
 

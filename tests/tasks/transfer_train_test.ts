@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import type { RgbImage } from "../../data/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { encodeSafetensors, readSafetensors, type TensorData } from "../../data/safetensors.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { stateDict } from "../../models/state_dict.ts";
 import { notFinite } from "../../tasks/lib/finite.ts";

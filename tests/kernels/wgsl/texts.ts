@@ -2,8 +2,8 @@
  * The kernels whose text is kept here, so that a change of what writes it shows as a difference.
  * `deno task wgsl` writes them anew.
  */
-import { captureKernels } from "../../../kernels/capture.ts";
-import type { KernelPath } from "../../../kernels/gpu.ts";
+import { captureKernels } from "../../../kernels/runtime/profile/capture.ts";
+import type { KernelPath } from "../../../kernels/runtime/gpu.ts";
 import { callOperation } from "../../../tasks/kernel/operations.ts";
 
 /** A kept text. */

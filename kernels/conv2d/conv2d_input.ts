@@ -1,0 +1,84 @@
+/** The gradient of a convolution on its input. */
+import { expectGather, gatherKernel } from "./conv2d_gather.ts";
+import { pictureGradient } from "./conv2d_picture.ts";
+import { isPicture, prepareWeights, type Sizes, tile, whole } from "./conv2d_sizes.ts";
+import { fit } from "../fit.ts";
+import { worthMirror } from "../runtime/mirror.ts";
+import { Tensor } from "../runtime/tensor.ts";
+
+export function inputGradient(
+  { dy, at }: { dy: Tensor; at: number },
+  w: Tensor,
+  sizes: Sizes,
+  out?: Tensor,
+): Tensor {
+  const { gpu } = dy;
+  const { batch, height, width, channels, kernelHeight, kernelWidth, stride, padding } = sizes;
+  const { outHeight, outWidth, outChannels } = sizes;
+  const shape = [batch, height, width, channels];
+  using weights = prepareWeights(w, sizes);
+  if (isPicture(sizes)) return pictureGradient({ dy, at }, weights, sizes, out);
+  const columns = whole(channels);
+  const most = (kernel: number) => Math.ceil(kernel / stride);
+  expectGather(
+    gpu,
+    tile(gpu, batch * height * width, columns),
+    [most(kernelHeight), most(kernelWidth)],
+    whole(outChannels),
+    w,
+  );
+  const result = out ?? Tensor.empty(gpu, shape, { name: "dx" });
+  const target = columns === channels
+    ? result.view(shape)
+    : Tensor.empty(gpu, [batch, height, width, columns], { name: "dx" });
+  const mirror = worthMirror(dy) && worthMirror(weights);
+  for (let py = 0; py < stride; py++) {
+    for (let px = 0; px < stride; px++) {
+      const grid = [Math.ceil((height - py) / stride), Math.ceil((width - px) / stride)];
+      const m = batch * grid[0] * grid[1];
+      if (m <= 0) continue;
+      // Input row gy·stride + py meets tap ty + stride·j at output row gy + off - j.
+      const tap = (p: number) => (p + padding) % stride;
+      const off = (p: number) => Math.floor((p + padding) / stride);
+      const taps = (p: number, kernel: number) =>
+        Math.max(0, Math.ceil((kernel - tap(p)) / stride));
+      const { tiles, ...cut } = tile(gpu, m, columns);
+      gatherKernel(gpu, { transB: true, mirror, ...cut, bias: false, relu: false }).run(
+        gpu,
+        { source: dy, w: weights, bias: weights, out: target },
+        {
+          m,
+          n: columns,
+          depth: whole(outChannels),
+          grid_h: grid[0],
+          grid_w: grid[1],
+          source_h: outHeight,
+          source_w: outWidth,
+          pitch: dy.shape[3],
+          source_at: at,
+          mul: 1,
+          off_y: off(py),
+          off_x: off(px),
+          dir: -1,
+          taps_y: taps(py, kernelHeight),
+          taps_x: taps(px, kernelWidth),
+          tap_y: tap(py),
+          tap_x: tap(px),
+          step: stride,
+          kernel_w: kernelWidth,
+          out_h: height,
+          out_w: width,
+          out_pitch: columns,
+          out_at: 0,
+          spread: stride,
+          at_y: py,
+          at_x: px,
+        },
+        [tiles[1], tiles[0]],
+      );
+    }
+  }
+  if (columns !== channels) fit(target, [batch, height, width, channels], [0, 0], result);
+  target.dispose();
+  return result;
+}

@@ -1,0 +1,168 @@
+/** The sizes of a convolution, and its tensors padded to what the kernels can read. */
+import { fit } from "../fit.ts";
+import type { Gpu } from "../runtime/gpu.ts";
+import { tileLanes } from "../gemm/product_shape.ts";
+import { expectShape, type Tensor } from "../runtime/tensor.ts";
+
+/** How a window moves. */
+export interface WindowOptions {
+  /** Places from one window to the next, down and across: 1 by default. */
+  stride?: number;
+  /** Zeros on each of the four sides: 0 by default. */
+  padding?: number;
+}
+
+/** The sizes of a convolution. */
+export interface Sizes {
+  batch: number;
+  height: number;
+  width: number;
+  channels: number;
+  kernelHeight: number;
+  kernelWidth: number;
+  outChannels: number;
+  stride: number;
+  padding: number;
+  outHeight: number;
+  outWidth: number;
+}
+
+/**
+ * The height or width of a convolution's result: `floor((size + 2 padding - kernel) / stride) + 1`.
+ *
+ * Errors: RangeError for a stride or padding that cannot be; TypeError where no window fits.
+ */
+export function windowCount(size: number, kernel: number, options: WindowOptions): number {
+  const { stride = 1, padding = 0 } = options;
+  if (!Number.isInteger(stride) || stride < 1) {
+    throw new RangeError(`A stride is a whole number from 1, and ${stride} was given`);
+  }
+  if (!Number.isInteger(padding) || padding < 0) {
+    throw new RangeError(`A padding is a whole number from 0, and ${padding} was given`);
+  }
+  if (Math.max(stride, size + 2 * padding) >= 2 ** 31) {
+    throw new RangeError(
+      `A stride of ${stride} with a padding of ${padding} is beyond what 32 bits count: take less than 2^30`,
+    );
+  }
+  const count = Math.floor((size + 2 * padding - kernel) / stride) + 1;
+  if (count < 1) {
+    throw new TypeError(
+      `A window of ${kernel} does not fit into ${size} places with a padding of ${padding}`,
+    );
+  }
+  return count;
+}
+
+export function sizesOf(x: Tensor, w: Tensor, options: WindowOptions): Sizes {
+  expectShape(x, [null, null, null, null], "A convolution's x [N, H, W, C]");
+  const [batch, height, width, channels] = x.shape;
+  expectShape(w, [null, null, channels, null], "A convolution's w [kh, kw, C, K]");
+  const [kernelHeight, kernelWidth, , outChannels] = w.shape;
+  const { stride = 1, padding = 0 } = options;
+  const outHeight = windowCount(height, kernelHeight, options);
+  const outWidth = windowCount(width, kernelWidth, options);
+  const sizes = { batch, height, width, channels, kernelHeight, kernelWidth, outChannels };
+  return { ...sizes, stride, padding, outHeight, outWidth };
+}
+
+/** The next multiple of four. */
+export const whole = (n: number) => Math.ceil(n / 4) * 4;
+
+/** A convolution as the kernels see it. */
+export interface Prepared {
+  source: Tensor;
+  /** Height, width and numbers of a place of the source. */
+  shape: readonly [number, number, number];
+  depth: number;
+  columns: number;
+  kernelHeight: number;
+  kernelWidth: number;
+  padding: number;
+  outHeight: number;
+  outWidth: number;
+  batch: number;
+}
+
+export const isPicture = ({ channels }: Sizes) => channels <= 4;
+
+/** Pad what must be padded. The source is the caller's to dispose of. */
+export function prepare(x: Tensor, sizes: Sizes): Prepared {
+  const { batch, height, width, channels, kernelHeight, kernelWidth, padding } = sizes;
+  const { outHeight, outWidth } = sizes;
+  const columns = whole(sizes.outChannels);
+  const common = { columns, outHeight, outWidth, batch };
+  if (isPicture(sizes)) {
+    const [h, w] = [height + 2 * padding, width + 2 * padding];
+    const source = padding === 0 && channels === 4
+      ? x.view(x.shape)
+      : fit(x, [batch, h, w, 4], [padding, padding]);
+    const depth = 4 * kernelWidth;
+    return { ...common, source, shape: [h, w, 4], depth, kernelHeight, kernelWidth: 1, padding: 0 };
+  }
+  const depth = whole(channels);
+  const source = depth === channels ? x.view(x.shape) : fit(x, [batch, height, width, depth]);
+  const shape = [height, width, depth] as const;
+  return { ...common, source, shape, depth, kernelHeight, kernelWidth, padding };
+}
+
+/** The weights with their channels padded, as the kernels read them; the caller's to dispose of. */
+export function prepareWeights(w: Tensor, sizes: Sizes): Tensor {
+  const [kh, kw, c, k] = w.shape;
+  const depth = isPicture(sizes) ? 4 : whole(c);
+  if (depth === c && whole(k) === k) return w.view(w.shape);
+  using flat = w.view([kh * kw, c, 1, k]);
+  using padded = fit(flat, [kh * kw, depth, 1, whole(k)]);
+  return padded.view([kh, kw, depth, whole(k)]);
+}
+
+/** Sums that the lanes of a tile hold, in quads: more of them no longer stay in a core's first cache. */
+export const TILE_QUADS = 1024;
+
+/** How a product is cut. */
+export interface Tile {
+  /** Few columns: the lanes of a tile share out its places, and each computes all n columns of them. */
+  narrow: boolean;
+  /** Rows of a tile; columns, where it is narrow. */
+  rows: number;
+  /** Quads of columns that an invocation computes; of places, where it is narrow. */
+  quads: number;
+  /** How many there are along the columns and along the places. */
+  tiles: number[];
+}
+
+/** The tiles for m places and n columns. */
+export function tile(gpu: Gpu, m: number, n: number): Tile {
+  const lanes = tileLanes(gpu);
+  if (gpu.path === "subgroup" && n <= 2 * lanes) {
+    const tiles = (quads: number) => Math.ceil(m / (4 * lanes * quads));
+    let quads = Math.min(4, Math.max(1, Math.floor(TILE_QUADS / (lanes * n))));
+    while (quads > 1 && tiles(quads) < 8) quads--;
+    return { narrow: true, rows: n, quads, tiles: [1, tiles(quads)] };
+  }
+  const quads = gpu.path === "subgroup" && n > 4 * lanes ? 2 : 1;
+  const most = gpu.path === "subgroup" ? Math.min(64, TILE_QUADS / (lanes * quads)) : 64;
+  const tiles = (rows: number) => [Math.ceil(n / (4 * lanes * quads)), Math.ceil(m / rows)];
+  let rows = most;
+  // Small products are cut finer, so that every core has some of it.
+  while (rows > 16 && (m <= rows / 2 || tiles(rows)[0] * tiles(rows)[1] < 8)) rows /= 2;
+  return { narrow: false, rows, quads, tiles: tiles(rows) };
+}
+
+/** Check a tensor `[N, OH, OW, at + count or more]`. */
+export function checkSlice(
+  tensor: { name: string; shape: readonly number[] },
+  places: number[],
+  at: number,
+  count: number,
+  what: string,
+): void {
+  expectShape(tensor, [...places, null], `${what} [N, OH, OW, K]`);
+  if (!Number.isInteger(at) || at < 0 || at + count > tensor.shape[3]) {
+    throw new RangeError(
+      `${what} takes ${count} channels from channel ${at} on, and "${tensor.name}" has ${
+        tensor.shape[3]
+      }`,
+    );
+  }
+}

@@ -1,0 +1,244 @@
+/** The largest value of each window of feature maps, channels last, and its gradient. */
+import { activations } from "../activations.ts";
+import type { Gpu } from "../runtime/gpu.ts";
+import { defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
+import { worthMirror } from "../runtime/mirror.ts";
+import { element, lines, perShape, readFrom } from "../gemm/product.ts";
+import { expectShape, Tensor } from "../runtime/tensor.ts";
+
+/** Options of {@linkcode maxPool2dForward}, as in PyTorch. */
+export interface MaxPool2dOptions {
+  /** Height and width of a window, from 1 to 8. */
+  kernel: number;
+  /** From one window to the next, from 1 to 8; the kernel by default. */
+  stride?: number;
+  /** Added on each side, at most half of the kernel; it is never the largest. 0 by default. */
+  padding?: number;
+  /** Count a last window that does not fit whole, if it starts within the map or the padding before it. */
+  ceilMode?: boolean;
+}
+
+/** The result of {@linkcode maxPool2dForward}, and what {@linkcode maxPool2dBackward} needs of it. */
+export interface MaxPool2dForward {
+  /** `[N, OH, OW, C]` */
+  y: Tensor;
+  /** Where in its window each value was found; four to a number where C is a multiple of four. */
+  places: Tensor<"u32">;
+  options: Required<MaxPool2dOptions>;
+  /** `[N, H, W, C]` */
+  inputShape: readonly number[];
+  /** Let go of the tensors above. */
+  [Symbol.dispose](): void;
+}
+
+const PARAMS = {
+  n: "u32",
+  quads: "u32",
+  height: "u32",
+  width: "u32",
+  out_height: "u32",
+  out_width: "u32",
+} as const;
+
+// An invocation owns one number of y, or a quad of channels.
+const maxKernel = perShape((_gpu: Gpu, { vec4, mirror }: { vec4: boolean; mirror: boolean }) => {
+  const t = element(vec4);
+  const u = vec4 ? "vec4u" : "u32";
+  const bool = vec4 ? "vec4<bool>" : "bool";
+  const packed = vec4 ? "place.x | place.y << 8u | place.z << 16u | place.w << 24u" : "place";
+  return defineKernel({
+    name: "max pool",
+    bindings: { x: readFrom(vec4, mirror), y: `write ${t}`, places: "write u32" },
+    params: { ...PARAMS, kernel: "u32", stride: "u32", padding: "u32" },
+    code: /* wgsl */ `${activations(t)}${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let channel = i % params.quads;
+  let column = i / params.quads % params.out_width;
+  let row = i / params.quads / params.out_width;
+  // Where the window starts, counted from the corner of the padding, and which part of it is in the map.
+  let start_y = row % params.out_height * params.stride;
+  let start_x = column * params.stride;
+  let first_y = max(params.padding, start_y) - start_y;
+  let first_x = max(params.padding, start_x) - start_x;
+  let end_y = min(params.kernel, params.height + params.padding - start_y);
+  let end_x = min(params.kernel, params.width + params.padding - start_x);
+  let map = row / params.out_height * params.height;
+  var best = ${t}();
+  var place = ${u}();
+  var first = true;
+  for (var ky = first_y; ky < end_y; ky++) {
+    let line = (map + start_y + ky - params.padding) * params.width;
+    for (var kx = first_x; kx < end_x; kx++) {
+      let at = (line + start_x + kx - params.padding) * params.quads + channel;
+      let v = ${vec4 ? "x_quad(at)" : "x[at]"};
+      let more = (v > best) | is_nan_${t}(v) | ${bool}(first);
+      first = false;
+      best = select(best, v, more); // (P12)
+      place = select(place, ${u}(ky * params.kernel + kx), more);
+    }
+  }
+  y[i] = best;
+  places[i] = ${packed};
+}`,
+  });
+});
+
+interface GradientShape {
+  vec4: boolean;
+  kernel: number;
+  stride: number;
+}
+
+// An invocation owns the stride · stride pixels (of one channel, or quad) in which the same windows start: each
+// window that reaches them is read once. Window (d, e) lies d windows above and e to the left of the last.
+const maxGradientKernel = perShape((_gpu: Gpu, { vec4, kernel, stride }: GradientShape) => {
+  const t = element(vec4);
+  const reach = Math.ceil(kernel / stride);
+  const pixels = (code: (y: number, x: number) => string) =>
+    lines(stride, (y) => lines(stride, (x) => code(y, x)));
+  const unpacked = vec4
+    ? "vec4u(place & 255u, place >> 8u & 255u, place >> 16u & 255u, place >> 24u)"
+    : "place";
+  const window = (d: number, e: number) =>
+    `{
+    let above = block_y - ${d}u;
+    let before = block_x - ${e}u;
+    let at = ((map * params.out_height + min(above, params.out_height - 1u)) * params.out_width +
+      min(before, params.out_width - 1u)) * params.quads + channel;
+    let place = select(0xffffffffu, places[at], above < params.out_height && before < params.out_width);
+    let found = ${unpacked};
+    let g = dy[at];
+    ${
+      pixels((y, x) => {
+        const [ky, kx] = [d * stride + y, e * stride + x];
+        if (ky >= kernel || kx >= kernel) return "";
+        const here = `found == ${vec4 ? "vec4u" : "u32"}(${ky * kernel + kx}u)`;
+        return `sum${y}_${x} += select(${t}(), g, ${here});`; // (P13)
+      })
+    }
+  }`;
+  return defineKernel({
+    name: "max pool backward",
+    bindings: { dy: `read ${t}`, places: "read u32", dx: `write ${t}` },
+    params: { ...PARAMS, padding: "u32", blocks_y: "u32", blocks_x: "u32" },
+    code: /* wgsl */ `${FLAT_MAIN}
+  if (i >= params.n) { return; }
+  let channel = i % params.quads;
+  let block_x = i / params.quads % params.blocks_x;
+  let row = i / params.quads / params.blocks_x;
+  let block_y = row % params.blocks_y;
+  let map = row / params.blocks_y;
+  ${pixels((y, x) => `var sum${y}_${x} = ${t}();`)}
+  ${lines(reach, (d) => lines(reach, (e) => window(d, e)))}
+  ${
+      pixels((y, x) =>
+        `{
+    let py = block_y * ${stride}u + ${y}u - params.padding;
+    let px = block_x * ${stride}u + ${x}u - params.padding;
+    if (py < params.height && px < params.width) {
+      dx[((map * params.height + py) * params.width + px) * params.quads + channel] = sum${y}_${x};
+    }
+  }`
+      )
+    }
+}`,
+  });
+});
+
+/** The windows along one side of a map, as PyTorch counts them. */
+function windows(size: number, { kernel, stride, padding, ceilMode }: Required<MaxPool2dOptions>) {
+  const rest = size + 2 * padding - kernel;
+  const count = (ceilMode ? Math.ceil(rest / stride) : Math.floor(rest / stride)) + 1;
+  return ceilMode && (count - 1) * stride >= size + padding ? count - 1 : count;
+}
+
+function checkOptions(options: MaxPool2dOptions): Required<MaxPool2dOptions> {
+  const { kernel, stride = kernel, padding = 0, ceilMode = false } = options;
+  const check = (name: string, value: number, least: number, most: number) => {
+    if (Number.isInteger(value) && value >= least && value <= most) return;
+    throw new RangeError(
+      `A max pool takes a ${name} from ${least} to ${most}, and ${value} was given`,
+    );
+  };
+  check("kernel", kernel, 1, 8);
+  check("stride", stride, 1, 8);
+  check("padding", padding, 0, Math.floor(kernel / 2));
+  return { kernel, stride, padding, ceilMode };
+}
+
+function mapParams([, height, width, channels]: readonly number[], outShape: readonly number[]) {
+  const quads = channels % 4 === 0 ? channels / 4 : channels;
+  return { quads, height, width, out_height: outShape[1], out_width: outShape[2] };
+}
+
+/**
+ * The largest value of each window: `x [N, H, W, C]` to `[N, OH, OW, C]`; of equal ones the first,
+ * and NaN before all others, of several the last, as in PyTorch. One dispatch.
+ *
+ * Errors: RangeError for options out of range; TypeError when x has other axes, or no window fits.
+ *
+ * ```ts
+ * import { openGpu } from "../runtime/gpu.ts";
+ * import { Tensor } from "../runtime/tensor.ts";
+ * using gpu = await openGpu();
+ * using x = Tensor.from(gpu, [1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 3, 3, 1]);
+ * using forward = maxPool2dForward(x, { kernel: 2, ceilMode: true });
+ * console.log(forward.y.shape, await forward.y.read()); // [1, 2, 2, 1]: 5, 6, 8, 9
+ * ```
+ */
+export function maxPool2dForward(x: Tensor, given: MaxPool2dOptions): MaxPool2dForward {
+  expectShape(x, [null, null, null, null], "A max pool's x [N, H, W, C]");
+  const options = checkOptions(given);
+  const { gpu, shape } = x;
+  const [batch, height, width, channels] = shape;
+  const size = [windows(height, options), windows(width, options)];
+  if (Math.min(...size) < 1) {
+    throw new TypeError(
+      `No window of ${options.kernel} by ${options.kernel} fits into "${x.name}" of shape [${
+        shape.join(", ")
+      }] with a padding of ${options.padding}`,
+    );
+  }
+  const vec4 = channels % 4 === 0;
+  const y = Tensor.empty(gpu, [batch, ...size, channels], { name: "max pool" });
+  const params = mapParams(shape, y.shape);
+  const places = Tensor.empty(gpu, [batch, ...size, params.quads], {
+    name: "places of the maxima",
+    dtype: "u32",
+  });
+  const { kernel, stride, padding } = options;
+  const n = places.size;
+  maxKernel(gpu, { vec4, mirror: vec4 && worthMirror(x) }).run(
+    gpu,
+    { x, y, places },
+    { ...params, n, kernel, stride, padding },
+    flatGroups(n),
+  );
+  return {
+    ...{ y, places, options, inputShape: shape },
+    [Symbol.dispose]() {
+      y.dispose();
+      places.dispose();
+    },
+  };
+}
+
+/** The gradient of {@linkcode maxPool2dForward} on x, from `dy [N, OH, OW, C]`. One dispatch. */
+export function maxPool2dBackward(dy: Tensor, forward: MaxPool2dForward, out?: Tensor): Tensor {
+  const { places, options, inputShape, y } = forward;
+  const { kernel, stride, padding } = options;
+  expectShape(dy, y.shape, "A max pool's gradient dy");
+  const dx = out ?? Tensor.empty(dy.gpu, inputShape, { name: "max pool dx" });
+  expectShape(dx, inputShape, "A max pool's gradient dx");
+  const params = mapParams(inputShape, y.shape);
+  const blocks_y = Math.ceil((params.height + padding) / stride);
+  const blocks_x = Math.ceil((params.width + padding) / stride);
+  const n = inputShape[0] * blocks_y * blocks_x * params.quads;
+  maxGradientKernel(dy.gpu, { vec4: inputShape[3] % 4 === 0, kernel, stride }).run(
+    dy.gpu,
+    { dy, places, dx },
+    { ...params, n, padding, blocks_y, blocks_x },
+    flatGroups(n),
+  );
+  return dx;
+}
