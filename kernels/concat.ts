@@ -1,7 +1,7 @@
 /** Putting matrices side by side, and taking them apart again. */
 import type { Gpu } from "./runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "./runtime/kernel.ts";
-import { element, perShape } from "./gemm/product.ts";
+import { element, perShape } from "./runtime/wgsl.ts";
 import { expectShape, type Tensor } from "./runtime/tensor.ts";
 
 const PARAMS = { n: "u32", width: "u32", columns: "u32", at: "u32" } as const;

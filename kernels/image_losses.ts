@@ -1,7 +1,7 @@
 /** Losses of style transfer, each with its gradient: squared differences, and the total variation. */
 import type { Gpu } from "./runtime/gpu.ts";
 import { type Binding, defineKernel } from "./runtime/kernel.ts";
-import { element, perShape } from "./gemm/product.ts";
+import { element, perShape } from "./runtime/wgsl.ts";
 import { summed, sumOfEach } from "./reduce/sum_of_each.ts";
 import { expectShape, Tensor } from "./runtime/tensor.ts";
 

@@ -7,7 +7,7 @@ import { activations } from "../activations.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
 import { worthMirror } from "../runtime/mirror.ts";
-import { element, lines, perShape, readFrom } from "../gemm/product.ts";
+import { element, lines, perShape, readFrom } from "../runtime/wgsl.ts";
 import type { Tensor } from "../runtime/tensor.ts";
 import { loopTurns, MOST_TURNS } from "../runtime/turns.ts";
 

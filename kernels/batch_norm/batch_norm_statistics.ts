@@ -3,7 +3,7 @@ import { activations } from "../activations.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { at, eachRow, PARAMS, type RowShape } from "./batch_norm_kernels.ts";
 import { defineKernel, FLAT_MAIN } from "../runtime/kernel.ts";
-import { element, perShape, readFrom } from "../gemm/product.ts";
+import { element, perShape, readFrom } from "../runtime/wgsl.ts";
 
 // The number that a channel's means are counted from, and the share of each number in the sum that shows whether all
 // are finite: what is not is the mean, as in PyTorch. So small that the sum of what is finite is.

@@ -4,7 +4,7 @@ import { blockSum } from "../reduce/block_sum.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
 import { checkList, notANumber } from "../runtime/numbers.ts";
-import { element, perShape } from "../gemm/product.ts";
+import { element, perShape } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { eachStretch, SUM_STRETCH } from "../runtime/turns.ts";
 import { uploadPacked } from "../runtime/upload.ts";

@@ -13,7 +13,7 @@ import {
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
 import { checkList } from "../runtime/numbers.ts";
-import { element, perShape } from "../gemm/product.ts";
+import { element, perShape } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { eachStretch, SUM_STRETCH } from "../runtime/turns.ts";
 import { uploadPacked } from "../runtime/upload.ts";

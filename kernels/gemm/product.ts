@@ -16,17 +16,6 @@ import type { Tensor } from "../runtime/tensor.ts";
 
 export * from "./product_shape.ts";
 
-/** Remember the kernel made for each shape and kind of device. */
-export function perShape<S, K>(make: (gpu: Gpu, shape: S) => K): (gpu: Gpu, shape: S) => K {
-  const made = new Map<string, K>();
-  return (gpu, shape) => {
-    const key = JSON.stringify([gpu.path, gpu.lanes, shape]);
-    let kernel = made.get(key);
-    if (kernel === undefined) made.set(key, kernel = make(gpu, shape));
-    return kernel;
-  };
-}
-
 /** Tile heights: few, since each is a pipeline of its own to compile. 25 is the homework's batch. */
 const TILE_ROWS = [4, 8, 16, 25, 32, 64];
 

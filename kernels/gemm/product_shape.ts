@@ -2,6 +2,9 @@
 import type { Gpu } from "../runtime/gpu.ts";
 
 import { expectTurns, loopTurns, MOST_TURNS } from "../runtime/turns.ts";
+import { lines, readFrom } from "../runtime/wgsl.ts";
+
+export * from "../runtime/wgsl.ts";
 
 /** What a product kernel is made for. */
 export interface ProductShape {
@@ -60,49 +63,6 @@ export function stepCost(
   };
 }
 
-/** Repeat a line for i = 0 … n-1. */
-export function lines(n: number, line: (i: number) => string): string {
-  return Array.from({ length: n }, (_, i) => line(i)).join("\n");
-}
-
-/**
- * WGSL `load_NAME(i, count)`: four neighbouring numbers of a buffer from element `i` on, of which the
- * first `count` (at least one) exist, and the others count as zeros; as one vec4 where everything is aligned,
- * else one by one. Without a loop: its turns would add up, see kernels/runtime/turns.ts.
- */
-export function quadLoad(name: string, vec4: boolean): string {
-  if (vec4) {
-    return `fn load_${name}(i: u32, count: u32) -> vec4f { return ${name}_quad(i >> 2u); }\n`;
-  }
-  const next = [1, 2, 3].map((c) => `select(0.0, ${name}[min(i + ${c}u, last)], count > ${c}u)`);
-  return `fn load_${name}(i: u32, count: u32) -> vec4f {
-  let last = i + count - 1u;
-  return vec4f(${name}[i], ${next.join(", ")});
-}\n`;
-}
-
-/** WGSL `store_NAME(i, count, v)`: the counterpart of {@linkcode quadLoad}. */
-export function quadStore(name: string, vec4: boolean): string {
-  if (vec4) return `fn store_${name}(i: u32, count: u32, v: vec4f) { ${name}[i >> 2u] = v; }\n`;
-  return `fn store_${name}(i: u32, count: u32, v: vec4f) {
-  ${name}[i] = v.x;
-  ${lines(3, (c) => `if (count > ${c + 1}u) { ${name}[i + ${c + 1}u] = v.${COMPONENT[c + 1]}; }`)}
-}\n`;
-}
-
-/** The element type of a product's buffers in a kernel record. */
-export function element(vec4: boolean): "vec4f" | "f32" {
-  return vec4 ? "vec4f" : "f32";
-}
-
-/** The binding of what a kernel reads: from a mirror, which has whole quads, or as quads or single numbers. */
-export function readFrom(
-  vec4: boolean,
-  mirror: boolean,
-): "mirror vec4f" | "read vec4f" | "read f32" {
-  return mirror ? "mirror vec4f" : `read ${element(vec4)}`;
-}
-
 /** How a product's kernel reads a factor. */
 export function factor(
   name: "a" | "b",
@@ -115,9 +75,6 @@ export function factor(
 export function quadColumn(shape: ProductShape, j: number): string {
   return shape.columns === "gates" ? `(${j}u * params.n + column)` : `(column + ${4 * j}u)`;
 }
-
-/** The names of a vector's components. */
-export const COMPONENT = "xyzw";
 
 /** WGSL `finish` for endings that treat every quad alike: `finish_quad(row, column, v)` for each that exists. */
 export function finishEachQuad(quads: number): string {

@@ -1,7 +1,7 @@
 /** The mean of each window of feature maps, channels last, and its gradient. */
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
-import { element, perShape } from "../gemm/product.ts";
+import { element, perShape } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { expectTurns, loopTurns, MOST_TURNS } from "../runtime/turns.ts";
 

@@ -3,7 +3,7 @@ import { activations } from "../activations.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
 import { worthMirror } from "../runtime/mirror.ts";
-import { element, lines, perShape, readFrom } from "../gemm/product.ts";
+import { element, lines, perShape, readFrom } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 
 /** Options of {@linkcode maxPool2dForward}, as in PyTorch. */

@@ -2,7 +2,7 @@
 import { activations } from "../activations.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel } from "../runtime/kernel.ts";
-import { perShape } from "../gemm/product.ts";
+import { perShape } from "../runtime/wgsl.ts";
 import { summed, sumOfEach } from "../reduce/sum_of_each.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 

@@ -1,7 +1,7 @@
 /** What the kernels of softmax.ts and softmax_parts.ts have in common: how the work on a row is shared out, and its WGSL. */
 import type { Gpu } from "../runtime/gpu.ts";
 import { foldGroups } from "../runtime/kernel.ts";
-import { lines } from "../gemm/product.ts";
+import { lines } from "../runtime/wgsl.ts";
 
 /** Rows of a group on a CPU adapter, and invocations for a row on a GPU. */
 const LANES = { subgroup: 8, workgroup: 64 } as const;
