@@ -8,19 +8,21 @@
  * those of docs/pictures.md.
  */
 import { joinColumns, takeColumns } from "../concat.ts";
-import { expectGather, gatherKernel } from "./conv2d_gather.ts";
+import { gatherKernel } from "./conv2d_gather.ts";
 import { inputGradient } from "./conv2d_input.ts";
 import {
   checkSlice,
+  expectWindow,
   prepare,
   prepareWeights,
   sizesOf,
-  tile,
   whole,
   type WindowOptions,
 } from "./conv2d_sizes.ts";
 import { weightGradient } from "./conv2d_weight.ts";
 import { fit } from "../fit.ts";
+import { placesTile } from "../gemm/cut.ts";
+import { gemmGroups } from "../gemm/engine.ts";
 import { checkTargets, collectGradients, type GradientTargets } from "../gradients.ts";
 import { worthMirror } from "../runtime/mirror.ts";
 import { columnSum } from "../reduce/reduce.ts";
@@ -62,8 +64,8 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
   using source = prepared.source;
   using weights = prepareWeights(w, sizes);
   const m = prepared.batch * prepared.outHeight * prepared.outWidth;
-  const { tiles, ...cut } = tile(gpu, m, prepared.columns);
-  expectGather(gpu, cut, [prepared.kernelHeight, prepared.kernelWidth], prepared.depth, w);
+  const tile = placesTile(gpu, m, prepared.columns);
+  expectWindow(gpu, tile, [prepared.kernelHeight, prepared.kernelWidth], prepared.depth, w);
   const result = options.out ?? Tensor.empty(gpu, shape, { name: "conv2d" });
   const total = result.shape[3];
   const direct = [outChannels, at, total].every((n) => n % 4 === 0);
@@ -74,15 +76,15 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
     ? bias?.view(bias.shape)
     : fitBias(bias, prepared.columns);
   const mirror = worthMirror(source) && worthMirror(weights);
-  const kernel = { transB: false, mirror, ...cut, bias: bias !== undefined, relu };
+  const kernel = { transB: false, mirror, tile, bias: bias !== undefined, relu };
   // (P1)
   gatherKernel(gpu, kernel).run(
     gpu,
-    { source, w: weights, bias: padded ?? weights, out: target },
+    { a: source, b: weights, bias: padded ?? weights, out: target },
     {
       m,
       n: prepared.columns,
-      depth: prepared.depth,
+      k: prepared.depth,
       grid_h: prepared.outHeight,
       grid_w: prepared.outWidth,
       source_h: prepared.shape[0],
@@ -107,7 +109,7 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
       at_y: 0,
       at_x: 0,
     },
-    [tiles[1], tiles[0]],
+    gemmGroups(gpu, { tile, rowsFirst: true }, m, prepared.columns),
   );
   if (!direct) {
     using rowsOf = target.view([m, prepared.columns]);

@@ -1,8 +1,10 @@
 /** The gradient of a convolution on its input. */
-import { expectGather, gatherKernel } from "./conv2d_gather.ts";
+import { gatherKernel } from "./conv2d_gather.ts";
 import { pictureGradient } from "./conv2d_picture.ts";
-import { isPicture, prepareWeights, type Sizes, tile, whole } from "./conv2d_sizes.ts";
+import { expectWindow, isPicture, prepareWeights, type Sizes, whole } from "./conv2d_sizes.ts";
 import { fit } from "../fit.ts";
+import { placesTile } from "../gemm/cut.ts";
+import { gemmGroups } from "../gemm/engine.ts";
 import { worthMirror } from "../runtime/mirror.ts";
 import { Tensor } from "../runtime/tensor.ts";
 
@@ -20,9 +22,9 @@ export function inputGradient(
   if (isPicture(sizes)) return pictureGradient({ dy, at }, weights, sizes, out);
   const columns = whole(channels);
   const most = (kernel: number) => Math.ceil(kernel / stride);
-  expectGather(
+  expectWindow(
     gpu,
-    tile(gpu, batch * height * width, columns),
+    placesTile(gpu, batch * height * width, columns),
     [most(kernelHeight), most(kernelWidth)],
     whole(outChannels),
     w,
@@ -42,14 +44,14 @@ export function inputGradient(
       const off = (p: number) => Math.floor((p + padding) / stride);
       const taps = (p: number, kernel: number) =>
         Math.max(0, Math.ceil((kernel - tap(p)) / stride));
-      const { tiles, ...cut } = tile(gpu, m, columns);
-      gatherKernel(gpu, { transB: true, mirror, ...cut, bias: false, relu: false }).run(
+      const tile = placesTile(gpu, m, columns);
+      gatherKernel(gpu, { transB: true, mirror, tile, bias: false, relu: false }).run(
         gpu,
-        { source: dy, w: weights, bias: weights, out: target },
+        { a: dy, b: weights, bias: weights, out: target },
         {
           m,
           n: columns,
-          depth: whole(outChannels),
+          k: whole(outChannels),
           grid_h: grid[0],
           grid_w: grid[1],
           source_h: outHeight,
@@ -74,7 +76,7 @@ export function inputGradient(
           at_y: py,
           at_x: px,
         },
-        [tiles[1], tiles[0]],
+        gemmGroups(gpu, { tile, rowsFirst: true }, m, columns),
       );
     }
   }

@@ -3,17 +3,16 @@
  * wants of each number under it, then each place sums what the windows over it want.
  */
 import { takeColumns } from "../concat.ts";
-import { expectGather, gatherKernel, NO_WINDOW } from "./conv2d_gather.ts";
-import { type Sizes, TILE_QUADS, whole } from "./conv2d_sizes.ts";
+import { matmul } from "../gemm/matmul.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, MOST_GROUPS } from "../runtime/kernel.ts";
-import { worthMirror } from "../runtime/mirror.ts";
-import { lines, perShape, tileLanes } from "../gemm/product.ts";
 import { Tensor } from "../runtime/tensor.ts";
 import { expectTurns, loopTurns } from "../runtime/turns.ts";
+import { lines, perShape } from "../runtime/wgsl.ts";
+import type { Sizes } from "./conv2d_sizes.ts";
 
 // An invocation gathers a place of the picture, (id.x, row id.y of all pictures), from the windows over it:
-// `sums [taps, 4, pitch]`. No division of each place: a CPU does those of whole numbers one by one.
+// `sums [taps, 4, places]`. No division of each place: a CPU does those of whole numbers one by one.
 const foldKernel = perShape((
   _gpu: Gpu,
   { stride, channels }: { stride: number; channels: number },
@@ -72,24 +71,16 @@ export function pictureGradient(
   const columns = weights.shape[3];
   const lineCount = batch * height;
   const groups = [Math.ceil(width / 64), Math.min(lineCount, MOST_GROUPS)] as const;
-  const taps = (kernel: number) => Math.ceil(kernel / stride);
+  const over = (kernel: number) => Math.ceil(kernel / stride);
   expectTurns(
     loopTurns(
       Math.ceil(lineCount / groups[1]),
-      loopTurns(taps(kernelHeight), loopTurns(taps(kernelWidth))),
+      loopTurns(over(kernelHeight), loopTurns(over(kernelWidth))),
     ),
     weights,
     "The gradient on pictures of a convolution with the weights",
     "take fewer pictures or a smaller window",
   );
-  // The numbers under a window are the rows, of which there are few, and its places the columns.
-  const m = kernelHeight * kernelWidth * 4;
-  const lanes = tileLanes(gpu);
-  const rows = gpu.path === "subgroup"
-    ? Math.min(TILE_QUADS / lanes, m)
-    : Math.min(64, 8 * Math.ceil(m / 8));
-  const cut = { narrow: false, rows, quads: 1 };
-  expectGather(gpu, cut, [1, 1], columns, weights);
   const result = out ?? Tensor.empty(gpu, [batch, height, width, channels], { name: "dx" });
   const places = batch * outHeight * outWidth;
   using flat = dy.view([places, dy.shape[3]]);
@@ -97,20 +88,9 @@ export function pictureGradient(
     ? flat.view(flat.shape)
     : Tensor.empty(gpu, [places, columns], { name: dy.name });
   if (part.size !== flat.size) takeColumns(flat, at, part);
-  const pitch = whole(places);
-  using sums = Tensor.empty(gpu, [m, pitch], { name: "sums" });
-  const mirror = worthMirror(part) && worthMirror(weights);
-  gatherKernel(gpu, { transB: true, mirror, ...cut, bias: false, relu: false }).run(
-    gpu,
-    { source: weights, w: part, bias: weights, out: sums },
-    {
-      ...NO_WINDOW,
-      ...{ m, n: places, depth: columns },
-      ...{ grid_h: 1, grid_w: m, source_h: 1, source_w: m, pitch: columns },
-      ...{ out_h: 1, out_w: m, out_pitch: pitch },
-    },
-    [Math.ceil(m / rows), Math.ceil(places / (4 * lanes))],
-  );
+  // The numbers under a window are the rows, of which there are few, and its places the columns.
+  using taps = weights.view([kernelHeight * kernelWidth * 4, columns]);
+  using sums = matmul(taps, part, { transB: true, name: "sums" });
   foldKernel(gpu, { stride, channels }).run(gpu, { sums, out: result }, {
     height,
     width,
@@ -120,7 +100,7 @@ export function pictureGradient(
     kernel_h: kernelHeight,
     kernel_w: kernelWidth,
     padding,
-    pitch,
+    pitch: places,
   }, groups);
   return result;
 }

@@ -1,7 +1,7 @@
 /** The sizes of a convolution, and its tensors padded to what the kernels can read. */
 import { fit } from "../fit.ts";
+import { expectDepth, type Tile } from "../gemm/engine.ts";
 import type { Gpu } from "../runtime/gpu.ts";
-import { tileLanes } from "../gemm/product_shape.ts";
 import { expectShape, type Tensor } from "../runtime/tensor.ts";
 
 /** How a window moves. */
@@ -116,39 +116,6 @@ export function prepareWeights(w: Tensor, sizes: Sizes): Tensor {
   return padded.view([kh, kw, depth, whole(k)]);
 }
 
-/** Sums that the lanes of a tile hold, in quads: more of them no longer stay in a core's first cache. */
-export const TILE_QUADS = 1024;
-
-/** How a product is cut. */
-export interface Tile {
-  /** Few columns: the lanes of a tile share out its places, and each computes all n columns of them. */
-  narrow: boolean;
-  /** Rows of a tile; columns, where it is narrow. */
-  rows: number;
-  /** Quads of columns that an invocation computes; of places, where it is narrow. */
-  quads: number;
-  /** How many there are along the columns and along the places. */
-  tiles: number[];
-}
-
-/** The tiles for m places and n columns. */
-export function tile(gpu: Gpu, m: number, n: number): Tile {
-  const lanes = tileLanes(gpu);
-  if (gpu.path === "subgroup" && n <= 2 * lanes) {
-    const tiles = (quads: number) => Math.ceil(m / (4 * lanes * quads));
-    let quads = Math.min(4, Math.max(1, Math.floor(TILE_QUADS / (lanes * n))));
-    while (quads > 1 && tiles(quads) < 8) quads--;
-    return { narrow: true, rows: n, quads, tiles: [1, tiles(quads)] };
-  }
-  const quads = gpu.path === "subgroup" && n > 4 * lanes ? 2 : 1;
-  const most = gpu.path === "subgroup" ? Math.min(64, TILE_QUADS / (lanes * quads)) : 64;
-  const tiles = (rows: number) => [Math.ceil(n / (4 * lanes * quads)), Math.ceil(m / rows)];
-  let rows = most;
-  // Small products are cut finer, so that every core has some of it.
-  while (rows > 16 && (m <= rows / 2 || tiles(rows)[0] * tiles(rows)[1] < 8)) rows /= 2;
-  return { narrow: false, rows, quads, tiles: tiles(rows) };
-}
-
 /** Check a tensor `[N, OH, OW, at + count or more]`. */
 export function checkSlice(
   tensor: { name: string; shape: readonly number[] },
@@ -165,4 +132,16 @@ export function checkSlice(
       }`,
     );
   }
+}
+
+/** RangeError where the sums over `taps` of `depth` numbers each take too many turns; the weights are named. */
+export function expectWindow(
+  gpu: Gpu,
+  tile: Tile,
+  taps: readonly [number, number],
+  depth: number,
+  weights: { name: string; shape: readonly number[] },
+): void {
+  const remedy = "take fewer channels or a smaller window";
+  expectDepth(gpu, tile, depth, weights, "A convolution with the weights", remedy, taps);
 }

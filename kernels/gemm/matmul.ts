@@ -1,24 +1,19 @@
 /** Matrix products, with an optional bias. */
+import { columnSum } from "../reduce/reduce.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel } from "../runtime/kernel.ts";
+import { worthMirror } from "../runtime/mirror.ts";
+import { expectShape, Tensor } from "../runtime/tensor.ts";
+import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
+import { productTile } from "./cut.ts";
+import { gemmGroups, mostDepth } from "./engine.ts";
 import {
-  element,
-  factor,
-  lines,
-  mostDepth,
-  perShape,
+  type Factor,
   PRODUCT_PARAMS,
   productCode,
   productFlops,
-  productGroups,
   type ProductShape,
-  quadLoad,
-  quadStore,
-  tileRows,
 } from "./product.ts";
-import { worthMirror } from "../runtime/mirror.ts";
-import { columnSum } from "../reduce/reduce.ts";
-import { expectShape, Tensor } from "../runtime/tensor.ts";
 
 /** Options of {@linkcode matmul}. */
 export interface MatmulOptions {
@@ -34,33 +29,32 @@ export interface MatmulOptions {
   name?: string;
 }
 
-/** Numbers between the places of a buffer at which a kernel may begin to write: 256 bytes on any device. */
-const ALIGNED = 64;
+/** What a kernel of {@linkcode matmul} is made for. */
+interface MatmulShape extends ProductShape {
+  bias: boolean;
+  /** Every row of the result starts at a multiple of four numbers. */
+  vec4: boolean;
+}
 
-const productKernel = perShape((gpu: Gpu, shape: ProductShape & { bias: boolean }) => {
-  const { quads, vec4 } = shape;
+const productKernel = perShape((gpu: Gpu, shape: MatmulShape) => {
+  const { a, b, vec4 } = shape;
   const type = element(vec4);
-  const bias = shape.bias ? " + load_bias(at, count)" : "";
+  // Of several parts of k, the first has the bias.
+  const bias = shape.bias ? " + select(vec4f(), load_bias(column, count), row < params.m)" : "";
   const ending = `${quadStore("out", vec4)}${quadLoad("bias", vec4)}
-fn finish(row: u32, column: u32${lines(quads, (j) => `, v${j}: vec4f`)}) {
-${
-    lines(quads, (j) =>
-      `if (column + ${4 * j}u < params.n) {
-  let at = column + ${4 * j}u;
-  let count = params.n - at;
-  store_out(row * params.n + at, count, v${j}${bias});
-}`)
-  }
-}`;
+fn finish_quad(row: u32, column: u32, sums: vec4f) {
+  let count = params.n - column;
+  store_out(row * params.n + column, count, sums${bias});
+}\n`;
   return defineKernel({
-    name: `matmul ${shape.transA ? "T" : "N"}${shape.transB ? "T" : "N"}`,
+    name: `matmul ${a.trans ? "T" : "N"}${b.trans ? "T" : "N"}`,
     bindings: {
-      a: factor("a", shape),
-      b: factor("b", shape),
+      a: readFrom(a.vec4, a.mirror),
+      b: readFrom(b.vec4, b.mirror),
       bias: `read ${type}`,
       out: `write ${type}`,
     },
-    params: PRODUCT_PARAMS,
+    params: { ...PRODUCT_PARAMS, part: "u32" },
     cost: { flops: productFlops },
     code: productCode(gpu, shape, ending),
   });
@@ -69,8 +63,8 @@ ${
 /**
  * `op(a) · op(b) + bias`: `a` is `[M, K]` (`[K, M]` with `transA`), `b` is `[K, N]` (`[N, K]` with
  * `transB`), the result `[M, N]`. One dispatch; over so many k that they take a kernel too many turns
- * (kernels/runtime/turns.ts), one for each part of them and another to add up the parts. Sums run over k in order, so a
- * result does not depend on the other rows of the batch.
+ * (kernels/runtime/turns.ts), another adds up the sums of parts of them. Sums run over k in order, so a result does not
+ * depend on the other rows of the batch.
  *
  * Errors: TypeError when the shapes do not fit.
  *
@@ -112,42 +106,33 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     out.clear();
     return out;
   }
-  const vec4 = [a.shape[1], b.shape[1], n].every((size) => size % 4 === 0);
-  const cut = { rows: tileRows(gpu, m, transA, 2), quads: 2, columns: "plain" } as const;
-  const groups = productGroups(gpu, cut, m, n);
-  // Each column of tiles reads all of a, each row of tiles all of b.
-  const mirrors = `${vec4 && worthMirror(a, groups[0]) ? "a" : ""}${
-    vec4 && worthMirror(b, groups[1]) ? "b" : ""
-  }` as const;
-  const shape: ProductShape = { transA, transB, vec4, mirrors, ...cut };
-  const [lda, ldb] = [a.shape[1], b.shape[1]];
-  const multiply = (from: number, count: number, bias: Tensor | undefined, out: Tensor) => {
-    // Without a bias the binding still wants a tensor, which is not read.
-    productKernel(gpu, { ...shape, bias: bias !== undefined }).run(
-      gpu,
-      { a, b, bias: bias ?? b, out },
-      {
-        ...{ m, n, k: count, lda, ldb },
-        a_offset: from * (transA ? lda : 1),
-        b_offset: from * (transB ? 1 : ldb),
-      },
-      groups,
-    );
+  const tile = productTile(gpu, m, n, transA);
+  const [across, down] = gemmGroups(gpu, { tile }, m, n);
+  const factor = (tensor: Tensor, trans: boolean, reads: number): Factor => {
+    const vec4 = tensor.shape[1] % 4 === 0;
+    return { trans, vec4, mirror: vec4 && worthMirror(tensor, reads) };
   };
-  const most = mostDepth(gpu, shape);
-  if (k <= most) {
-    multiply(0, k, bias, out);
-    return out;
+  const shape: MatmulShape = {
+    // Each column of tiles reads all of a, each row of tiles all of b.
+    a: factor(a, transA, across),
+    b: factor(b, transB, down),
+    ...{ tile, parts: true, bias: bias !== undefined, vec4: n % 4 === 0 },
+  };
+  const part = Math.min(k, mostDepth(gpu, tile));
+  const parts = Math.ceil(k / part);
+  using sums = parts === 1
+    ? out.view([1, m * n])
+    : Tensor.empty(gpu, [parts, m * n], { name: "parts of a product" });
+  // Without a bias the binding still wants a tensor, which is not read.
+  productKernel(gpu, shape).run(
+    gpu,
+    { a, b, bias: bias ?? b, out: sums },
+    { m, n, k, part, a_offset: 0, lda: a.shape[1], b_offset: 0, ldb: b.shape[1] },
+    [across, down, parts],
+  );
+  if (parts > 1) {
+    using flat = out.view([m * n]);
+    columnSum(sums, flat);
   }
-  const parts = Math.ceil(k / most);
-  const pitch = Math.ceil(m * n / ALIGNED) * ALIGNED;
-  using sums = Tensor.empty(gpu, [parts, pitch], { name: "parts of a product" });
-  for (let part = 0; part < parts; part++) {
-    using sum = sums.view([m, n], part * pitch);
-    const from = part * most;
-    multiply(from, Math.min(most, k - from), part === 0 ? bias : undefined, sum);
-  }
-  using flat = out.view([m * n]);
-  columnSum(sums, flat, { columns: m * n });
   return out;
 }

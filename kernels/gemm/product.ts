@@ -1,97 +1,79 @@
-/**
- * The WGSL of a matrix product `op(A) · op(B)`, with the ending left open: the linear layer, the
- * recurrent cells and their gradients are one product with different things done to its results.
- *
- * There are two bodies, one for CPU adapters (product_subgroup.ts) and one for GPUs
- * (product_workgroup.ts). Matrices are addressed by base and distance, so that slices of a larger tensor
- * need no copy. Where all of a matrix' rows start at multiples of four, it is read as vec4 (`vec4`); else
- * by single numbers.
- */
+/** Products of matrices for the layers: their kernels' shapes and parameters, and how they are cut into tiles. */
 import type { Gpu } from "../runtime/gpu.ts";
 import { worthMirror } from "../runtime/mirror.ts";
-import { type ProductShape, quadLoad, tileLanes } from "./product_shape.ts";
-import { subgroupBody } from "./product_subgroup.ts";
-import { workgroupBody } from "./product_workgroup.ts";
 import type { Tensor } from "../runtime/tensor.ts";
+import { gemmCode, type Tile } from "./engine.ts";
+import { matrix, MATRIX_PARAMS } from "./plain.ts";
 
-export * from "./product_shape.ts";
-
-/** Tile heights: few, since each is a pipeline of its own to compile. 25 is the homework's batch. */
-const TILE_ROWS = [4, 8, 16, 25, 32, 64];
-
-// Workgroup memory that WebGPU guarantees, in quads: the results of a tile pass through it.
-const MEMORY_QUADS = 1024;
-
-/** Rows of a tile for a product of m rows, chosen so that little of the last tile is empty. */
-export function tileRows(
-  gpu: Gpu,
-  m: number,
-  transA: boolean,
-  quads: number,
-  limit = 64,
-): number {
-  if (gpu.path === "workgroup") return limit >= 64 && m > 32 ? 64 : 32;
-  const most = Math.min(limit, MEMORY_QUADS / (gpu.lanes * quads));
-  if (transA) return m >= 48 ? most : Math.min(most, m > 16 ? 32 : 16);
-  if (m > 2 * most) return most;
-  const even = Math.ceil(m / Math.ceil(m / most));
-  return TILE_ROWS.find((rows) => rows >= even)!;
+/** How a product's kernel reads a factor. */
+export interface Factor {
+  /** The transpose of what is stored. */
+  trans: boolean;
+  /** Every stored row starts at a multiple of four numbers. */
+  vec4: boolean;
+  /** From a mirror, see kernels/runtime/mirror.ts: only with `vec4`. */
+  mirror: boolean;
 }
 
-/** How each step of a recurrent cell reads its weights `[H, …]`, the same in all steps. */
-export function stepReads(weights: Tensor, steps: number): Pick<ProductShape, "vec4" | "mirrors"> {
-  const vec4 = weights.shape[0] % 4 === 0;
-  return { vec4, mirrors: vec4 && worthMirror(weights, steps) ? "b" : "" };
+/** What a product kernel is made for. */
+export interface ProductShape {
+  a: Factor;
+  b: Factor;
+  tile: Tile;
+  /** See engine.ts. */
+  gates?: boolean;
+  parts?: boolean;
+}
+
+/** Parameters that every product kernel has: the sizes, and where the factors lie. */
+export const PRODUCT_PARAMS = { m: "u32", n: "u32", k: "u32", ...MATRIX_PARAMS } as const;
+
+/** Parameters of {@linkcode PRODUCT_PARAMS} that say how much work there is. */
+type Sizes = Record<"m" | "n" | "k", number>;
+
+/** The floating-point operations of a product: a multiplication and an addition for each of its terms. */
+export function productFlops({ m, n, k }: Sizes): number {
+  return 2 * m * n * k;
 }
 
 /**
- * The shape of one step of a recurrent cell, a product with few rows: as many quads as leave each core of
- * a CPU several tiles.
+ * What a step of a recurrent cell costs, of `blocks` blocks of n columns: the cell's tensors hold all steps, and a
+ * step reads and writes `numbers` for each of its m x n results beside the two factors.
  */
-export function stepShape(
-  gpu: Gpu,
-  rows: number,
-  columns: number,
-  { transB, vec4, mirrors }: Pick<ProductShape, "transB" | "vec4" | "mirrors">,
-): ProductShape {
-  const widths = gpu.path === "subgroup" ? [4, 2, 1] : [2];
-  const shapes = widths.map((quads): ProductShape => ({
-    transA: false,
-    transB,
-    rows: tileRows(gpu, rows, false, quads, 32),
-    quads,
-    vec4,
-    columns: "plain",
-    mirrors,
-  }));
-  const tiles = (shape: ProductShape) => {
-    const [x, y] = productGroups(gpu, shape, rows, columns);
-    return x * y;
+export function stepCost(
+  blocks: number,
+  numbers: number,
+): { flops(params: Sizes): number; bytes(params: Sizes): number } {
+  return {
+    flops: (params) => blocks * productFlops(params),
+    bytes: ({ m, n, k }) => 4 * (m * k + k * n * blocks + numbers * m * n),
   };
-  return shapes.find((shape) => tiles(shape) >= 4) ?? shapes.at(-1)!;
 }
 
-/** Workgroups of a product with m rows and n columns (`gates`: of one block). */
-export function productGroups(
-  gpu: Gpu,
-  shape: Pick<ProductShape, "rows" | "quads" | "columns">,
-  m: number,
-  n: number,
-): [number, number] {
-  const width = tileLanes(gpu) * 4 * (shape.columns === "gates" ? 1 : shape.quads);
-  return [Math.ceil(n / width), Math.ceil(m / shape.rows)];
+/** The kernel's code, for buffers named `a` and `b`. */
+export function productCode(gpu: Gpu, shape: ProductShape, code: string): string {
+  const { a, b, tile, gates = false, parts = false } = shape;
+  return gemmCode(gpu, {
+    tile,
+    a: matrix("a", a.trans ? "across" : "along", a.vec4),
+    b: matrix("b", b.trans ? "along" : "across", b.vec4),
+    ending: { code },
+    // With whole quads along k in A, there are some in k.
+    ragged: a.trans || (!b.trans && !a.vec4),
+    gates,
+    parts,
+  });
 }
 
-/**
- * The kernel's code, for buffers named `a` and `b`. `ending` is WGSL that defines
- * `fn finish(row: u32, column: u32, v0: vec4f, …)`, called for each row with the invocation's quads;
- * `column` is the first column of the first quad.
- */
-export function productCode(
-  gpu: Gpu,
-  shape: ProductShape,
-  ending: string,
-): string {
-  const body = gpu.path === "subgroup" ? subgroupBody(gpu.lanes, shape) : workgroupBody(shape);
-  return quadLoad("a", shape.vec4) + quadLoad("b", shape.vec4) + ending + body;
+/** The factors of each step of a recurrent cell: its states, and weights `[H, …]` that are the same in all steps. */
+export function stepFactors(
+  weights: Tensor,
+  steps: number,
+  trans: boolean,
+): Pick<ProductShape, "a" | "b"> {
+  const vec4 = weights.shape[0] % 4 === 0;
+  return {
+    a: { trans: false, vec4, mirror: false },
+    b: { trans, vec4, mirror: vec4 && worthMirror(weights, steps) },
+  };
 }

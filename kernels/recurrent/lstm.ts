@@ -8,29 +8,17 @@
  * docs/derivations.md.
  */
 import { activations } from "../activations.ts";
-import type { Gpu } from "../runtime/gpu.ts";
-import { checkTargets, collectGradients, type GradientTargets } from "../gradients.ts";
-import { defineKernel } from "../runtime/kernel.ts";
+import { stepTile, tileRows } from "../gemm/cut.ts";
+import { expectDepth, gemmGroups } from "../gemm/engine.ts";
 import { matmul } from "../gemm/matmul.ts";
-import {
-  element,
-  expectDepth,
-  factor,
-  finishEachQuad,
-  perShape,
-  productCode,
-  productGroups,
-  type ProductShape,
-  quadLoad,
-  quadStore,
-  stepCost,
-  stepReads,
-  stepShape,
-  tileRows,
-} from "../gemm/product.ts";
+import { productCode, type ProductShape, stepCost, stepFactors } from "../gemm/product.ts";
+import { checkTargets, collectGradients, type GradientTargets } from "../gradients.ts";
 import { columnSum } from "../reduce/reduce.ts";
-import { STEP_PARAMS } from "./rnn.ts";
+import type { Gpu } from "../runtime/gpu.ts";
+import { defineKernel } from "../runtime/kernel.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
+import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
+import { STEP_PARAMS } from "./rnn.ts";
 
 /** Inputs of {@linkcode lstmForward}. */
 export interface LstmInputs {
@@ -82,11 +70,12 @@ export interface LstmGradients {
 // `a` holds the hidden states [T + 1, N, H]: read in slot t, written in slot t + 1. `gates` holds
 // X W_x + b and receives the gates. An invocation's four quads are the four gates of the same units.
 const forwardKernel = perShape((gpu: Gpu, shape: ProductShape) => {
-  const type = element(shape.vec4);
-  const ending = activations("vec4f") + quadStore("a", shape.vec4) + quadLoad("gates", shape.vec4) +
-    quadStore("gates", shape.vec4) + quadLoad("cells", shape.vec4) +
-    quadStore("cells", shape.vec4) + /* wgsl */ `
-fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
+  const type = element(shape.b.vec4);
+  const ending = activations("vec4f") + quadStore("a", shape.b.vec4) +
+    quadLoad("gates", shape.b.vec4) +
+    quadStore("gates", shape.b.vec4) + quadLoad("cells", shape.b.vec4) +
+    quadStore("cells", shape.b.vec4) + /* wgsl */ `
+fn finish_gates(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
   let place = params.t * params.m + row;
   let count = params.n - unit;
   let at = place * params.n + unit;
@@ -108,7 +97,7 @@ fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
     name: "lstm step",
     bindings: {
       a: `write ${type}`,
-      b: factor("b", shape),
+      b: readFrom(shape.b.vec4, shape.b.mirror),
       gates: `write ${type}`,
       cells: `write ${type}`,
     },
@@ -121,10 +110,11 @@ fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
 // `a` holds dA [T, N, 4H]: read at step t + 1, written at step t. `g` is the direct gradient on each
 // hidden state; `dc` carries the gradient of the cell state from step to step.
 const backwardKernel = perShape((gpu: Gpu, shape: ProductShape) => {
-  const type = element(shape.vec4);
-  const ending = activations("vec4f") + quadStore("a", shape.vec4) + quadLoad("gates", shape.vec4) +
-    quadLoad("cells", shape.vec4) + quadLoad("g", shape.vec4) + quadLoad("dc", shape.vec4) +
-    quadStore("dc", shape.vec4) + /* wgsl */ `
+  const type = element(shape.b.vec4);
+  const ending = activations("vec4f") + quadStore("a", shape.b.vec4) +
+    quadLoad("gates", shape.b.vec4) +
+    quadLoad("cells", shape.b.vec4) + quadLoad("g", shape.b.vec4) + quadLoad("dc", shape.b.vec4) +
+    quadStore("dc", shape.b.vec4) + /* wgsl */ `
 fn finish_quad(row: u32, unit: u32, v: vec4f) {
   let place = params.t * params.m + row;
   let count = params.n - unit;
@@ -142,12 +132,12 @@ fn finish_quad(row: u32, unit: u32, v: vec4f) {
   store_a(gate + 2u * params.n, count, dc * i * (1.0 - g * g)); // (L8)
   store_a(gate + 3u * params.n, count, dh * tanh_c * o * (1.0 - o)); // (L9)
   store_dc(row * params.n + unit, count, dc * f); // (L12) (L24)
-}` + finishEachQuad(shape.quads);
+}\n`;
   return defineKernel({
     name: "lstm step backward",
     bindings: {
       a: `write ${type}`,
-      b: factor("b", shape),
+      b: readFrom(shape.b.vec4, shape.b.mirror),
       gates: `read ${type}`,
       cells: `read ${type}`,
       g: `read ${type}`,
@@ -201,14 +191,11 @@ export function lstmForward(inputs: LstmInputs): LstmForward {
   const { x, h0, c0, wx, wh, b } = inputs;
   const { gpu } = x;
   const shape: ProductShape = {
-    transA: false,
-    transB: false,
-    rows: tileRows(gpu, batch, false, 4, 32),
-    quads: 4,
-    ...stepReads(wh, steps),
-    columns: "gates",
+    tile: { rows: tileRows(gpu, batch, false, 4, 32), quads: 4 },
+    ...stepFactors(wh, steps, false),
+    gates: true,
   };
-  expectDepth(gpu, shape, hidden, wh, "A step of an LSTM with wh");
+  expectDepth(gpu, shape.tile, hidden, wh, "A step of an LSTM with wh");
   const states = Tensor.empty(gpu, [steps + 1, batch, hidden], { name: "lstm states" });
   const cells = Tensor.empty(gpu, [steps + 1, batch, hidden], { name: "lstm cells" });
   using firstState = states.view([batch, hidden]);
@@ -221,7 +208,7 @@ export function lstmForward(inputs: LstmInputs): LstmForward {
   const gates = projection.view([steps, batch, 4 * hidden], 0, "lstm gates");
   projection.dispose();
   const kernel = forwardKernel(gpu, shape);
-  const groups = productGroups(gpu, shape, batch, hidden);
+  const groups = gemmGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, k: hidden, lda: hidden, b_offset: 0, ldb: 4 * hidden };
   for (let t = 0; t < steps; t++) {
     const params = { ...sizes, a_offset: t * batch * hidden, t };
@@ -263,14 +250,15 @@ export function lstmBackward(
     { dx: x.shape, dh0: h0.shape, dc0: h0.shape, dwx: wx.shape, dwh: wh.shape, db: b.shape },
     "An LSTM's gradient",
   );
-  const shape = stepShape(gpu, batch, hidden, { transB: true, ...stepReads(wh, steps) });
-  expectDepth(gpu, shape, 4 * hidden, wh, "A step back of an LSTM with wh");
+  const tile = stepTile(gpu, batch, hidden);
+  const shape = { tile, ...stepFactors(wh, steps, true) };
+  expectDepth(gpu, shape.tile, 4 * hidden, wh, "A step back of an LSTM with wh");
   const dc = Tensor.empty(gpu, [batch, hidden], { name: "lstm dc0" });
   if (dcLast === undefined) dc.clear();
   else dc.copyFrom(dcLast);
   using da = Tensor.empty(gpu, [steps, batch, 4 * hidden], { name: "lstm dA" });
   const kernel = backwardKernel(gpu, shape);
-  const groups = productGroups(gpu, shape, batch, hidden);
+  const groups = gemmGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, lda: 4 * hidden, b_offset: 0, ldb: 4 * hidden };
   const { gates, cells } = forward;
   for (let t = steps - 1; t >= 0; t--) {

@@ -7,28 +7,22 @@
  * docs/derivations.md.
  */
 import { activations } from "../activations.ts";
-import type { Gpu } from "../runtime/gpu.ts";
-import { checkTargets, collectGradients, type GradientTargets } from "../gradients.ts";
-import { defineKernel } from "../runtime/kernel.ts";
+import { stepTile } from "../gemm/cut.ts";
+import { expectDepth, gemmGroups } from "../gemm/engine.ts";
 import { matmul } from "../gemm/matmul.ts";
 import {
-  element,
-  expectDepth,
-  factor,
-  finishEachQuad,
-  perShape,
   PRODUCT_PARAMS,
   productCode,
-  productGroups,
   type ProductShape,
-  quadLoad,
-  quadStore,
   stepCost,
-  stepReads,
-  stepShape,
+  stepFactors,
 } from "../gemm/product.ts";
+import { checkTargets, collectGradients, type GradientTargets } from "../gradients.ts";
 import { columnSum } from "../reduce/reduce.ts";
+import type { Gpu } from "../runtime/gpu.ts";
+import { defineKernel } from "../runtime/kernel.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
+import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
 
 /** Inputs of {@linkcode rnnForward}. */
 export interface RnnInputs {
@@ -78,17 +72,17 @@ export const STEP_PARAMS = {
 
 // `a` holds the states [T + 1, N, H]: read in slot t, written in slot t + 1. `z` is X W_x + b.
 const forwardKernel = perShape((gpu: Gpu, shape: ProductShape) => {
-  const type = element(shape.vec4);
-  const ending = activations("vec4f") + quadLoad("z", shape.vec4) +
-    quadStore("a", shape.vec4) + /* wgsl */ `
+  const type = element(shape.b.vec4);
+  const ending = activations("vec4f") + quadLoad("z", shape.b.vec4) +
+    quadStore("a", shape.b.vec4) + /* wgsl */ `
 fn finish_quad(row: u32, column: u32, v: vec4f) {
   let at = (params.t * params.m + row) * params.n + column;
   let count = params.n - column;
   store_a(at + params.m * params.n, count, tanh_vec4f(v + load_z(at, count))); // (R1)
-}` + finishEachQuad(shape.quads);
+}\n`;
   return defineKernel({
     name: "rnn step",
-    bindings: { a: `write ${type}`, b: factor("b", shape), z: `read ${type}` },
+    bindings: { a: `write ${type}`, b: readFrom(shape.b.vec4, shape.b.mirror), z: `read ${type}` },
     params: STEP_PARAMS,
     cost: stepCost(1, 2),
     code: productCode(gpu, shape, ending),
@@ -97,19 +91,24 @@ fn finish_quad(row: u32, column: u32, v: vec4f) {
 
 // `a` holds dA [T, N, H]: read at step t + 1, written at step t. `g` is the direct gradient on each state.
 const backwardKernel = perShape((gpu: Gpu, shape: ProductShape) => {
-  const type = element(shape.vec4);
-  const ending = quadLoad("h", shape.vec4) + quadLoad("g", shape.vec4) +
-    quadStore("a", shape.vec4) + /* wgsl */ `
+  const type = element(shape.b.vec4);
+  const ending = quadLoad("h", shape.b.vec4) + quadLoad("g", shape.b.vec4) +
+    quadStore("a", shape.b.vec4) + /* wgsl */ `
 fn finish_quad(row: u32, column: u32, v: vec4f) {
   let at = (params.t * params.m + row) * params.n + column;
   let count = params.n - column;
   let dh = load_g(at, count) + v; // (R8)
   let h = load_h(at + params.m * params.n, count);
   store_a(at, count, dh * (1.0 - h * h)); // (R2) (R9)
-}` + finishEachQuad(shape.quads);
+}\n`;
   return defineKernel({
     name: "rnn step backward",
-    bindings: { a: `write ${type}`, b: factor("b", shape), h: `read ${type}`, g: `read ${type}` },
+    bindings: {
+      a: `write ${type}`,
+      b: readFrom(shape.b.vec4, shape.b.mirror),
+      h: `read ${type}`,
+      g: `read ${type}`,
+    },
     params: STEP_PARAMS,
     cost: stepCost(1, 3),
     code: productCode(gpu, shape, ending),
@@ -157,15 +156,16 @@ export function rnnForward(inputs: RnnInputs): RnnForward {
   const [steps, batch, input, hidden] = checkInputs(inputs);
   const { x, h0, wx, wh, b } = inputs;
   const { gpu } = x;
-  const shape = stepShape(gpu, batch, hidden, { transB: false, ...stepReads(wh, steps) });
-  expectDepth(gpu, shape, hidden, wh, "A step of an RNN with wh");
+  const tile = stepTile(gpu, batch, hidden);
+  const shape = { tile, ...stepFactors(wh, steps, false) };
+  expectDepth(gpu, shape.tile, hidden, wh, "A step of an RNN with wh");
   const states = Tensor.empty(gpu, [steps + 1, batch, hidden], { name: "rnn states" });
   using first = states.view([batch, hidden]);
   first.copyFrom(h0);
   using rows = x.view([steps * batch, input]);
   using z = matmul(rows, wx, { bias: b, name: "rnn projection" });
   const kernel = forwardKernel(gpu, shape);
-  const groups = productGroups(gpu, shape, batch, hidden);
+  const groups = gemmGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, k: hidden, lda: hidden, b_offset: 0, ldb: hidden };
   for (let t = 0; t < steps; t++) {
     kernel.run(gpu, { a: states, b: wh, z }, { ...sizes, a_offset: t * batch * hidden, t }, groups);
@@ -201,11 +201,12 @@ export function rnnBackward(
     { dx: x.shape, dh0: h0.shape, dwx: wx.shape, dwh: wh.shape, db: b.shape },
     "An RNN's gradient",
   );
-  const shape = stepShape(gpu, batch, hidden, { transB: true, ...stepReads(wh, steps) });
-  expectDepth(gpu, shape, hidden, wh, "A step back of an RNN with wh");
+  const tile = stepTile(gpu, batch, hidden);
+  const shape = { tile, ...stepFactors(wh, steps, true) };
+  expectDepth(gpu, shape.tile, hidden, wh, "A step back of an RNN with wh");
   using da = Tensor.empty(gpu, [steps, batch, hidden], { name: "rnn dA" });
   const kernel = backwardKernel(gpu, shape);
-  const groups = productGroups(gpu, shape, batch, hidden);
+  const groups = gemmGroups(gpu, shape, batch, hidden);
   const sizes = { m: batch, n: hidden, lda: hidden, b_offset: 0, ldb: hidden };
   for (let t = steps - 1; t >= 0; t--) {
     const k = t === steps - 1 ? 0 : hidden; // nothing comes back into the last step

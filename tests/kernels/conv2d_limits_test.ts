@@ -1,10 +1,10 @@
 /** Convolutions around the turns that a kernel's loops may take, and what is refused beyond. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
-import { expectGather } from "../../kernels/conv2d/conv2d_gather.ts";
-import { tile, whole } from "../../kernels/conv2d/conv2d_sizes.ts";
+import { expectWindow, whole } from "../../kernels/conv2d/conv2d_sizes.ts";
+import { placesTile } from "../../kernels/gemm/cut.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { mostDepth } from "../../kernels/gemm/product.ts";
+import { mostDepth } from "../../kernels/gemm/engine.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { MOST_TURNS } from "../../kernels/runtime/turns.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
@@ -55,11 +55,11 @@ gpuTestBothPaths(
         using y = conv2d(x, w);
         assertEquals(await y.read(), new Float32Array(2 * columns).fill(channels));
       };
-      const cut = tile(gpu, 2, whole(columns));
+      const tile = placesTile(gpu, 2, whole(columns));
       const weights = { name: "w", shape: [1, 1, 0, columns] };
       const fits = (channels: number) => {
         try {
-          expectGather(gpu, cut, [1, 1], channels, weights);
+          expectWindow(gpu, tile, [1, 1], channels, weights);
           return true;
         } catch {
           return false;

@@ -1,7 +1,7 @@
 /** What is refused, and that the turns that are allowed are counted as a driver counts them. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { defineKernel } from "../../kernels/runtime/kernel.ts";
-import { expectDepth, mostDepth } from "../../kernels/gemm/product.ts";
+import { expectDepth, mostDepth } from "../../kernels/gemm/engine.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { expectTurns, loopTurns, MOST_TURNS } from "../../kernels/runtime/turns.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";

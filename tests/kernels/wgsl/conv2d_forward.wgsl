@@ -2,7 +2,7 @@
 struct Params {
   m: u32,
   n: u32,
-  depth: u32,
+  k: u32,
   grid_h: u32,
   grid_w: u32,
   source_h: u32,
@@ -26,74 +26,84 @@ struct Params {
   spread: u32,
   at_y: u32,
   at_x: u32,
-  source_start: u32,
-  w_start: u32,
+  a_start: u32,
+  b_start: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var source: texture_storage_2d<rgba32float, read>;
-fn source_quad(i: u32) -> vec4f {
-  let at = params.source_start + i;
-  return textureLoad(source, vec2u(at & 4095u, at >> 12u));
+@group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
+fn a_quad(i: u32) -> vec4f {
+  let at = params.a_start + i;
+  return textureLoad(a, vec2u(at & 4095u, at >> 12u));
 }
-@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
-fn w_quad(i: u32) -> vec4f {
-  let at = params.w_start + i;
-  return textureLoad(w, vec2u(at & 4095u, at >> 12u));
+@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
+fn b_quad(i: u32) -> vec4f {
+  let at = params.b_start + i;
+  return textureLoad(b, vec2u(at & 4095u, at >> 12u));
 }
 @group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
 fn out_quad(i: u32) -> vec4f { return out[i]; }
 
 struct Place { n: u32, y: u32, x: u32 }
-fn place_of(row: u32) -> Place {
-  let line = row / params.grid_w;
-  return Place(line / params.grid_h, line % params.grid_h, row % params.grid_w);
-}
-// The first quad of a place in the result.
-fn result_quad(p: Place) -> u32 {
+struct Line_a { place: Place, to: u32 }
+fn line_at(p: Place) -> Line_a {
   let y = p.y * params.spread + params.at_y;
   let x = p.x * params.spread + params.at_x;
-  return (((p.n * params.out_h + y) * params.out_w + x) * params.out_pitch + params.out_at) >> 2u;
+  return Line_a(p, ((p.n * params.out_h + y) * params.out_w + x) * params.out_pitch + params.out_at);
 }
-// Where the taps of a place start in the source; n counts its lines.
-fn corner_of(p: Place) -> Place {
-  return Place(
-    p.n * params.source_h,
-    p.y * params.mul + u32(params.off_y),
-    p.x * params.mul + u32(params.off_x),
-  );
+fn a_line(row: u32, left: u32, first: u32) -> Line_a {
+  let line = row / params.grid_w;
+  return line_at(Place(line / params.grid_h, line % params.grid_h, row % params.grid_w));
 }
-// What a tap sees of the source: the first quad, or 0 where that lies outside.
+// The next place: without the divisions, which a CPU does one by one.
+fn a_next(line: Line_a, more: bool) -> Line_a {
+  let p = line.place;
+  let x_ends = p.x + 1u == params.grid_w;
+  let y_ends = x_ends && p.y + 1u == params.grid_h;
+  let next = line_at(Place(p.n + select(0u, 1u, y_ends),
+    select(p.y + select(0u, 1u, x_ends), 0u, y_ends), select(p.x + 1u, 0u, x_ends)));
+  if (more) { return next; }
+  return line;
+}
+// What a tap sees: the first number of a place of the source, or nothing outside of it.
 struct Seen { at: u32, within: bool }
-fn seen(corner: Place, jy: u32, jx: u32) -> Seen {
-  let y = corner.y + u32(params.dir) * jy;
-  let x = corner.x + u32(params.dir) * jx;
+fn a_tap(line: Line_a, jy: u32, jx: u32) -> Seen {
+  let p = line.place;
+  let y = p.y * params.mul + u32(params.off_y) + u32(params.dir) * jy;
+  let x = p.x * params.mul + u32(params.off_x) + u32(params.dir) * jx;
   let within = y < params.source_h && x < params.source_w;
-  let at = (((corner.n + y) * params.source_w + x) * params.pitch + params.source_at) >> 2u;
+  let at = ((p.n * params.source_h + y) * params.source_w + x) * params.pitch + params.source_at;
   return Seen(select(0u, at, within), within);
 }
-// The first quad of the weights of a tap.
-fn tap_quad(jy: u32, jx: u32) -> u32 {
-  let tap = (params.tap_y + params.step * jy) * params.kernel_w + params.tap_x + params.step * jx;
-  return (tap * params.depth * params.n) >> 2u;
+fn a_load(seen: Seen, k: u32, left: u32) -> vec4f {
+  return select(vec4f(), a_quad((seen.at + k) >> 2u), seen.within);
 }
 
-fn ending(v: vec4f, column: u32) -> vec4f { return v; }
+fn b_line(column: u32, left: u32, first: u32) -> u32 { return column; }
+fn b_tap(line: u32, jy: u32, jx: u32) -> u32 {
+  let tap = (params.tap_y + params.step * jy) * params.kernel_w + params.tap_x + params.step * jx;
+  return tap * params.k * params.n + line;
+}
+fn b_load(at: u32, k: u32, left: u32) -> vec4f {
+  return b_quad((at + k * params.n) >> 2u);
+}
+
+fn finish_quad(to: u32, column: u32, sums: vec4f) {
+  out[(to + column) >> 2u] = sums;
+}
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let lane = local.x;
 let row = group.x * 16u;
 let column = (group.y * 8u + lane) * 8u;
-let n4 = params.n >> 2u;
-let depth4 = params.depth >> 2u;
-let p0 = place_of(min(row + 0u + lane, params.m - 1u));
-let q0 = result_quad(p0);
-let corner0 = corner_of(p0);
-let p1 = place_of(min(row + 8u + lane, params.m - 1u));
-let q1 = result_quad(p1);
-let corner1 = corner_of(p1);
-let cb0 = min(column + 0u, ((params.n - 1u) & ~3u)) >> 2u;
-let cb1 = min(column + 4u, ((params.n - 1u) & ~3u)) >> 2u;
+let first = 0u;
+let depth = params.k;
+let x0 = a_line(min(row + 0u + lane, params.m - 1u), 1u, first);
+let x1 = a_line(min(row + 8u + lane, params.m - 1u), 1u, first);
+let c0 = min(column + 0u, (params.n - 1u) & ~3u);
+let y0 = b_line(c0, params.n - c0, first);
+let c1 = min(column + 4u, (params.n - 1u) & ~3u);
+let y1 = b_line(c1, params.n - c1, first);
 var s0_0 = vec4f();
 var s0_1 = vec4f();
 var s1_0 = vec4f();
@@ -128,22 +138,21 @@ var s15_0 = vec4f();
 var s15_1 = vec4f();
 for (var jy = 0u; jy < params.taps_y; jy++) {
 for (var jx = 0u; jx < params.taps_x; jx++) {
-let tap = tap_quad(jy, jx);
-let seen0 = seen(corner0, jy, jx);
-
-let seen1 = seen(corner1, jy, jx);
-
-for (var k = 0u; k < depth4; k++) {
-let b0_0 = w_quad(tap + (4u * k + 0u) * n4 + cb0);
-let b0_1 = w_quad(tap + (4u * k + 0u) * n4 + cb1);
-let b1_0 = w_quad(tap + (4u * k + 1u) * n4 + cb0);
-let b1_1 = w_quad(tap + (4u * k + 1u) * n4 + cb1);
-let b2_0 = w_quad(tap + (4u * k + 2u) * n4 + cb0);
-let b2_1 = w_quad(tap + (4u * k + 2u) * n4 + cb1);
-let b3_0 = w_quad(tap + (4u * k + 3u) * n4 + cb0);
-let b3_1 = w_quad(tap + (4u * k + 3u) * n4 + cb1);
-let a0 = select(vec4f(), source_quad(seen0.at + k), seen0.within);
-let a1 = select(vec4f(), source_quad(seen1.at + k), seen1.within);
+let x0t = a_tap(x0, jy, jx);
+let x1t = a_tap(x1, jy, jx);
+let y0t = b_tap(y0, jy, jx);
+let y1t = b_tap(y1, jy, jx);
+for (var k = 0u; k < depth; k += 4u) {
+let b0_0 = b_load(y0t, k + 0u, 4u);
+let b0_1 = b_load(y1t, k + 0u, 4u);
+let b1_0 = b_load(y0t, k + 1u, 4u);
+let b1_1 = b_load(y1t, k + 1u, 4u);
+let b2_0 = b_load(y0t, k + 2u, 4u);
+let b2_1 = b_load(y1t, k + 2u, 4u);
+let b3_0 = b_load(y0t, k + 3u, 4u);
+let b3_1 = b_load(y1t, k + 3u, 4u);
+let a0 = a_load(x0t, k, depth - k);
+let a1 = a_load(x1t, k, depth - k);
 { let v = subgroupBroadcast(a0.x, 0u); s0_0 += v * b0_0;
 s0_1 += v * b0_1; }
 { let v = subgroupBroadcast(a0.y, 0u); s0_0 += v * b1_0;
@@ -275,85 +284,84 @@ s15_1 += v * b3_1; }
 }
 }
 }
-if (column >= params.n) { return; }
 if (row + 0u < params.m) {
-  let at = subgroupBroadcast(q0, 0u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s0_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s0_1, column + 4u); }
+let at = subgroupBroadcast(x0.to, 0u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s0_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s0_1); }
 }
 if (row + 1u < params.m) {
-  let at = subgroupBroadcast(q0, 1u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s1_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s1_1, column + 4u); }
+let at = subgroupBroadcast(x0.to, 1u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s1_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s1_1); }
 }
 if (row + 2u < params.m) {
-  let at = subgroupBroadcast(q0, 2u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s2_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s2_1, column + 4u); }
+let at = subgroupBroadcast(x0.to, 2u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s2_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s2_1); }
 }
 if (row + 3u < params.m) {
-  let at = subgroupBroadcast(q0, 3u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s3_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s3_1, column + 4u); }
+let at = subgroupBroadcast(x0.to, 3u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s3_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s3_1); }
 }
 if (row + 4u < params.m) {
-  let at = subgroupBroadcast(q0, 4u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s4_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s4_1, column + 4u); }
+let at = subgroupBroadcast(x0.to, 4u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s4_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s4_1); }
 }
 if (row + 5u < params.m) {
-  let at = subgroupBroadcast(q0, 5u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s5_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s5_1, column + 4u); }
+let at = subgroupBroadcast(x0.to, 5u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s5_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s5_1); }
 }
 if (row + 6u < params.m) {
-  let at = subgroupBroadcast(q0, 6u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s6_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s6_1, column + 4u); }
+let at = subgroupBroadcast(x0.to, 6u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s6_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s6_1); }
 }
 if (row + 7u < params.m) {
-  let at = subgroupBroadcast(q0, 7u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s7_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s7_1, column + 4u); }
+let at = subgroupBroadcast(x0.to, 7u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s7_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s7_1); }
 }
 if (row + 8u < params.m) {
-  let at = subgroupBroadcast(q1, 0u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s8_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s8_1, column + 4u); }
+let at = subgroupBroadcast(x1.to, 0u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s8_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s8_1); }
 }
 if (row + 9u < params.m) {
-  let at = subgroupBroadcast(q1, 1u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s9_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s9_1, column + 4u); }
+let at = subgroupBroadcast(x1.to, 1u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s9_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s9_1); }
 }
 if (row + 10u < params.m) {
-  let at = subgroupBroadcast(q1, 2u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s10_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s10_1, column + 4u); }
+let at = subgroupBroadcast(x1.to, 2u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s10_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s10_1); }
 }
 if (row + 11u < params.m) {
-  let at = subgroupBroadcast(q1, 3u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s11_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s11_1, column + 4u); }
+let at = subgroupBroadcast(x1.to, 3u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s11_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s11_1); }
 }
 if (row + 12u < params.m) {
-  let at = subgroupBroadcast(q1, 4u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s12_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s12_1, column + 4u); }
+let at = subgroupBroadcast(x1.to, 4u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s12_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s12_1); }
 }
 if (row + 13u < params.m) {
-  let at = subgroupBroadcast(q1, 5u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s13_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s13_1, column + 4u); }
+let at = subgroupBroadcast(x1.to, 5u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s13_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s13_1); }
 }
 if (row + 14u < params.m) {
-  let at = subgroupBroadcast(q1, 6u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s14_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s14_1, column + 4u); }
+let at = subgroupBroadcast(x1.to, 6u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s14_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s14_1); }
 }
 if (row + 15u < params.m) {
-  let at = subgroupBroadcast(q1, 7u) + (column >> 2u);
-  if (column + 0u < params.n) { out[at + 0u] = ending(s15_0, column + 0u); }
-if (column + 4u < params.n) { out[at + 1u] = ending(s15_1, column + 4u); }
+let at = subgroupBroadcast(x1.to, 7u);
+if (column + 0u < params.n) { finish_quad(at, column + 0u, s15_0); }
+if (column + 4u < params.n) { finish_quad(at, column + 4u, s15_1); }
 }
 }

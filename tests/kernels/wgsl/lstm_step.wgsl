@@ -23,7 +23,21 @@ fn gates_quad(i: u32) -> vec4f { return gates[i]; }
 @group(0) @binding(4) var<storage, read_write> cells: array<vec4f>;
 fn cells_quad(i: u32) -> vec4f { return cells[i]; }
 fn load_a(i: u32, count: u32) -> vec4f { return a_quad(i >> 2u); }
+struct Line_a { at: u32, left: u32 }
+fn a_line(i: u32, left: u32, first: u32) -> Line_a {
+  return Line_a(params.a_offset + i * params.lda + first, left);
+}
+fn a_load(line: Line_a, k: u32, left: u32) -> vec4f {
+  return load_a(line.at + k, left);
+}
 fn load_b(i: u32, count: u32) -> vec4f { return b_quad(i >> 2u); }
+struct Line_b { at: u32, left: u32 }
+fn b_line(i: u32, left: u32, first: u32) -> Line_b {
+  return Line_b(params.b_offset + first * params.ldb + i, left);
+}
+fn b_load(line: Line_b, k: u32, left: u32) -> vec4f {
+  return load_b(line.at + k * params.ldb, line.left);
+}
 
 fn is_nan_vec4f(x: vec4f) -> vec4<bool> {
   return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
@@ -108,7 +122,7 @@ fn store_gates(i: u32, count: u32, v: vec4f) { gates[i >> 2u] = v; }
 fn load_cells(i: u32, count: u32) -> vec4f { return cells_quad(i >> 2u); }
 fn store_cells(i: u32, count: u32, v: vec4f) { cells[i >> 2u] = v; }
 
-fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
+fn finish_gates(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
   let place = params.t * params.m + row;
   let count = params.n - unit;
   let at = place * params.n + unit;
@@ -127,25 +141,22 @@ fn finish(row: u32, unit: u32, af: vec4f, ai: vec4f, ac: vec4f, ao: vec4f) {
   store_a(later, count, o * tanh_vec4f(c)); // (L4)
 }
 
-var<workgroup> results: array<vec4f, 256>;
-fn last_column(block: u32) -> u32 { return (block + 1u) * params.n - 1u; }
-fn clamp_quad(column: u32, block: u32) -> u32 {
-  return min(column, block * params.n + ((params.n - 1u) & ~3u));
-}
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let lane = local.x;
 let row = group.y * 8u;
 let column = (group.x * 8u + lane) * 4u;
-let ra0 = params.a_offset + min(row + 0u + lane, params.m - 1u) * params.lda;
-let cb0 = params.b_offset + clamp_quad((0u * params.n + column), 0u);
-let cn0 = last_column(0u) + 1u - clamp_quad((0u * params.n + column), 0u);
-let cb1 = params.b_offset + clamp_quad((1u * params.n + column), 1u);
-let cn1 = last_column(1u) + 1u - clamp_quad((1u * params.n + column), 1u);
-let cb2 = params.b_offset + clamp_quad((2u * params.n + column), 2u);
-let cn2 = last_column(2u) + 1u - clamp_quad((2u * params.n + column), 2u);
-let cb3 = params.b_offset + clamp_quad((3u * params.n + column), 3u);
-let cn3 = last_column(3u) + 1u - clamp_quad((3u * params.n + column), 3u);
+let first = 0u;
+let depth = params.k;
+let x0 = a_line(min(row + 0u + lane, params.m - 1u), 1u, first);
+let c0 = min(column + 0u, (params.n - 1u) & ~3u);
+let y0 = b_line(0u * params.n + c0, params.n - c0, first);
+let c1 = min(column + 0u, (params.n - 1u) & ~3u);
+let y1 = b_line(1u * params.n + c1, params.n - c1, first);
+let c2 = min(column + 0u, (params.n - 1u) & ~3u);
+let y2 = b_line(2u * params.n + c2, params.n - c2, first);
+let c3 = min(column + 0u, (params.n - 1u) & ~3u);
+let y3 = b_line(3u * params.n + c3, params.n - c3, first);
 var s0_0 = vec4f();
 var s0_1 = vec4f();
 var s0_2 = vec4f();
@@ -178,25 +189,25 @@ var s7_0 = vec4f();
 var s7_1 = vec4f();
 var s7_2 = vec4f();
 var s7_3 = vec4f();
-let k_end = params.k;
-for (var k = 0u; k < k_end; k += 4u) {
-let b0_0 = load_b(cb0 + (k + 0u) * params.ldb, cn0);
-let b0_1 = load_b(cb1 + (k + 0u) * params.ldb, cn1);
-let b0_2 = load_b(cb2 + (k + 0u) * params.ldb, cn2);
-let b0_3 = load_b(cb3 + (k + 0u) * params.ldb, cn3);
-let b1_0 = load_b(cb0 + (k + 1u) * params.ldb, cn0);
-let b1_1 = load_b(cb1 + (k + 1u) * params.ldb, cn1);
-let b1_2 = load_b(cb2 + (k + 1u) * params.ldb, cn2);
-let b1_3 = load_b(cb3 + (k + 1u) * params.ldb, cn3);
-let b2_0 = load_b(cb0 + (k + 2u) * params.ldb, cn0);
-let b2_1 = load_b(cb1 + (k + 2u) * params.ldb, cn1);
-let b2_2 = load_b(cb2 + (k + 2u) * params.ldb, cn2);
-let b2_3 = load_b(cb3 + (k + 2u) * params.ldb, cn3);
-let b3_0 = load_b(cb0 + (k + 3u) * params.ldb, cn0);
-let b3_1 = load_b(cb1 + (k + 3u) * params.ldb, cn1);
-let b3_2 = load_b(cb2 + (k + 3u) * params.ldb, cn2);
-let b3_3 = load_b(cb3 + (k + 3u) * params.ldb, cn3);
-let a0 = load_a(ra0 + k, params.k - k);
+
+for (var k = 0u; k < depth; k += 4u) {
+let b0_0 = b_load(y0, k + 0u, 4u);
+let b0_1 = b_load(y1, k + 0u, 4u);
+let b0_2 = b_load(y2, k + 0u, 4u);
+let b0_3 = b_load(y3, k + 0u, 4u);
+let b1_0 = b_load(y0, k + 1u, 4u);
+let b1_1 = b_load(y1, k + 1u, 4u);
+let b1_2 = b_load(y2, k + 1u, 4u);
+let b1_3 = b_load(y3, k + 1u, 4u);
+let b2_0 = b_load(y0, k + 2u, 4u);
+let b2_1 = b_load(y1, k + 2u, 4u);
+let b2_2 = b_load(y2, k + 2u, 4u);
+let b2_3 = b_load(y3, k + 2u, 4u);
+let b3_0 = b_load(y0, k + 3u, 4u);
+let b3_1 = b_load(y1, k + 3u, 4u);
+let b3_2 = b_load(y2, k + 3u, 4u);
+let b3_3 = b_load(y3, k + 3u, 4u);
+let a0 = a_load(x0, k, depth - k);
 { let v = subgroupBroadcast(a0.x, 0u); s0_0 += v * b0_0;
 s0_1 += v * b0_1;
 s0_2 += v * b0_2;
@@ -327,45 +338,12 @@ s7_2 += v * b3_2;
 s7_3 += v * b3_3; }
 }
 
-if (column >= params.n) { return; }
-results[0u + lane] = s0_0;
-results[8u + lane] = s0_1;
-results[16u + lane] = s0_2;
-results[24u + lane] = s0_3;
-results[32u + lane] = s1_0;
-results[40u + lane] = s1_1;
-results[48u + lane] = s1_2;
-results[56u + lane] = s1_3;
-results[64u + lane] = s2_0;
-results[72u + lane] = s2_1;
-results[80u + lane] = s2_2;
-results[88u + lane] = s2_3;
-results[96u + lane] = s3_0;
-results[104u + lane] = s3_1;
-results[112u + lane] = s3_2;
-results[120u + lane] = s3_3;
-results[128u + lane] = s4_0;
-results[136u + lane] = s4_1;
-results[144u + lane] = s4_2;
-results[152u + lane] = s4_3;
-results[160u + lane] = s5_0;
-results[168u + lane] = s5_1;
-results[176u + lane] = s5_2;
-results[184u + lane] = s5_3;
-results[192u + lane] = s6_0;
-results[200u + lane] = s6_1;
-results[208u + lane] = s6_2;
-results[216u + lane] = s6_3;
-results[224u + lane] = s7_0;
-results[232u + lane] = s7_1;
-results[240u + lane] = s7_2;
-results[248u + lane] = s7_3;
 let row_end = min(8u, params.m - row);
 for (var r = 0u; r < row_end; r++) {
-  let at = r * 32u + lane;
-  finish(row + r, column, results[at + 0u]
-, results[at + 8u]
-, results[at + 16u]
-, results[at + 24u]);
+let v0 = select(select(select(select(select(select(select(s0_0, s1_0, r == 1u), s2_0, r == 2u), s3_0, r == 3u), s4_0, r == 4u), s5_0, r == 5u), s6_0, r == 6u), s7_0, r == 7u);
+let v1 = select(select(select(select(select(select(select(s0_1, s1_1, r == 1u), s2_1, r == 2u), s3_1, r == 3u), s4_1, r == 4u), s5_1, r == 5u), s6_1, r == 6u), s7_1, r == 7u);
+let v2 = select(select(select(select(select(select(select(s0_2, s1_2, r == 1u), s2_2, r == 2u), s3_2, r == 3u), s4_2, r == 4u), s5_2, r == 5u), s6_2, r == 6u), s7_2, r == 7u);
+let v3 = select(select(select(select(select(select(select(s0_3, s1_3, r == 1u), s2_3, r == 2u), s3_3, r == 3u), s4_3, r == 4u), s5_3, r == 5u), s6_3, r == 6u), s7_3, r == 7u);
+if (column < params.n) { finish_gates(row + r, column, v0, v1, v2, v3); }
 }
 }

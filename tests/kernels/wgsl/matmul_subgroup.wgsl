@@ -7,6 +7,7 @@ struct Params {
   lda: u32,
   b_offset: u32,
   ldb: u32,
+  part: u32,
   a_start: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -22,38 +23,42 @@ fn bias_quad(i: u32) -> vec4f { return bias[i]; }
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 fn out_quad(i: u32) -> vec4f { return out[i]; }
 fn load_a(i: u32, count: u32) -> vec4f { return a_quad(i >> 2u); }
+struct Line_a { at: u32, left: u32 }
+fn a_line(i: u32, left: u32, first: u32) -> Line_a {
+  return Line_a(params.a_offset + i * params.lda + first, left);
+}
+fn a_load(line: Line_a, k: u32, left: u32) -> vec4f {
+  return load_a(line.at + k, left);
+}
 fn load_b(i: u32, count: u32) -> vec4f { return b_quad(i >> 2u); }
+struct Line_b { at: u32, left: u32 }
+fn b_line(i: u32, left: u32, first: u32) -> Line_b {
+  return Line_b(params.b_offset + first * params.ldb + i, left);
+}
+fn b_load(line: Line_b, k: u32, left: u32) -> vec4f {
+  return load_b(line.at + k * params.ldb, line.left);
+}
 fn store_out(i: u32, count: u32, v: vec4f) { out[i >> 2u] = v; }
 fn load_bias(i: u32, count: u32) -> vec4f { return bias_quad(i >> 2u); }
 
-fn finish(row: u32, column: u32, v0: vec4f
-, v1: vec4f) {
-if (column + 0u < params.n) {
-  let at = column + 0u;
-  let count = params.n - at;
-  store_out(row * params.n + at, count, v0);
+fn finish_quad(row: u32, column: u32, sums: vec4f) {
+  let count = params.n - column;
+  store_out(row * params.n + column, count, sums);
 }
-if (column + 4u < params.n) {
-  let at = column + 4u;
-  let count = params.n - at;
-  store_out(row * params.n + at, count, v1);
-}
-}
-var<workgroup> results: array<vec4f, 128>;
-fn last_column(block: u32) -> u32 { return params.n - 1u; }
-fn clamp_quad(column: u32, block: u32) -> u32 {
-  return min(column, (params.n - 1u) & ~3u);
-}
+
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let lane = local.x;
 let row = group.y * 8u;
 let column = (group.x * 8u + lane) * 8u;
-let ra0 = params.a_offset + min(row + 0u + lane, params.m - 1u) * params.lda;
-let cb0 = params.b_offset + clamp_quad((column + 0u), 0u);
-let cn0 = last_column(0u) + 1u - clamp_quad((column + 0u), 0u);
-let cb1 = params.b_offset + clamp_quad((column + 4u), 1u);
-let cn1 = last_column(1u) + 1u - clamp_quad((column + 4u), 1u);
+let first = group.z * params.part;
+let depth = min(params.part, params.k - first);
+let row_of_part = group.z * params.m;
+let x0 = a_line(min(row + 0u + lane, params.m - 1u), 1u, first);
+let c0 = min(column + 0u, (params.n - 1u) & ~3u);
+let y0 = b_line(c0, params.n - c0, first);
+let c1 = min(column + 4u, (params.n - 1u) & ~3u);
+let y1 = b_line(c1, params.n - c1, first);
 var s0_0 = vec4f();
 var s0_1 = vec4f();
 var s1_0 = vec4f();
@@ -70,17 +75,17 @@ var s6_0 = vec4f();
 var s6_1 = vec4f();
 var s7_0 = vec4f();
 var s7_1 = vec4f();
-let k_end = params.k;
-for (var k = 0u; k < k_end; k += 4u) {
-let b0_0 = load_b(cb0 + (k + 0u) * params.ldb, cn0);
-let b0_1 = load_b(cb1 + (k + 0u) * params.ldb, cn1);
-let b1_0 = load_b(cb0 + (k + 1u) * params.ldb, cn0);
-let b1_1 = load_b(cb1 + (k + 1u) * params.ldb, cn1);
-let b2_0 = load_b(cb0 + (k + 2u) * params.ldb, cn0);
-let b2_1 = load_b(cb1 + (k + 2u) * params.ldb, cn1);
-let b3_0 = load_b(cb0 + (k + 3u) * params.ldb, cn0);
-let b3_1 = load_b(cb1 + (k + 3u) * params.ldb, cn1);
-let a0 = load_a(ra0 + k, params.k - k);
+
+for (var k = 0u; k < depth; k += 4u) {
+let b0_0 = b_load(y0, k + 0u, 4u);
+let b0_1 = b_load(y1, k + 0u, 4u);
+let b1_0 = b_load(y0, k + 1u, 4u);
+let b1_1 = b_load(y1, k + 1u, 4u);
+let b2_0 = b_load(y0, k + 2u, 4u);
+let b2_1 = b_load(y1, k + 2u, 4u);
+let b3_0 = b_load(y0, k + 3u, 4u);
+let b3_1 = b_load(y1, k + 3u, 4u);
+let a0 = a_load(x0, k, depth - k);
 { let v = subgroupBroadcast(a0.x, 0u); s0_0 += v * b0_0;
 s0_1 += v * b0_1; }
 { let v = subgroupBroadcast(a0.y, 0u); s0_0 += v * b1_0;
@@ -147,27 +152,11 @@ s7_1 += v * b2_1; }
 s7_1 += v * b3_1; }
 }
 
-if (column >= params.n) { return; }
-results[0u + lane] = s0_0;
-results[8u + lane] = s0_1;
-results[16u + lane] = s1_0;
-results[24u + lane] = s1_1;
-results[32u + lane] = s2_0;
-results[40u + lane] = s2_1;
-results[48u + lane] = s3_0;
-results[56u + lane] = s3_1;
-results[64u + lane] = s4_0;
-results[72u + lane] = s4_1;
-results[80u + lane] = s5_0;
-results[88u + lane] = s5_1;
-results[96u + lane] = s6_0;
-results[104u + lane] = s6_1;
-results[112u + lane] = s7_0;
-results[120u + lane] = s7_1;
 let row_end = min(8u, params.m - row);
 for (var r = 0u; r < row_end; r++) {
-  let at = r * 16u + lane;
-  finish(row + r, column, results[at + 0u]
-, results[at + 8u]);
+let v0 = select(select(select(select(select(select(select(s0_0, s1_0, r == 1u), s2_0, r == 2u), s3_0, r == 3u), s4_0, r == 4u), s5_0, r == 5u), s6_0, r == 6u), s7_0, r == 7u);
+let v1 = select(select(select(select(select(select(select(s0_1, s1_1, r == 1u), s2_1, r == 2u), s3_1, r == 3u), s4_1, r == 4u), s5_1, r == 5u), s6_1, r == 6u), s7_1, r == 7u);
+if (column + 0u < params.n) { finish_quad(row + r + row_of_part, column + 0u, v0); }
+if (column + 4u < params.n) { finish_quad(row + r + row_of_part, column + 4u, v1); }
 }
 }

@@ -7,6 +7,7 @@ struct Params {
   lda: u32,
   b_offset: u32,
   ldb: u32,
+  part: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
@@ -18,23 +19,29 @@ fn bias_quad(i: u32) -> vec4f { return bias[i]; }
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 fn out_quad(i: u32) -> vec4f { return out[i]; }
 fn load_a(i: u32, count: u32) -> vec4f { return a_quad(i >> 2u); }
+struct Line_a { at: u32, left: u32 }
+fn a_line(i: u32, left: u32, first: u32) -> Line_a {
+  return Line_a(params.a_offset + i * params.lda + first, left);
+}
+fn a_load(line: Line_a, k: u32, left: u32) -> vec4f {
+  return load_a(line.at + k, left);
+}
 fn load_b(i: u32, count: u32) -> vec4f { return b_quad(i >> 2u); }
+struct Line_b { at: u32, left: u32 }
+fn b_line(i: u32, left: u32, first: u32) -> Line_b {
+  return Line_b(params.b_offset + first * params.ldb + i, left);
+}
+fn b_load(line: Line_b, k: u32, left: u32) -> vec4f {
+  return load_b(line.at + k * params.ldb, line.left);
+}
 fn store_out(i: u32, count: u32, v: vec4f) { out[i >> 2u] = v; }
 fn load_bias(i: u32, count: u32) -> vec4f { return bias_quad(i >> 2u); }
 
-fn finish(row: u32, column: u32, v0: vec4f
-, v1: vec4f) {
-if (column + 0u < params.n) {
-  let at = column + 0u;
-  let count = params.n - at;
-  store_out(row * params.n + at, count, v0);
+fn finish_quad(row: u32, column: u32, sums: vec4f) {
+  let count = params.n - column;
+  store_out(row * params.n + column, count, sums);
 }
-if (column + 4u < params.n) {
-  let at = column + 4u;
-  let count = params.n - at;
-  store_out(row * params.n + at, count, v1);
-}
-}
+
 var<workgroup> tile_a: array<f32, 256>;
 var<workgroup> tile_b: array<vec4f, 256>;
 @compute @workgroup_size(16, 8)
@@ -42,46 +49,50 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 let thread = local.y * 16u + local.x;
 let row = group.y * 32u;
 let column = (group.x * 16u + local.x) * 8u;
+let first = group.z * params.part;
+let depth = min(params.part, params.k - first);
+let row_of_part = group.z * params.m;
 var s: array<array<vec4f, 2>, 4>;
-for (var k = 0u; k < params.k; k += 8u) {
-  for (var q = thread; q < 64u; q += 128u) {
-    let r = q / 2u; let kk = 4u * (q % 2u);
-    var v = vec4f();
-    if (k + kk < params.k && row + r < params.m) {
-      v = load_a(params.a_offset + (row + r) * params.lda + k + kk, params.k - k - kk);
-    }
-    tile_a[(kk + 0u) * 32u + r] = v.x;
+
+for (var k = 0u; k < depth; k += 8u) {
+for (var q = thread; q < 64u; q += 128u) {
+let r = q / 2u;
+let kk = 4u * (q % 2u);
+var v = vec4f();
+if (k + kk < depth && row + r < params.m) {
+  v = a_load(a_line(row + r, 1u, first), k + kk, depth - k - kk);
+}
+tile_a[(kk + 0u) * 32u + r] = v.x;
 tile_a[(kk + 1u) * 32u + r] = v.y;
 tile_a[(kk + 2u) * 32u + r] = v.z;
 tile_a[(kk + 3u) * 32u + r] = v.w;
-  }
-  for (var q = thread; q < 256u; q += 128u) {
-    let kk = q / 32u; let place = q % 32u;
-    let c0 = ((group.x * 16u + (place / 2u)) * 8u + 4u * (place % 2u));
-    let c_end = params.n;
-    var v = vec4f();
-    if (k + kk < params.k && c0 < c_end) { v = load_b(params.b_offset + (k + kk) * params.ldb + c0, c_end - c0); }
-    tile_b[q] = v;
-  }
-  workgroupBarrier();
-  for (var kk = 0u; kk < 8u; kk++) {
-    let b0 = tile_b[kk * 32u + local.x * 2u + 0u];
-let b1 = tile_b[kk * 32u + local.x * 2u + 1u];
-    { let v = tile_a[kk * 32u + local.y * 4u + 0u]; s[0][0] += v * b0;
-s[0][1] += v * b1; }
-{ let v = tile_a[kk * 32u + local.y * 4u + 1u]; s[1][0] += v * b0;
-s[1][1] += v * b1; }
-{ let v = tile_a[kk * 32u + local.y * 4u + 2u]; s[2][0] += v * b0;
-s[2][1] += v * b1; }
-{ let v = tile_a[kk * 32u + local.y * 4u + 3u]; s[3][0] += v * b0;
-s[3][1] += v * b1; }
-  }
-  workgroupBarrier();
 }
-if (column >= params.n) { return; }
+for (var q = thread; q < 256u; q += 128u) {
+let kk = q / 32u;
+let place = q % 32u;
+let block = 0u;
+let c = (group.x * 32u + place) * 4u;
+var v = vec4f();
+if (k + kk < depth && c < params.n) { v = b_load(b_line(block + c, params.n - c, first), k + kk, 4u); }
+tile_b[q] = v;
+}
+workgroupBarrier();
+for (var kk = 0u; kk < 8u; kk++) {
+let b0 = tile_b[kk * 32u + local.x * 2u + 0u];
+let b1 = tile_b[kk * 32u + local.x * 2u + 1u];
+{ let v = tile_a[kk * 32u + local.y * 4u + 0u]; s[0][0] += v * b0; s[0][1] += v * b1; }
+{ let v = tile_a[kk * 32u + local.y * 4u + 1u]; s[1][0] += v * b0; s[1][1] += v * b1; }
+{ let v = tile_a[kk * 32u + local.y * 4u + 2u]; s[2][0] += v * b0; s[2][1] += v * b1; }
+{ let v = tile_a[kk * 32u + local.y * 4u + 3u]; s[3][0] += v * b0; s[3][1] += v * b1; }
+}
+workgroupBarrier();
+}
+
 for (var r = 0u; r < 4u; r++) {
   let at = row + local.y * 4u + r;
-  if (at < params.m) { finish(at, column, s[r][0]
-, s[r][1]); }
+  if (at >= params.m) { break; }
+  
+  if (column + 0u < params.n) { finish_quad(at + row_of_part, column + 0u, s[r][0]); }
+if (column + 4u < params.n) { finish_quad(at + row_of_part, column + 4u, s[r][1]); }
 }
 }
