@@ -1,8 +1,8 @@
 /** Losses of style transfer, each with its gradient: squared differences, and the total variation. */
 import type { Gpu } from "./runtime/gpu.ts";
 import { type Binding, defineKernel } from "./runtime/kernel.ts";
-import { element, perShape } from "./runtime/wgsl.ts";
-import { summed, sumOfEach } from "./reduce/sum_of_each.ts";
+import { perShape } from "./runtime/wgsl.ts";
+import { SUM_PARAMS, summed, sumOfEach } from "./reduce/reduce.ts";
 import { expectShape, Tensor } from "./runtime/tensor.ts";
 
 /** Options of the losses. */
@@ -26,28 +26,26 @@ interface Shape {
   withGradient: boolean;
 }
 
-type DifferenceShape = Shape & { vec4: boolean };
-
-const differenceKernel = perShape((_gpu: Gpu, { single, vec4, withGradient }: DifferenceShape) => {
-  const t = element(vec4);
-  return defineKernel({
+// Element i is a quad, of whose last one `size` leaves a part. The gradient has room behind that.
+const differenceKernel = perShape((_gpu: Gpu, { single, withGradient }: Shape) =>
+  defineKernel({
     name: "squared difference",
     bindings: {
-      a: `read ${t}`,
-      b: `read ${t}`,
+      a: "read vec4f",
+      b: "read vec4f",
       parts: "write f32",
-      ...withGradient && { gradient: `write ${t}` as Binding },
+      ...withGradient && { gradient: "write vec4f" as Binding },
     },
-    params: { n: "u32", weight: "f32" },
+    params: { ...SUM_PARAMS, size: "u32" },
     code: sumOfEach(
       single,
-      `let d = a[i] - b[i];
-    loss += ${vec4 ? "dot(d, d)" : "d * d"};
+      `let d = select(vec4f(), a[i] - b[i], 4u * i + vec4u(0u, 1u, 2u, 3u) < vec4u(params.size));
+    term = dot(d, d);
     // (P18)
     ${withGradient ? "gradient[i] = 2.0 * params.weight * d;" : ""}`,
     ),
-  });
-});
+  })
+);
 
 // Element i is a channel of a pixel: it counts the differences to the pixel below and to the one on the right,
 // and its gradient has those above and on the left too. Its place is counted on: a CPU divides whole numbers one by one.
@@ -59,19 +57,19 @@ const variationKernel = perShape((_gpu: Gpu, { single, withGradient }: Shape) =>
       parts: "write f32",
       ...withGradient && { gradient: "write f32" as Binding },
     },
-    params: { n: "u32", weight: "f32", height: "u32", line: "u32", channels: "u32" },
+    params: { ...SUM_PARAMS, height: "u32", line: "u32", channels: "u32" },
     code: sumOfEach(
       single,
       `let v = x[i];
     var slope = 0.0;
     if (row + 1u < params.height) {
       let d = x[i + params.line] - v;
-      loss += d * d; // (P21)
+      term += d * d; // (P21)
       slope -= d;
     }
     if (column + params.channels < params.line) {
       let d = x[i + params.channels] - v;
-      loss += d * d;
+      term += d * d;
       slope -= d;
     }
     ${
@@ -114,14 +112,13 @@ export function squaredDifference(
   expectShape(b, a.shape, "A squared difference's second tensor");
   checkWeight(weight);
   const { gpu } = a;
-  const vec4 = a.size % 4 === 0;
-  const n = vec4 ? a.size / 4 : a.size;
+  const n = Math.ceil(a.size / 4);
   const gradient = withGradient
     ? { gradient: Tensor.empty(gpu, a.shape, { name: "gradient" }) }
     : {};
-  const loss = summed(gpu, n, (single, parts, groups) => {
-    const kernel = differenceKernel(gpu, { single, vec4, withGradient });
-    kernel.run(gpu, { a, b, parts, ...gradient }, { n, weight }, groups);
+  const loss = summed(gpu, n, ({ single, parts, at, groups }) => {
+    const kernel = differenceKernel(gpu, { single, withGradient });
+    kernel.run(gpu, { a, b, parts, ...gradient }, { n, weight, at, size: a.size }, groups);
   });
   return { loss, ...gradient };
 }
@@ -144,9 +141,9 @@ export function totalVariation(
   const gradient = withGradient
     ? { gradient: Tensor.empty(gpu, x.shape, { name: "gradient" }) }
     : {};
-  const loss = summed(gpu, n, (single, parts, groups) => {
+  const loss = summed(gpu, n, ({ single, parts, at, groups }) => {
     const kernel = variationKernel(gpu, { single, withGradient });
-    kernel.run(gpu, { x, parts, ...gradient }, params, groups);
+    kernel.run(gpu, { x, parts, ...gradient }, { ...params, at }, groups);
   });
   return { loss, ...gradient };
 }

@@ -1,42 +1,87 @@
-/** Sums: of all elements, and of each column. Every sum runs in a fixed order. */
-import type { FloatType } from "../activations.ts";
-import { blockSum } from "./block_sum.ts";
+/** Sums: of all elements, of something made of each element, and of each column. Every sum runs in a fixed order. */
+import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
+import { worthMirror } from "../runtime/mirror.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
+import { element, load, perShape, readFrom } from "../runtime/wgsl.ts";
+import { blockSum } from "./block_sum.ts";
+import { plus, treeReduction } from "./tree.ts";
 
 const GROUP = 64;
-/** Most partial sums of the first of the two stages. */
-const PARTIALS = 1024;
+/** Elements of an invocation, and the most workgroups. */
+const EACH = 16;
+const MOST_GROUPS = 512;
 
-// Invocation i of a group adds its share in order, then the group adds up its 64 sums as a tree.
-const sumKernel = defineKernel({
-  name: "sum",
-  bindings: { x: "read f32", out: "write f32" },
-  params: { n: "u32", share: "u32", out_at: "u32", scale: "f32", square: "u32" },
-  code: /* wgsl */ `
-var<workgroup> sums: array<f32, ${GROUP}>;
+/** Parameters of a kernel of {@linkcode sumOfEach}: elements, what multiplies the sum, and its place where it is whole. */
+export const SUM_PARAMS = { n: "u32", weight: "f32", at: "u32" } as const;
+
+/**
+ * WGSL of a kernel that runs `body` for each element i, where it may add to `term`, an f32 that is 0 before. An invocation has the
+ * elements `first`, `first + stride` and so on, and runs `start` before them. A single workgroup adds the sums of
+ * its invocations up as a tree; of several each invocation leaves its own: a barrier would cost a CPU more.
+ */
+export const sumOfEach = (single: boolean, body: string, start = "") => /* wgsl */ `
+${treeReduction("sum", "f32", single ? GROUP : 1, plus)}
 @compute @workgroup_size(${GROUP})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let first = group.x * params.share;
-  let end = min(params.n, first + params.share);
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u,
+        @builtin(num_workgroups) groups: vec3u) {
+  let first = group.x * ${GROUP}u + local.x;
+  let stride = groups.x * ${GROUP}u;
+  ${start}
   ${
-    blockSum(
-      "sum",
-      "f32",
-      { variable: "i", first: "(first + local.x)", end: "end", step: `${GROUP}u` },
-      (add) =>
-        `let v = x[i];
-      ${add("select(v, v * v, params.square == 1u)")}`,
-    )
+  blockSum(
+    "sum",
+    "f32",
+    { variable: "i", first: "first", end: "params.n", step: "stride" },
+    (add) =>
+      `var term = 0.0;
+    ${body}
+    ${add("term")}`,
+  )
+}
+  let whole = reduce_sum(local.x, sum);
+  ${single ? "if (first == 0u) { parts[params.at]" : "{ parts[first]"} = params.weight * whole; }
+}`;
+
+/** One run of a kernel of {@linkcode sumOfEach}: its shape, where its sums go, and its workgroups. */
+export interface SumRun {
+  single: boolean;
+  parts: Tensor;
+  at: number;
+  groups: [number];
+}
+
+/** Run a kernel of {@linkcode sumOfEach} over n elements, and add up what it leaves: at `at` of `out`, or a new scalar. */
+export function summed(
+  gpu: Gpu,
+  n: number,
+  run: (one: SumRun) => void,
+  { out, at = 0, name = "loss" }: { out?: Tensor | undefined; at?: number; name?: string } = {},
+): Tensor {
+  const groups = Math.max(1, Math.min(MOST_GROUPS, Math.ceil(n / (GROUP * EACH))));
+  if (groups === 1) {
+    const whole = out ?? Tensor.empty(gpu, [], { name });
+    run({ single: true, parts: whole, at, groups: [1] });
+    return whole;
   }
-  sums[local.x] = sum;
-  for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (local.x < half) { sums[local.x] += sums[local.x + half]; }
-  }
-  if (local.x == 0u) { out[params.out_at + group.x] = sums[0] * params.scale; }
-}`,
-});
+  using parts = Tensor.empty(gpu, [groups * GROUP], { name: "partial sums" });
+  run({ single: false, parts, at: 0, groups: [groups] });
+  return sum(parts, { ...out && { out }, at, name });
+}
+
+// Element i is a quad of x, of whose last one `size` leaves a part.
+const sumKernel = perShape((_gpu: Gpu, { single, square }: { single: boolean; square: boolean }) =>
+  defineKernel({
+    name: "sum",
+    bindings: { x: "read vec4f", parts: "write f32" },
+    params: { ...SUM_PARAMS, size: "u32" },
+    code: sumOfEach(
+      single,
+      `let v = select(vec4f(), x[i], 4u * i + vec4u(0u, 1u, 2u, 3u) < vec4u(params.size));
+    term = ${square ? "dot(v, v)" : "(v.x + v.y) + (v.z + v.w)"};`,
+    ),
+  })
+);
 
 /** Options of {@linkcode sum}. */
 export interface SumOptions {
@@ -50,82 +95,52 @@ export interface SumOptions {
   name?: string;
 }
 
-/** The sum of all elements (or of their squares), times `scale`: one dispatch, or two when there are many. */
+/** The sum of all elements (or of their squares), times `scale`: one dispatch, or up to three when there are many. */
 export function sum(x: Tensor, options: SumOptions = {}): Tensor {
-  const { gpu } = x;
-  const { scale = 1, square = false, at = 0 } = options;
-  const out = options.out ?? Tensor.empty(gpu, [], { name: options.name ?? "sum" });
-  if (!Number.isInteger(at) || at < 0 || at >= out.size) {
+  const { scale = 1, square = false, out, at = 0, name = "sum" } = options;
+  const places = out?.size ?? 1;
+  if (!Number.isInteger(at) || at < 0 || at >= places) {
     throw new RangeError(
-      `The sum cannot be written to element ${at} of "${out.name}": it has ${out.size}`,
+      `The sum cannot be written to element ${at} of "${out?.name ?? name}": it has ${places}`,
     );
   }
-  const flag = square ? 1 : 0;
-  if (x.size <= PARTIALS * GROUP) {
-    sumKernel.run(gpu, { x, out }, { n: x.size, share: x.size, out_at: at, scale, square: flag }, [
-      1,
-    ]);
-    return out;
-  }
-  const share = Math.ceil(x.size / PARTIALS);
-  const groups = Math.ceil(x.size / share);
-  using partial = Tensor.empty(gpu, [groups], { name: "partial sums" });
-  sumKernel.run(
-    gpu,
-    { x, out: partial },
-    { n: x.size, share, out_at: 0, scale: 1, square: flag },
-    [groups],
-  );
-  sumKernel.run(
-    gpu,
-    { x: partial, out },
-    { n: groups, share: groups, out_at: at, scale, square: 0 },
-    [1],
-  );
-  return out;
+  const n = Math.ceil(x.size / 4);
+  return summed(x.gpu, n, ({ single, parts, at, groups }) => {
+    const params = { n, weight: scale, at, size: x.size };
+    sumKernel(x.gpu, { single, square }).run(x.gpu, { x, parts }, params, groups);
+  }, { out, at, name });
 }
 
-const COLUMN_PARAMS = {
-  n: "u32",
-  columns: "u32",
-  rows: "u32",
-  share: "u32",
-  pitch: "u32",
-  at: "u32",
-} as const;
+interface ColumnShape {
+  vec4: boolean;
+  mirror: boolean;
+}
 
 // An invocation adds up a share of the rows of one column, or of four, from the first to the last.
-const columnSumCode = (t: FloatType) => {
-  const sum = blockSum(
-    "sum",
-    t,
-    { variable: "row", first: "first", end: "end" },
-    (add) =>
-      `${add("x[at]")}
-      at += params.pitch;`,
-  );
-  return /* wgsl */ `${FLAT_MAIN}
+const columnSumKernel = perShape((_gpu: Gpu, { vec4, mirror }: ColumnShape) => {
+  const t = element(vec4);
+  return defineKernel({
+    name: "column sum",
+    bindings: { x: readFrom(vec4, mirror), out: `write ${t}` },
+    params: { n: "u32", columns: "u32", rows: "u32", share: "u32", pitch: "u32", at: "u32" },
+    code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
   let first = (i / params.columns) * params.share;
   let end = min(params.rows, first + params.share);
   var at = first * params.pitch + params.at + i % params.columns;
-  ${sum}
+  ${
+      blockSum(
+        "sum",
+        t,
+        { variable: "row", first: "first", end: "end" },
+        (add) =>
+          `${add(load("x", vec4, "at"))}
+      at += params.pitch;`,
+      )
+    }
   out[i] = sum;
-}`;
-};
-
-const columnSumKernel = defineKernel({
-  name: "column sum",
-  bindings: { x: "read f32", out: "write f32" },
-  params: COLUMN_PARAMS,
-  code: columnSumCode("f32"),
-});
-
-const columnSumQuads = defineKernel({
-  name: "column sum of quads",
-  bindings: { x: "read vec4f", out: "write vec4f" },
-  params: COLUMN_PARAMS,
-  code: columnSumCode("vec4f"),
+}`,
+  });
 });
 
 /** Rows that one invocation of a column sum adds up before they are shared out among several. */
@@ -155,34 +170,34 @@ export function columnSum(x: Tensor, out?: Tensor, options: ColumnSumOptions = {
   }
   const result = out ?? Tensor.empty(x.gpu, [columns], { name: "column sum" });
   expectShape(result, [columns], "A column sum's result");
-  const unit = [pitch, at, columns].every((n) => n % 4 === 0) ? 4 : 1;
-  const kernel = unit === 4 ? columnSumQuads : columnSumKernel;
-  const add = (
-    from: Tensor,
-    to: Tensor,
-    rows: number,
-    pitch: number,
-    at: number,
-    share: number,
-  ) => {
-    const n = Math.max(1, Math.ceil(rows / share)) * columns / unit;
-    kernel.run(x.gpu, { x: from, out: to }, {
-      n,
-      columns: columns / unit,
-      rows,
-      share,
-      pitch: pitch / unit,
-      at: at / unit,
-    }, flatGroups(n));
-  };
   if (rows <= MOST_ROWS) {
-    add(x, result, rows, pitch, at, Math.max(1, rows));
+    addRows(x, result, { columns, at, share: Math.max(1, rows) });
     return result;
   }
-  const share = Math.max(MOST_ROWS / 4, Math.ceil(Math.sqrt(rows)));
-  const shares = Math.ceil(rows / share);
-  using partial = Tensor.empty(x.gpu, [shares, columns], { name: "partial column sums" });
-  add(x, partial, rows, pitch, at, share);
-  add(partial, result, shares, columns, 0, shares);
+  // Four rows side by side make quads of any width.
+  const beside = columns % 4 !== 0 && columns === pitch && rows % 4 === 0 ? 4 : 1;
+  using wide = x.view([rows / beside, beside * pitch]);
+  const share = Math.max(MOST_ROWS / 4, Math.ceil(Math.sqrt(rows))) / beside;
+  const shares = Math.ceil(wide.shape[0] / share);
+  using partial = Tensor.empty(x.gpu, [shares, beside * columns], { name: "partial column sums" });
+  addRows(wide, partial, { columns: beside * columns, at, share });
+  using sums = partial.view([beside * shares, columns]);
+  addRows(sums, result, { columns, at: 0, share: beside * shares });
   return result;
+}
+
+/** Add up each `share` rows of some columns of x: `[shares, columns]`. */
+function addRows(
+  x: Tensor,
+  out: Tensor,
+  { columns, at, share }: { columns: number; at: number; share: number },
+): void {
+  const [rows, pitch] = x.shape;
+  const vec4 = [pitch, at, columns].every((n) => n % 4 === 0);
+  const unit = vec4 ? 4 : 1;
+  const n = Math.max(1, Math.ceil(rows / share)) * columns / unit;
+  const params = { n, columns: columns / unit, rows, share, pitch: pitch / unit, at: at / unit };
+  // A copy would cost what one read saves.
+  const kernel = columnSumKernel(x.gpu, { vec4, mirror: vec4 && worthMirror(x, 1) });
+  kernel.run(x.gpu, { x, out }, params, flatGroups(n));
 }

@@ -57,3 +57,8 @@ export function readFrom(
 ): "mirror vec4f" | "read vec4f" | "read f32" {
   return mirror ? "mirror vec4f" : `read ${element(vec4)}`;
 }
+
+/** WGSL that reads element `place` of NAME, which is bound by {@linkcode readFrom}. */
+export function load(name: string, vec4: boolean, place: string): string {
+  return vec4 ? `${name}_quad(${place})` : `${name}[${place}]`;
+}

@@ -3,7 +3,7 @@ import { activations } from "../activations.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel } from "../runtime/kernel.ts";
 import { perShape } from "../runtime/wgsl.ts";
-import { summed, sumOfEach } from "../reduce/sum_of_each.ts";
+import { SUM_PARAMS, summed, sumOfEach } from "../reduce/reduce.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 
 // With e = exp(-|z|), which cannot overflow, σ(z) and 1 - σ(z) are 1 / (1 + e) and e / (1 + e), or the reverse. Neither
@@ -19,7 +19,7 @@ const kernel = perShape((_gpu: Gpu, { single }: { single: boolean }) =>
       parts: "write f32",
       gradient: "write f32",
     },
-    params: { n: "u32", weight: "f32" },
+    params: SUM_PARAMS,
     code: activations("f32") + sumOfEach(
       single,
       `let z = logits[i];
@@ -27,7 +27,7 @@ const kernel = perShape((_gpu: Gpu, { single }: { single: boolean }) =>
     let e = exp_f32(-abs(z));
     let above = z >= 0.0;
     let linear = select(-z * y, z * (1.0 - y), above);
-    loss += softplus_f32(-abs(z)) + select(linear, nan_f32(), z < -3.4028234e38);
+    term = softplus_f32(-abs(z)) + select(linear, nan_f32(), z < -3.4028234e38);
     let p = select(e, 1.0, above) / (1.0 + e);
     let rest = select(1.0, e, above) / (1.0 + e);
     gradient[i] = params.weight * ((1.0 - y) * p - y * rest);`,
@@ -71,9 +71,9 @@ export function sigmoidCrossEntropy(
   expectShape(targets, logits.shape, "The targets of a sigmoid cross-entropy");
   const { gpu, shape, size: n } = logits;
   const gradient = Tensor.empty(gpu, shape, { name: "gradient of the logits" });
-  const loss = summed(gpu, n, (single, parts, groups) => {
+  const loss = summed(gpu, n, ({ single, parts, at, groups }) => {
     const tensors = { logits, targets, parts, gradient };
-    kernel(gpu, { single }).run(gpu, tensors, { n, weight: scale }, groups);
+    kernel(gpu, { single }).run(gpu, tensors, { n, weight: scale, at }, groups);
   });
   return { loss, gradient };
 }

@@ -6,15 +6,15 @@ import * as twin from "../../kernels/reference/linear_algebra.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { assertTwin, countDispatches, normals, upload } from "./values.ts";
 
-// 65,536 is the most that one dispatch adds up.
-for (const n of [0, 1, 2, 63, 65, 1000, 65536, 65537, 200_000]) {
+// 4,096 is the most that one dispatch adds up, and 64 times as many what two do.
+for (const n of [0, 1, 2, 63, 65, 1000, 4096, 4097, 200_000, 300_001]) {
   gpuTest(`the sum and the sum of squares of ${n} numbers`, async (gpu) => {
     // Shifted, so that the sum is not near zero by chance.
     const values = normals("x", n).map((v) => v + 0.5);
     using x = upload(gpu, values, [n]);
     const { result, dispatches } = countDispatches(gpu, () => sum(x, { scale: 0.25 }));
     using total = result;
-    assertEquals(dispatches, n > 65536 ? 2 : 1);
+    assertEquals(dispatches, n > 262_144 ? 3 : n > 4096 ? 2 : 1);
     assertEquals(total.shape, []);
     await assertTwin(total, [0.25 * values.reduce((a, b) => a + b, 0)], "sum");
     using squares = sum(x, { square: true });
