@@ -174,9 +174,11 @@ function finishLoop(gemm: Gemm): string {
     for (let r = 1; r < rows; r++) value = `select(${value}, s${r}_${j}, r == ${r}u)`;
     return value;
   };
-  return `let row_end = min(${rows}u, params.m - row);
-for (var r = 0u; r < row_end; r++) {
+  // From a row that is not known before: Mesa 25 unrolls a loop of few turns, which then takes seconds to compile.
+  return `let row_end = min(row + ${rows}u, params.m);
+for (var at = row; at < row_end; at++) {
+let r = at - row;
 ${lines(quads, (j) => `let v${j} = ${chosen(j)};`)}
-${finishRow(gemm, `row + r${gemm.parts ? " + row_of_part" : ""}`, (j) => `v${j}`)}
+${finishRow(gemm, `at${gemm.parts ? " + row_of_part" : ""}`, (j) => `v${j}`)}
 }`;
 }
