@@ -2,24 +2,26 @@
  * Softmax over the rows of a matrix: cross-entropy with its gradient, log-probabilities, the largest entry. NaN and
  * infinity come out as they do of PyTorch: a row with a NaN or ∞ is NaN, and -∞ is the score of what cannot be.
  */
-import { activations, type FloatType } from "../activations.ts";
+import { activations } from "../activations.ts";
 import { blockSum } from "../reduce/block_sum.ts";
+import { plus } from "../reduce/tree.ts";
 import type { Gpu } from "../runtime/gpu.ts";
-import { defineKernel } from "../runtime/kernel.ts";
+import { type Binding, defineKernel } from "../runtime/kernel.ts";
+import { worthMirror } from "../runtime/mirror.ts";
 import { argmaxOfLongRows, crossEntropyOfLongRows, logSoftmaxOfLongRows } from "./softmax_parts.ts";
 import { BEST, isShort, LOSS_PARAMS, rowCode, rowGroups, rowLoss, TARGET } from "./softmax_rows.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
+import { element, load, perShape, readFrom } from "../runtime/wgsl.ts";
 
-/** One kernel for each path and variant, made on first use. */
-function perPath<K>(make: (gpu: Gpu, quads: boolean) => K): (gpu: Gpu, quads?: boolean) => K {
-  const made = new Map<string, K>();
-  return (gpu, quads = false) => {
-    const key = `${gpu.path} ${quads}`;
-    let kernel = made.get(key);
-    if (kernel === undefined) made.set(key, kernel = make(gpu, quads));
-    return kernel;
-  };
+/** How a kernel sees the scores. */
+interface RowShape {
+  /** V is a multiple of four: the passes over a row are most of the work. */
+  vec4: boolean;
+  mirror: boolean;
 }
+
+/** WGSL of a score, or quad, of the row. */
+const scoreAt = (vec4: boolean, place: string) => load("scores", vec4, `start + ${place}`);
 
 /** The code of a kernel: {@linkcode rowCode} after the functions that it calls. */
 const code = (gpu: Gpu, body: string) =>
@@ -28,99 +30,79 @@ const code = (gpu: Gpu, body: string) =>
 // The largest score is taken off before anything is added: a large score would swallow the rest. The search
 // begins with a score of the row: below all others there may be none. Whether a NaN is the largest is open, and
 // does not matter: its exp is NaN, and so is their sum.
-const largest = (t: FloatType) => {
-  const widest = t === "f32" ? "tops" : "max(max(tops.x, tops.y), max(tops.z, tops.w))";
+const totalCode = (vec4: boolean) => {
+  const t = element(vec4);
+  const join = (join: (a: string, b: string) => string, v: string) =>
+    vec4 ? join(join(`${v}.x`, `${v}.y`), join(`${v}.z`, `${v}.w`)) : v;
   return /* wgsl */ `
-  let width = params.columns${t === "f32" ? "" : " / 4u"};
+  let width = params.columns${vec4 ? " / 4u" : ""};
   let start = row * width;
-  var tops = scores[start + min(first, width - 1u)];
-  for (var c = first; c < width; c += stride) { tops = max(tops, scores[start + c]); }
-  let top = reduce_max(local, ${widest});`;
+  var tops = ${scoreAt(vec4, "min(first, width - 1u)")};
+  for (var c = first; c < width; c += stride) {
+    tops = max(tops, ${scoreAt(vec4, "c")});
+  }
+  let top = reduce_max(local, ${join((a, b) => `max(${a}, ${b})`, "tops")});
+  ${
+    blockSum(
+      "totals",
+      t,
+      { variable: "c", first: "first", end: "width", step: "stride" },
+      (add) => add(`exp_${t}(${scoreAt(vec4, "c")} - top)`),
+    )
+  }
+  let total = reduce_sum(local, ${join((a, b) => `(${plus(a, b)})`, "totals")});`;
 };
 
-// Σ exp(s - top), each term handed to `use`.
-const summed = (t: FloatType, use = "") => {
-  const together = t === "f32" ? "totals" : "(totals.x + totals.y) + (totals.z + totals.w)";
-  const sum = blockSum(
-    "totals",
-    t,
-    { variable: "c", first: "first", end: "width", step: "stride" },
-    (add) =>
-      `let e = exp_${t}(scores[start + c] - top);
-    ${use}
-    ${add("e")}`,
-  );
-  return /* wgsl */ `
-  ${sum}
-  let total = reduce_sum(local, ${together});`;
-};
+type LossShape = RowShape & { withGradient: boolean };
 
 // loss_row = w (log Σ exp(s) - s_y), gradient w (softmax(s) - onehot(y)), with w = scale, or 0 when y is ignored.
-// With quads, scores and gradient are seen as vec4: the passes over a row are most of the work.
-const crossEntropyKernel = perPath((gpu, quads) => {
-  const t = quads ? "vec4f" : "f32";
-  const hot = quads
+const crossEntropyKernel = perShape((gpu, { vec4, mirror, withGradient }: LossShape) => {
+  const t = element(vec4);
+  const hot = vec4
     ? "select(vec4f(), vec4f(weight), vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u) == vec4u(y))"
     : "select(0.0, weight, c == y)";
-  const score = quads ? "scores[start + (at >> 2u)][at & 3u]" : "scores[start + at]";
+  const score = vec4 ? `${scoreAt(vec4, "(at >> 2u)")}[at & 3u]` : "scores[start + at]";
+  const gradient = `let factor = weight / total;
+  for (var c = first; c < width; c += stride) {
+    gradient[start + c] = exp_${t}(${scoreAt(vec4, "c")} - top) * factor - ${hot}; // (P17)
+  }`;
   return defineKernel({
-    name: "softmax cross-entropy",
+    name: withGradient ? "softmax cross-entropy" : "softmax loss",
     bindings: {
-      scores: `read ${t}`,
+      scores: readFrom(vec4, mirror),
       targets: "read u32",
       losses: "write f32",
-      gradient: `write ${t}`,
+      ...withGradient && { gradient: `write ${t}` as Binding },
     },
     params: LOSS_PARAMS,
     code: code(
       gpu,
-      /* wgsl */ `${largest(t)}
-  ${summed(t, "gradient[start + c] = e;")}
+      /* wgsl */ `${totalCode(vec4)}
   ${TARGET}
-  let factor = weight / total;
-  for (var c = first; c < width; c += stride) {
-    gradient[start + c] = gradient[start + c] * factor - ${hot}; // (P17)
-  }
+  ${withGradient ? gradient : ""}
   // (P16)
   if (local == 0u) { losses[row] = ${rowLoss(score)}; }`,
     ),
   });
 });
 
-// The same loss without its gradient.
-const lossKernel = perPath((gpu) =>
-  defineKernel({
-    name: "softmax loss",
-    bindings: { scores: "read f32", targets: "read u32", losses: "write f32" },
-    params: LOSS_PARAMS,
-    code: code(
-      gpu,
-      /* wgsl */ `${largest("f32")}
-  ${summed("f32")}
-  ${TARGET}
-  if (local == 0u) { losses[row] = ${rowLoss("scores[start + at]")}; }`,
-    ),
-  })
-);
-
-const logSoftmaxKernel = perPath((gpu) =>
+const logSoftmaxKernel = perShape((gpu, { vec4, mirror }: RowShape) =>
   defineKernel({
     name: "log softmax",
-    bindings: { scores: "read f32", out: "write f32" },
+    bindings: { scores: readFrom(vec4, mirror), out: `write ${element(vec4)}` },
     params: { rows: "u32", columns: "u32" },
     code: code(
       gpu,
-      /* wgsl */ `${largest("f32")}
-  ${summed("f32")}
+      /* wgsl */ `${totalCode(vec4)}
   let log_total = log(total);
   for (var c = first; c < width; c += stride) {
-    out[start + c] = (scores[start + c] - top) - log_total;
+    out[start + c] = (${scoreAt(vec4, "c")} - top) - log_total;
   }`,
     ),
   })
 );
 
-const argmaxKernel = perPath((gpu) =>
+const argmaxKernel = perShape((gpu, _shape: null) =>
   defineKernel({
     name: "argmax",
     bindings: { scores: "read f32", out: "write u32" },
@@ -154,6 +136,17 @@ export interface CrossEntropy {
   losses: Tensor;
   /** `[M, V]`: scale · (softmax(s) - onehot(y)); missing when it was not asked for. */
   gradient?: Tensor;
+}
+
+/** Passes over the scores, and one more for what a buffer is larger than its tensor. */
+const READS = 4;
+
+/** How to see scores; undefined where rows are too long for the kernels here. */
+function rowShape(scores: Tensor): RowShape | undefined {
+  const columns = scores.shape[1];
+  const vec4 = columns % 4 === 0;
+  if (!isShort(scores.gpu, vec4 ? columns / 4 : columns)) return undefined;
+  return { vec4, mirror: vec4 && worthMirror(scores, READS) };
 }
 
 /** TypeError unless the scores are a matrix with columns. */
@@ -191,15 +184,12 @@ export function softmaxCrossEntropy(
     : undefined;
   const ignores = ignore === undefined ? 0 : 1;
   const params = { rows, columns, ignores, ignore: ignore ?? 0, scale };
-  const quads = withGradient && columns % 4 === 0;
   const tensors = { scores, targets, losses };
-  const groups = rowGroups(gpu, rows);
-  if (!isShort(gpu, quads ? columns / 4 : columns)) {
-    crossEntropyOfLongRows(tensors, params, gradient);
-  } else if (gradient === undefined) {
-    lossKernel(gpu).run(gpu, tensors, params, groups);
-  } else {
-    crossEntropyKernel(gpu, quads).run(gpu, { ...tensors, gradient }, params, groups);
+  const shape = rowShape(scores);
+  if (shape === undefined) crossEntropyOfLongRows(tensors, params, gradient);
+  else {
+    const all = { ...tensors, ...gradient && { gradient } };
+    crossEntropyKernel(gpu, { ...shape, withGradient }).run(gpu, all, params, rowGroups(gpu, rows));
   }
   return { losses, ...gradient && { gradient } };
 }
@@ -210,8 +200,14 @@ export function logSoftmax(scores: Tensor): Tensor {
   const { gpu } = scores;
   const [rows, columns] = scores.shape;
   const out = Tensor.empty(gpu, scores.shape, { name: "log-probabilities" });
-  if (!isShort(gpu, columns)) logSoftmaxOfLongRows(scores, out);
-  else logSoftmaxKernel(gpu).run(gpu, { scores, out }, { rows, columns }, rowGroups(gpu, rows));
+  const shape = rowShape(scores);
+  if (shape === undefined) logSoftmaxOfLongRows(scores, out);
+  else {logSoftmaxKernel(gpu, shape).run(
+      gpu,
+      { scores, out },
+      { rows, columns },
+      rowGroups(gpu, rows),
+    );}
   return out;
 }
 
@@ -224,6 +220,6 @@ export function argmax(scores: Tensor, out?: Tensor<"u32">): Tensor<"u32"> {
   expectShape(result, [rows], "An argmax's result [M]");
   const tensors = { scores, out: result };
   if (!isShort(gpu, columns)) argmaxOfLongRows(scores, result);
-  else argmaxKernel(gpu).run(gpu, tensors, { rows, columns }, rowGroups(gpu, rows));
+  else argmaxKernel(gpu, null).run(gpu, tensors, { rows, columns }, rowGroups(gpu, rows));
   return result;
 }

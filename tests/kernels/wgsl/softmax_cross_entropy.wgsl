@@ -5,10 +5,14 @@ struct Params {
   ignores: u32,
   ignore: u32,
   scale: f32,
+  scores_start: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> scores: array<vec4f>;
-fn scores_quad(i: u32) -> vec4f { return scores[i]; }
+@group(0) @binding(1) var scores: texture_storage_2d<rgba32float, read>;
+fn scores_quad(i: u32) -> vec4f {
+  let at = params.scores_start + i;
+  return textureLoad(scores, vec2u(at & 4095u, at >> 12u));
+}
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read_write> losses: array<f32>;
 @group(0) @binding(4) var<storage, read_write> gradient: array<vec4f>;
@@ -175,22 +179,27 @@ fn better(a: vec2u, b: vec2u) -> vec2u {
 }
 
 fn reduce_max(local: u32, v: f32) -> f32 { return v; }
+
 fn reduce_sum(local: u32, v: f32) -> f32 { return v; }
+
 fn reduce_best(local: u32, v: vec2u) -> vec2u { return v; }
-@compute @workgroup_size(8)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let row = id.y * groups.x * 8u + id.x;
+
+@compute @workgroup_size(16)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_id) id: vec3u) {
+  let row = (group.y * groups.x + group.x) * 16u + id.x;
   if (row >= params.rows) { return; }
   let local = 0u;
-  let first = 0u;
+  let first = local;
   const stride = 1u;
   
   let width = params.columns / 4u;
   let start = row * width;
-  var tops = scores[start + min(first, width - 1u)];
-  for (var c = first; c < width; c += stride) { tops = max(tops, scores[start + c]); }
+  var tops = scores_quad(start + min(first, width - 1u));
+  for (var c = first; c < width; c += stride) {
+    tops = max(tops, scores_quad(start + c));
+  }
   let top = reduce_max(local, max(max(tops.x, tops.y), max(tops.z, tops.w)));
-  
   var totals = vec4f();
   for (var totals_a = first; totals_a < width; totals_a += 256u * stride) {
     var totals_blocks = vec4f();
@@ -199,15 +208,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       var totals_block = vec4f();
       let totals_b_end = min(width, totals_b + 16u * stride);
       for (var c = totals_b; c < totals_b_end; c += stride) {
-        let e = exp_vec4f(scores[start + c] - top);
-    gradient[start + c] = e;
-    totals_block += e;
+        totals_block += exp_vec4f(scores_quad(start + c) - top);
       }
       totals_blocks += totals_block;
     }
     totals += totals_blocks;
   }
-  let total = reduce_sum(local, (totals.x + totals.y) + (totals.z + totals.w));
+  let total = reduce_sum(local, ((totals.x + totals.y) + (totals.z + totals.w)));
   
   let y = targets[row];
   let ignored = params.ignores == 1u && y == params.ignore;
@@ -216,8 +223,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let at = min(y, params.columns - 1u);
   let factor = weight / total;
   for (var c = first; c < width; c += stride) {
-    gradient[start + c] = gradient[start + c] * factor - select(vec4f(), vec4f(weight), vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u) == vec4u(y)); // (P17)
+    gradient[start + c] = exp_vec4f(scores_quad(start + c) - top) * factor - select(vec4f(), vec4f(weight), vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u) == vec4u(y)); // (P17)
   }
   // (P16)
-  if (local == 0u) { losses[row] = select(weight * (log(total) - (scores[start + (at >> 2u)][at & 3u] - top)), 0.0, ignored); }
+  if (local == 0u) { losses[row] = select(weight * (log(total) - (scores_quad(start + (at >> 2u))[at & 3u] - top)), 0.0, ignored); }
 }
