@@ -1,9 +1,9 @@
 /** The kernels for the mean and the variance of a batch, for batch_norm.ts. */
 import { activations } from "../activations.ts";
 import type { Gpu } from "../runtime/gpu.ts";
-import { at, eachRow, PARAMS, type RowShape } from "./batch_norm_kernels.ts";
+import { eachRow, PARAMS, type RowShape } from "./batch_norm_kernels.ts";
 import { defineKernel, FLAT_MAIN } from "../runtime/kernel.ts";
-import { element, perShape, readFrom } from "../runtime/wgsl.ts";
+import { element, load, perShape, readFrom } from "../runtime/wgsl.ts";
 
 // The number that a channel's means are counted from, and the share of each number in the sum that shows whether all
 // are finite: what is not is the mean, as in PyTorch. So small that the sum of what is finite is.
@@ -24,19 +24,18 @@ export const statisticsKernel = perShape((_gpu: Gpu, shape: RowShape) => {
     bindings: { x: readFrom(shape.vec4, shape.mirror), means: `write ${t}`, squares: `write ${t}` },
     params: PARAMS,
     code: activations(t) + eachRow(
-      shape,
-      `var count# = 0.0; var mean# = ${t}(); var sum# = ${t}();
-  let origin# = ${ORIGIN(t, at("x", shape, "column#"))};
-  var base# = ${t}(); var next# = 1.0; var shares# = ${t}();`,
-      `let x# = ${at("x", shape)};
-    let v# = (x# - origin#) - base#;
-    shares# += ${SHARE} * x#;
-    let d# = v# - mean#;
-    count# += 1.0;
-    mean# += d# * (1.0 / count#);
-    sum# += d# * (v# - mean#);
-    if (count# == next#) { base# += mean#; mean# = ${t}(); next# *= 2.0; }`,
-      `means[to#] = select(shares#, base# + mean#, is_finite_${t}(shares#)); squares[to#] = sum#;`,
+      `var count = 0.0; var mean = ${t}(); var sum = ${t}();
+  let origin = ${ORIGIN(t, load("x", shape.vec4, "column"))};
+  var base = ${t}(); var next = 1.0; var shares = ${t}();`,
+      `let value = ${load("x", shape.vec4, "at")};
+    let v = (value - origin) - base;
+    shares += ${SHARE} * value;
+    let d = v - mean;
+    count += 1.0;
+    mean += d * (1.0 / count);
+    sum += d * (v - mean);
+    if (count == next) { base += mean; mean = ${t}(); next *= 2.0; }`,
+      `means[i] = select(shares, base + mean, is_finite_${t}(shares)); squares[i] = sum;`,
     ),
   });
 });
@@ -65,9 +64,7 @@ export const combineKernel = perShape((_gpu: Gpu, { vec4 }: RowShape) => {
   var shares = ${t}();
   var count = 0.0; var mean = ${t}(); var sum = ${t}();
   for (var chunk = 0u; chunk < params.chunks; chunk++) {
-    let first = chunk * params.spacing;
-    let end = min(params.rows, first + params.span);
-    let more = f32((end - first + params.step - 1u) / params.step);
+    let more = f32(min(params.each, params.rows - chunk * params.each));
     let at = chunk * params.columns + i;
     let d = (means[at] - base) - mean;
     shares += ${SHARE} * means[at];

@@ -236,10 +236,9 @@ gpuTestBothPaths(
 gpuTestBothPaths("no invocation adds up more rows than its loops may take turns", (gpu) => {
   for (const rows of [1, 9, 256 * MOST_TURNS, 256 * MOST_TURNS + 1, 1 << 25]) {
     for (const channels of [1, 3, 64, 1 << 17]) {
-      const { chunks, spacing, span, step } = rowsToSum(gpu, rows, channels).params;
-      const most = Math.ceil(Math.min(span, rows) / step);
-      assert(loopTurns(most) <= MOST_TURNS && loopTurns(chunks) <= MOST_TURNS, `${rows} rows`);
-      assert(spacing * (chunks - 1) < rows && spacing * (chunks - 1) + span >= rows);
+      const { chunks, each } = rowsToSum(gpu, rows, channels).params;
+      assert(loopTurns(each) <= MOST_TURNS && loopTurns(chunks) <= MOST_TURNS, `${rows} rows`);
+      assert(each * (chunks - 1) < rows && each * chunks >= rows);
     }
   }
 });
