@@ -21,8 +21,7 @@ import {
 } from "./conv2d_sizes.ts";
 import { weightGradient } from "./conv2d_weight.ts";
 import { fit } from "../fit.ts";
-import { placesTile } from "../gemm/cut.ts";
-import { gemmGroups } from "../gemm/engine.ts";
+import { gemmGroups, tileOf } from "../gemm/engine.ts";
 import { checkTargets, collectGradients, type GradientTargets } from "../gradients.ts";
 import { worthMirror } from "../runtime/mirror.ts";
 import { columnSum } from "../reduce/reduce.ts";
@@ -64,7 +63,10 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
   using source = prepared.source;
   using weights = prepareWeights(w, sizes);
   const m = prepared.batch * prepared.outHeight * prepared.outWidth;
-  const tile = placesTile(gpu, m, prepared.columns);
+  const tile = tileOf(gpu, {
+    ...{ m, n: prepared.columns, narrow: true },
+    k: prepared.kernelHeight * prepared.kernelWidth * prepared.depth,
+  });
   expectWindow(gpu, tile, [prepared.kernelHeight, prepared.kernelWidth], prepared.depth, w);
   const result = options.out ?? Tensor.empty(gpu, shape, { name: "conv2d" });
   const total = result.shape[3];

@@ -9,7 +9,8 @@
  * input into s · s grids, each with its own taps. All numbers are read as quads.
  */
 import { activations } from "../activations.ts";
-import { gemmCode, type Operand, type Tile } from "../gemm/engine.ts";
+import type { Operand, Tile } from "../gemm/contract.ts";
+import { gemmCode } from "../gemm/engine.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel } from "../runtime/kernel.ts";
 import { perShape, readFrom } from "../runtime/wgsl.ts";

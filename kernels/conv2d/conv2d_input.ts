@@ -3,8 +3,7 @@ import { gatherKernel } from "./conv2d_gather.ts";
 import { pictureGradient } from "./conv2d_picture.ts";
 import { expectWindow, isPicture, prepareWeights, type Sizes, whole } from "./conv2d_sizes.ts";
 import { fit } from "../fit.ts";
-import { placesTile } from "../gemm/cut.ts";
-import { gemmGroups } from "../gemm/engine.ts";
+import { gemmGroups, tileOf } from "../gemm/engine.ts";
 import { worthMirror } from "../runtime/mirror.ts";
 import { Tensor } from "../runtime/tensor.ts";
 
@@ -22,9 +21,11 @@ export function inputGradient(
   if (isPicture(sizes)) return pictureGradient({ dy, at }, weights, sizes, out);
   const columns = whole(channels);
   const most = (kernel: number) => Math.ceil(kernel / stride);
+  const cut = (m: number, taps: number) =>
+    tileOf(gpu, { m, n: columns, k: taps * whole(outChannels), narrow: true });
   expectWindow(
     gpu,
-    placesTile(gpu, batch * height * width, columns),
+    cut(batch * height * width, most(kernelHeight) * most(kernelWidth)),
     [most(kernelHeight), most(kernelWidth)],
     whole(outChannels),
     w,
@@ -44,7 +45,7 @@ export function inputGradient(
       const off = (p: number) => Math.floor((p + padding) / stride);
       const taps = (p: number, kernel: number) =>
         Math.max(0, Math.ceil((kernel - tap(p)) / stride));
-      const tile = placesTile(gpu, m, columns);
+      const tile = cut(m, taps(py, kernelHeight) * taps(px, kernelWidth));
       gatherKernel(gpu, { transB: true, mirror, tile, bias: false, relu: false }).run(
         gpu,
         { a: dy, b: weights, bias: weights, out: target },

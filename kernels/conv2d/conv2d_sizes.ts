@@ -1,6 +1,7 @@
 /** The sizes of a convolution, and its tensors padded to what the kernels can read. */
 import { fit } from "../fit.ts";
-import { expectDepth, type Tile } from "../gemm/engine.ts";
+import type { Tile } from "../gemm/contract.ts";
+import { expectDepth } from "../gemm/engine.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { expectShape, type Tensor } from "../runtime/tensor.ts";
 

@@ -6,8 +6,8 @@
  * parts, each leaves a sum of its own, `[parts, taps·depth, n]`. All numbers are read as quads. A part is so
  * small that its loops take few enough turns (kernels/runtime/turns.ts).
  */
-import { weightTile } from "../gemm/cut.ts";
-import { gemmCode, gemmGroups, mostDepth, type Operand, type Tile } from "../gemm/engine.ts";
+import type { Operand, Tile } from "../gemm/contract.ts";
+import { gemmCode, gemmGroups, mostDepth, tileOf } from "../gemm/engine.ts";
 import { matrix } from "../gemm/plain.ts";
 import { columnSum } from "../reduce/reduce.ts";
 import type { Gpu } from "../runtime/gpu.ts";
@@ -102,6 +102,9 @@ const weightKernel = perShape((gpu: Gpu, { mirror, tile }: WeightShape) =>
   })
 );
 
+/** Rows and columns of a tile, to count parts by. */
+const NOMINAL = 64;
+
 /** As many workgroups keep all cores of a CPU, or all of a GPU, at work. */
 const ENOUGH_GROUPS = { subgroup: 16, workgroup: 256 };
 
@@ -118,9 +121,15 @@ export function weightGradient(
   using source = prepared.source;
   const { depth, columns, batch, outHeight, outWidth } = prepared;
   const m = prepared.kernelHeight * prepared.kernelWidth * depth;
-  const tile = weightTile(gpu, m, columns);
-  const tiles = gemmGroups(gpu, { tile, rowsFirst: true }, m, columns);
   const places = batch * outHeight * outWidth;
+  // Parts are whole lines, where these take few enough turns: as many as leave all cores busy, whatever the tiles.
+  const wanted = Math.min(
+    batch * outHeight,
+    ENOUGH_GROUPS[gpu.path] / (Math.ceil(m / NOMINAL) * Math.ceil(columns / NOMINAL)),
+  );
+  const share = Math.ceil(batch * outHeight / Math.max(1, Math.floor(wanted))) * outWidth;
+  const cut = { m, n: columns, across: true };
+  const tile = tileOf(gpu, { ...cut, k: share, parts: Math.ceil(places / share) });
   const mostPlaces = mostDepth(gpu, tile);
   if (Math.max(outHeight, outWidth) + mostPlaces > DIVIDED) {
     throw new RangeError(
@@ -131,9 +140,6 @@ export function weightGradient(
     );
   }
   const result = out ?? Tensor.empty(gpu, shape, { name: "dw" });
-  // Parts are whole lines, where these take few enough turns.
-  const wanted = Math.min(batch * outHeight, ENOUGH_GROUPS[gpu.path] / (tiles[0] * tiles[1]));
-  const share = Math.ceil(batch * outHeight / Math.max(1, Math.floor(wanted))) * outWidth;
   const part = Math.min(share, mostPlaces);
   const used = Math.ceil(places / part);
   const size = m * columns;
@@ -158,7 +164,7 @@ export function weightGradient(
     stride,
     padding: prepared.padding,
     kernel_w: prepared.kernelWidth,
-  }, [tiles[0], tiles[1], used]);
+  }, [...gemmGroups(gpu, { tile, rowsFirst: true }, m, columns), used]);
   if (used > 1 || padded) {
     using flat = result.view([result.size]);
     using sums = used === 1 ? target.view([size]) : columnSum(target, padded ? undefined : flat);

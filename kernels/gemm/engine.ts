@@ -8,80 +8,48 @@
  */
 import type { Gpu, KernelPath } from "../runtime/gpu.ts";
 import { expectTurns, loopTurns, MOST_TURNS } from "../runtime/turns.ts";
+import type { Cut, Gemm, Tile } from "./contract.ts";
+import { softwareTile } from "./software/cut.ts";
 import { softwareBody } from "./software/tile.ts";
-import { STAGED, stagedBody, stagedTurns } from "./staged.ts";
+import { STAGED, stagedBody, stagedTile, stagedTurns } from "./staged.ts";
 
-/** How a product is cut among the workgroups. */
-export interface Tile {
-  /** Rows of a tile. Where A is read `across`: a multiple of 4. */
-  rows: number;
-  /** Quads of columns that one invocation computes. */
-  quads: number;
-  /**
-   * Few columns, on a software adapter: the lanes share out the rows instead, `4 · quads` to a lane, which
-   * computes all columns of them. `rows` is then the number of columns.
-   */
-  narrow?: boolean;
+/** How the product is done on a path. */
+interface Way {
+  /** The WGSL that follows the loaders and the ending. */
+  body(gemm: Gemm, gpu: Gpu): string;
+  tile(cut: Cut, gpu: Gpu): Tile;
+  /** Invocations that share out the columns of a tile. */
+  lanes(gpu: Gpu): number;
+  /** Numbers along k of a turn of the loop, and the turns of the loops within it. */
+  depth: number;
+  turns(tile: Tile): number;
 }
 
-/** How a kernel reads one factor, `a` or `b`: four neighbors at a time. */
-export interface Operand {
-  /** The four are neighbors `along` k, of one row of A or column of B; or rows (columns) side by side, `across` k. */
-  quads: "along" | "across";
-  /**
-   * WGSL of three functions, here for A:
-   * - `a_line(i, left, first)`: what does not change along k, of row i, or of the rows from i on, of which `left`
-   *   exist. The kernel's part of k begins at `first`.
-   * - `a_tap(line, jy, jx)`: the same for a tap of a window; only with {@linkcode Gemm}.window.
-   * - `a_load(line, k, left) -> vec4f`: the four numbers at k, counted from `first`. Along k, those beyond the
-   *   `left` that exist are zeros.
-   */
-  code: string;
-  /** `a_next(line, more)` gives the line of the next row cheaper than a_line; the same line unless `more`. */
-  next?: boolean;
-}
-
-/** What is done to the sums. */
-export interface Ending {
-  /** WGSL `finish_quad(row, column, sums: vec4f)`; with gates, `finish_gates(row, column, s0, s1, s2, s3)`. */
-  code: string;
-  /** Instead of its number, `row` is what A's lines hold as `to`: the place of a result that takes divisions to find. */
-  placed?: boolean;
-  /** So short that a copy for every row compiles quickly. */
-  short?: boolean;
-}
-
-/** A product kernel. Its parameters hold m, n and k, and those of {@linkcode Gemm}.parts and window. */
-export interface Gemm {
-  tile: Tile;
-  a: Operand;
-  b: Operand;
-  ending: Ending;
-  /** Loads across k must not reach beyond its end: it may be no multiple of four. */
-  ragged?: boolean;
-  /** Quad j of an invocation lies in block j of `quads` equal blocks of n columns: the gates of a recurrent cell. */
-  gates?: boolean;
-  /** The sums run over the taps `params.taps_y` x `params.taps_x` of a window, and k within each. */
-  window?: boolean;
-  /** k is cut into parts of `params.part`, counted by group.z: row r of a part is row `part · m + r`. */
-  parts?: boolean;
-  /** Workgroups are counted along x by rows, not by columns. */
-  rowsFirst?: boolean;
-}
-
-const BODIES: Record<KernelPath, (gemm: Gemm, lanes: number) => string> = {
-  subgroup: softwareBody,
-  workgroup: stagedBody,
+const WAYS: Record<KernelPath, Way> = {
+  subgroup: {
+    body: (gemm, { lanes }) => softwareBody(gemm, lanes),
+    tile: (cut, { lanes, costs }) => softwareTile(cut, lanes, costs),
+    lanes: ({ lanes }) => lanes,
+    depth: 4,
+    turns: () => 0,
+  },
+  workgroup: {
+    body: stagedBody,
+    tile: stagedTile,
+    lanes: () => STAGED.width,
+    depth: STAGED.depth,
+    turns: stagedTurns,
+  },
 };
 
 /** The WGSL of a product kernel. */
 export function gemmCode(gpu: Gpu, gemm: Gemm): string {
-  return gemm.a.code + gemm.b.code + gemm.ending.code + BODIES[gpu.path](gemm, gpu.lanes);
+  return gemm.a.code + gemm.b.code + gemm.ending.code + WAYS[gpu.path].body(gemm, gpu);
 }
 
-/** Invocations that share out the columns of a tile. */
-export function tileLanes(gpu: Gpu): number {
-  return gpu.path === "subgroup" ? gpu.lanes : STAGED.width;
+/** The tile of a product. Whatever is chosen, each sum runs over k in the same order. */
+export function tileOf(gpu: Gpu, cut: Cut): Tile {
+  return WAYS[gpu.path].tile(cut, gpu);
 }
 
 /** Workgroups for m rows and n columns. */
@@ -91,29 +59,26 @@ export function gemmGroups(
   m: number,
   n: number,
 ): [number, number] {
-  const width = tileLanes(gpu) * 4 * (gates ? 1 : tile.quads);
+  const width = WAYS[gpu.path].lanes(gpu) * 4 * (gates ? 1 : tile.quads);
   const [across, down] = tile.narrow
     ? [1, Math.ceil(m / width)]
     : [Math.ceil(n / width), Math.ceil(m / tile.rows)];
   return rowsFirst ? [down, across] : [across, down];
 }
 
-const TURNS: Record<KernelPath, { turns(tile: Tile): number; depth: number }> = {
-  subgroup: { turns: () => 0, depth: 4 },
-  workgroup: { turns: stagedTurns, depth: STAGED.depth },
-};
+/** At least those of the loop over the rows of a tile: the same for all, so that no sum depends on how it is cut. */
+const ENDING_TURNS = loopTurns(64);
 
 /** The turns that the loops of a product over k numbers and `taps` take, with its ending. */
 function gemmTurns(gpu: Gpu, tile: Tile, k: number, taps: readonly number[] = []): number {
-  const { turns, depth } = TURNS[gpu.path];
+  const { turns, depth } = WAYS[gpu.path];
   const along = loopTurns(Math.ceil(k / depth), turns(tile));
-  return taps.reduceRight((inner, count) => loopTurns(count, inner), along) +
-    loopTurns(tile.rows);
+  return taps.reduceRight((inner, count) => loopTurns(count, inner), along) + ENDING_TURNS;
 }
 
 /** The most numbers along k, a multiple of four, that one dispatch of a product sums up. */
 export function mostDepth(gpu: Gpu, tile: Tile): number {
-  const { depth } = TURNS[gpu.path];
+  const { depth } = WAYS[gpu.path];
   const none = gemmTurns(gpu, tile, 0);
   return depth * Math.floor((MOST_TURNS - none) / (gemmTurns(gpu, tile, depth) - none));
 }
@@ -129,31 +94,4 @@ export function expectDepth(
   taps: readonly number[] = [],
 ): void {
   expectTurns(gemmTurns(gpu, tile, k, taps), weights, what, remedy);
-}
-
-/** WGSL that begins a kernel: its part of k, from `first` on, and the quads of numbers there. */
-export function partOfDepth({ parts }: Gemm): string {
-  return parts
-    ? `let first = group.z * params.part;
-let depth = min(params.part, params.k - first);
-let row_of_part = group.z * params.m;`
-    : `let first = 0u;
-let depth = params.k;`;
-}
-
-/** WGSL that hands the quads `value(j)` of a row to the ending. */
-export function finishRow(
-  { gates, tile }: Gemm,
-  row: string,
-  value: (j: number) => string,
-): string {
-  const quads = Array.from({ length: tile.quads }, (_, j) => j);
-  if (gates) {
-    return `if (column < params.n) { finish_gates(${row}, column, ${
-      quads.map(value).join(", ")
-    }); }`;
-  }
-  return quads.map((j) =>
-    `if (column + ${4 * j}u < params.n) { finish_quad(${row}, column + ${4 * j}u, ${value(j)}); }`
-  ).join("\n");
 }

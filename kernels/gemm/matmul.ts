@@ -5,8 +5,7 @@ import { defineKernel } from "../runtime/kernel.ts";
 import { worthMirror } from "../runtime/mirror.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
-import { productTile } from "./cut.ts";
-import { gemmGroups, mostDepth } from "./engine.ts";
+import { gemmGroups, mostDepth, tileOf } from "./engine.ts";
 import {
   type Factor,
   PRODUCT_PARAMS,
@@ -106,7 +105,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     out.clear();
     return out;
   }
-  const tile = productTile(gpu, m, n, transA);
+  const tile = tileOf(gpu, { m, n, k, across: transA });
   const [across, down] = gemmGroups(gpu, { tile }, m, n);
   const factor = (tensor: Tensor, trans: boolean, reads: number): Factor => {
     const vec4 = tensor.shape[1] % 4 === 0;

@@ -1,6 +1,6 @@
 /** The factors of a product that lie in memory as matrices, row by row. */
 import { quadLoad } from "../runtime/wgsl.ts";
-import type { Operand } from "./engine.ts";
+import type { Operand } from "./contract.ts";
 
 /** Parameters of a kernel with two such factors: the first element of each, and elements from one stored row to the next. */
 export const MATRIX_PARAMS = { a_offset: "u32", lda: "u32", b_offset: "u32", ldb: "u32" } as const;

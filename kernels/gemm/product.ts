@@ -2,7 +2,8 @@
 import type { Gpu } from "../runtime/gpu.ts";
 import { worthMirror } from "../runtime/mirror.ts";
 import type { Tensor } from "../runtime/tensor.ts";
-import { gemmCode, type Tile } from "./engine.ts";
+import type { Tile } from "./contract.ts";
+import { gemmCode } from "./engine.ts";
 import { matrix, MATRIX_PARAMS } from "./plain.ts";
 
 /** How a product's kernel reads a factor. */

@@ -4,10 +4,22 @@
  */
 import { COMPONENT, lines } from "../runtime/wgsl.ts";
 import { loopTurns } from "../runtime/turns.ts";
-import { finishRow, type Gemm, partOfDepth, type Tile } from "./engine.ts";
+import { type Cut, finishRow, type Gemm, partOfDepth, type Tile } from "./contract.ts";
 
 /** Invocations of a workgroup, and the numbers along k of its staged pieces. */
 export const STAGED = { width: 16, height: 8, depth: 8 } as const;
+
+/** As many workgroups keep a GPU at work. */
+const ENOUGH = 64;
+
+/** The tile for a product: fewer rows where there would be few workgroups. */
+export function stagedTile({ m, n, parts = 1, quads = n > 4 * STAGED.width ? 2 : 1 }: Cut): Tile {
+  const groups = (rows: number) =>
+    parts * Math.ceil(m / rows) * Math.ceil(n / (4 * STAGED.width * quads));
+  let rows = 64;
+  while (rows > 16 && (m <= rows / 2 || groups(rows) < ENOUGH)) rows /= 2;
+  return { rows, quads };
+}
 
 /** The most turns that the loops within one piece of k take. */
 export function stagedTurns({ rows, quads }: Tile): number {

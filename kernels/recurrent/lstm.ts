@@ -8,8 +8,7 @@
  * docs/derivations.md.
  */
 import { activations } from "../activations.ts";
-import { stepTile, tileRows } from "../gemm/cut.ts";
-import { expectDepth, gemmGroups } from "../gemm/engine.ts";
+import { expectDepth, gemmGroups, tileOf } from "../gemm/engine.ts";
 import { matmul } from "../gemm/matmul.ts";
 import { productCode, type ProductShape, stepCost, stepFactors } from "../gemm/product.ts";
 import { checkTargets, collectGradients, type GradientTargets } from "../gradients.ts";
@@ -191,7 +190,7 @@ export function lstmForward(inputs: LstmInputs): LstmForward {
   const { x, h0, c0, wx, wh, b } = inputs;
   const { gpu } = x;
   const shape: ProductShape = {
-    tile: { rows: tileRows(gpu, batch, false, 4, 32), quads: 4 },
+    tile: tileOf(gpu, { m: batch, n: hidden, k: hidden, quads: 4 }),
     ...stepFactors(wh, steps, false),
     gates: true,
   };
@@ -250,7 +249,7 @@ export function lstmBackward(
     { dx: x.shape, dh0: h0.shape, dc0: h0.shape, dwx: wx.shape, dwh: wh.shape, db: b.shape },
     "An LSTM's gradient",
   );
-  const tile = stepTile(gpu, batch, hidden);
+  const tile = tileOf(gpu, { m: batch, n: hidden, k: 4 * hidden });
   const shape = { tile, ...stepFactors(wh, steps, true) };
   expectDepth(gpu, shape.tile, 4 * hidden, wh, "A step back of an LSTM with wh");
   const dc = Tensor.empty(gpu, [batch, hidden], { name: "lstm dc0" });

@@ -7,8 +7,7 @@
  * docs/derivations.md.
  */
 import { activations } from "../activations.ts";
-import { stepTile } from "../gemm/cut.ts";
-import { expectDepth, gemmGroups } from "../gemm/engine.ts";
+import { expectDepth, gemmGroups, tileOf } from "../gemm/engine.ts";
 import { matmul } from "../gemm/matmul.ts";
 import {
   PRODUCT_PARAMS,
@@ -156,7 +155,7 @@ export function rnnForward(inputs: RnnInputs): RnnForward {
   const [steps, batch, input, hidden] = checkInputs(inputs);
   const { x, h0, wx, wh, b } = inputs;
   const { gpu } = x;
-  const tile = stepTile(gpu, batch, hidden);
+  const tile = tileOf(gpu, { m: batch, n: hidden, k: hidden });
   const shape = { tile, ...stepFactors(wh, steps, false) };
   expectDepth(gpu, shape.tile, hidden, wh, "A step of an RNN with wh");
   const states = Tensor.empty(gpu, [steps + 1, batch, hidden], { name: "rnn states" });
@@ -201,7 +200,7 @@ export function rnnBackward(
     { dx: x.shape, dh0: h0.shape, dwx: wx.shape, dwh: wh.shape, db: b.shape },
     "An RNN's gradient",
   );
-  const tile = stepTile(gpu, batch, hidden);
+  const tile = tileOf(gpu, { m: batch, n: hidden, k: hidden });
   const shape = { tile, ...stepFactors(wh, steps, true) };
   expectDepth(gpu, shape.tile, hidden, wh, "A step back of an RNN with wh");
   using da = Tensor.empty(gpu, [steps, batch, hidden], { name: "rnn dA" });

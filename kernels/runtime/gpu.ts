@@ -12,6 +12,7 @@ import {
   type PowerPreference,
   waitAtOnce,
 } from "./device.ts";
+import { type Costs, STANDARD_COSTS } from "./costs.ts";
 import { ErrorWatch } from "./error_watch.ts";
 import { GpuError } from "./errors.ts";
 import { BufferPool, type PooledBuffer } from "./pool.ts";
@@ -68,6 +69,7 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   try {
     const path = options.path ?? (fits && adapter.isFallback ? "subgroup" : "workgroup");
     const gpu = new Gpu(open, path);
+    gpu.costs = { ...STANDARD_COSTS, cores: navigator.hardwareConcurrency };
     if (profile !== false) gpu.watcher = new Profiler(gpu, profileWay(open, profile));
     return gpu;
   } catch (error) { // no memory even for parameters
@@ -101,6 +103,8 @@ export class Gpu {
   readonly pool: BufferPool;
   /** Lanes of a subgroup on the `subgroup` path. */
   readonly lanes: number;
+  /** What tiles and mirrors are chosen by. */
+  costs: Costs = STANDARD_COSTS;
   /** Resolves with the reason when the device is lost or the GPU is closed; never rejects. */
   readonly lost: Promise<string>;
   /** Told of all that is recorded; nothing unless somebody wants to know. */

@@ -2,9 +2,8 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
 import { expectWindow, whole } from "../../kernels/conv2d/conv2d_sizes.ts";
-import { placesTile } from "../../kernels/gemm/cut.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { mostDepth } from "../../kernels/gemm/engine.ts";
+import { mostDepth, tileOf } from "../../kernels/gemm/engine.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { MOST_TURNS } from "../../kernels/runtime/turns.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
@@ -55,7 +54,7 @@ gpuTestBothPaths(
         using y = conv2d(x, w);
         assertEquals(await y.read(), new Float32Array(2 * columns).fill(channels));
       };
-      const tile = placesTile(gpu, 2, whole(columns));
+      const tile = tileOf(gpu, { m: 2, n: whole(columns), k: MOST_TURNS, narrow: true });
       const weights = { name: "w", shape: [1, 1, 0, columns] };
       const fits = (channels: number) => {
         try {

@@ -3,8 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { matmul } from "../../kernels/gemm/matmul.ts";
-import { productTile } from "../../kernels/gemm/cut.ts";
-import { mostDepth } from "../../kernels/gemm/engine.ts";
+import { mostDepth, tileOf } from "../../kernels/gemm/engine.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { addBias, matmul as twin } from "../../kernels/reference/linear_algebra.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
@@ -91,7 +90,7 @@ gpuTestBothPaths("matmul is right below, at and above the terms of one dispatch"
   for (const layout of LAYOUTS) {
     // Of both kinds, by single numbers and by quads, every layout reads in one.
     const n = layout.transA === layout.transB ? 3 : 4;
-    const most = mostDepth(gpu, productTile(gpu, n, n, layout.transA));
+    const most = mostDepth(gpu, tileOf(gpu, { m: n, n, k: 4, across: layout.transA }));
     for (const k of n === 3 ? [most - 1, most, most + 1] : [most, most + 4]) {
       await checkOnes(gpu, { m: n, n, k, ...layout, bias: true });
     }
@@ -101,7 +100,7 @@ gpuTestBothPaths("matmul is right below, at and above the terms of one dispatch"
 });
 
 gpuTestBothPaths("matmul adds parts of different terms", async (gpu) => {
-  const k = mostDepth(gpu, productTile(gpu, 2, 3, false)) + 7;
+  const k = mostDepth(gpu, tileOf(gpu, { m: 2, n: 3, k: 4 })) + 7;
   await check(gpu, { m: 2, n: 3, k, bias: true });
   await check(gpu, { m: 2, n: 3, k, transA: true, transB: true });
 });

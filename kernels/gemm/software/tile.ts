@@ -5,7 +5,7 @@
  * slowly, and no workgroup memory. All lanes stay until the end, since a broadcast needs them all.
  */
 import { COMPONENT, lines } from "../../runtime/wgsl.ts";
-import { finishRow, type Gemm, partOfDepth } from "../engine.ts";
+import { finishRow, type Gemm, partOfDepth } from "../contract.ts";
 
 /** WGSL for the sums of `gemm`, with the entry point. */
 export function softwareBody(gemm: Gemm, lanes: number): string {

@@ -95,273 +95,170 @@ fn finish_quad(to: u32, column: u32, sums: vec4f) {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let lane = local.x;
 let row = group.x * 16u;
-let column = (group.y * 8u + lane) * 8u;
+let column = (group.y * 8u + lane) * 4u;
 let first = 0u;
 let depth = params.k;
 let x0 = a_line(min(row + 0u + lane, params.m - 1u), 1u, first);
 let x1 = a_line(min(row + 8u + lane, params.m - 1u), 1u, first);
 let c0 = min(column + 0u, (params.n - 1u) & ~3u);
 let y0 = b_line(c0, params.n - c0, first);
-let c1 = min(column + 4u, (params.n - 1u) & ~3u);
-let y1 = b_line(c1, params.n - c1, first);
 var s0_0 = vec4f();
-var s0_1 = vec4f();
 var s1_0 = vec4f();
-var s1_1 = vec4f();
 var s2_0 = vec4f();
-var s2_1 = vec4f();
 var s3_0 = vec4f();
-var s3_1 = vec4f();
 var s4_0 = vec4f();
-var s4_1 = vec4f();
 var s5_0 = vec4f();
-var s5_1 = vec4f();
 var s6_0 = vec4f();
-var s6_1 = vec4f();
 var s7_0 = vec4f();
-var s7_1 = vec4f();
 var s8_0 = vec4f();
-var s8_1 = vec4f();
 var s9_0 = vec4f();
-var s9_1 = vec4f();
 var s10_0 = vec4f();
-var s10_1 = vec4f();
 var s11_0 = vec4f();
-var s11_1 = vec4f();
 var s12_0 = vec4f();
-var s12_1 = vec4f();
 var s13_0 = vec4f();
-var s13_1 = vec4f();
 var s14_0 = vec4f();
-var s14_1 = vec4f();
 var s15_0 = vec4f();
-var s15_1 = vec4f();
 for (var jy = 0u; jy < params.taps_y; jy++) {
 for (var jx = 0u; jx < params.taps_x; jx++) {
 let x0t = a_tap(x0, jy, jx);
 let x1t = a_tap(x1, jy, jx);
 let y0t = b_tap(y0, jy, jx);
-let y1t = b_tap(y1, jy, jx);
 for (var k = 0u; k < depth; k += 4u) {
 let b0_0 = b_load(y0t, k + 0u, 4u);
-let b0_1 = b_load(y1t, k + 0u, 4u);
 let b1_0 = b_load(y0t, k + 1u, 4u);
-let b1_1 = b_load(y1t, k + 1u, 4u);
 let b2_0 = b_load(y0t, k + 2u, 4u);
-let b2_1 = b_load(y1t, k + 2u, 4u);
 let b3_0 = b_load(y0t, k + 3u, 4u);
-let b3_1 = b_load(y1t, k + 3u, 4u);
 let a0 = a_load(x0t, k, depth - k);
 let a1 = a_load(x1t, k, depth - k);
-{ let v = subgroupBroadcast(a0.x, 0u); s0_0 += v * b0_0;
-s0_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a0.y, 0u); s0_0 += v * b1_0;
-s0_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a0.z, 0u); s0_0 += v * b2_0;
-s0_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a0.w, 0u); s0_0 += v * b3_0;
-s0_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a0.x, 1u); s1_0 += v * b0_0;
-s1_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a0.y, 1u); s1_0 += v * b1_0;
-s1_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a0.z, 1u); s1_0 += v * b2_0;
-s1_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a0.w, 1u); s1_0 += v * b3_0;
-s1_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a0.x, 2u); s2_0 += v * b0_0;
-s2_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a0.y, 2u); s2_0 += v * b1_0;
-s2_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a0.z, 2u); s2_0 += v * b2_0;
-s2_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a0.w, 2u); s2_0 += v * b3_0;
-s2_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a0.x, 3u); s3_0 += v * b0_0;
-s3_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a0.y, 3u); s3_0 += v * b1_0;
-s3_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a0.z, 3u); s3_0 += v * b2_0;
-s3_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a0.w, 3u); s3_0 += v * b3_0;
-s3_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a0.x, 4u); s4_0 += v * b0_0;
-s4_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a0.y, 4u); s4_0 += v * b1_0;
-s4_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a0.z, 4u); s4_0 += v * b2_0;
-s4_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a0.w, 4u); s4_0 += v * b3_0;
-s4_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a0.x, 5u); s5_0 += v * b0_0;
-s5_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a0.y, 5u); s5_0 += v * b1_0;
-s5_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a0.z, 5u); s5_0 += v * b2_0;
-s5_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a0.w, 5u); s5_0 += v * b3_0;
-s5_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a0.x, 6u); s6_0 += v * b0_0;
-s6_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a0.y, 6u); s6_0 += v * b1_0;
-s6_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a0.z, 6u); s6_0 += v * b2_0;
-s6_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a0.w, 6u); s6_0 += v * b3_0;
-s6_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a0.x, 7u); s7_0 += v * b0_0;
-s7_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a0.y, 7u); s7_0 += v * b1_0;
-s7_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a0.z, 7u); s7_0 += v * b2_0;
-s7_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a0.w, 7u); s7_0 += v * b3_0;
-s7_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a1.x, 0u); s8_0 += v * b0_0;
-s8_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a1.y, 0u); s8_0 += v * b1_0;
-s8_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a1.z, 0u); s8_0 += v * b2_0;
-s8_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a1.w, 0u); s8_0 += v * b3_0;
-s8_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a1.x, 1u); s9_0 += v * b0_0;
-s9_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a1.y, 1u); s9_0 += v * b1_0;
-s9_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a1.z, 1u); s9_0 += v * b2_0;
-s9_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a1.w, 1u); s9_0 += v * b3_0;
-s9_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a1.x, 2u); s10_0 += v * b0_0;
-s10_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a1.y, 2u); s10_0 += v * b1_0;
-s10_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a1.z, 2u); s10_0 += v * b2_0;
-s10_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a1.w, 2u); s10_0 += v * b3_0;
-s10_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a1.x, 3u); s11_0 += v * b0_0;
-s11_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a1.y, 3u); s11_0 += v * b1_0;
-s11_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a1.z, 3u); s11_0 += v * b2_0;
-s11_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a1.w, 3u); s11_0 += v * b3_0;
-s11_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a1.x, 4u); s12_0 += v * b0_0;
-s12_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a1.y, 4u); s12_0 += v * b1_0;
-s12_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a1.z, 4u); s12_0 += v * b2_0;
-s12_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a1.w, 4u); s12_0 += v * b3_0;
-s12_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a1.x, 5u); s13_0 += v * b0_0;
-s13_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a1.y, 5u); s13_0 += v * b1_0;
-s13_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a1.z, 5u); s13_0 += v * b2_0;
-s13_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a1.w, 5u); s13_0 += v * b3_0;
-s13_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a1.x, 6u); s14_0 += v * b0_0;
-s14_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a1.y, 6u); s14_0 += v * b1_0;
-s14_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a1.z, 6u); s14_0 += v * b2_0;
-s14_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a1.w, 6u); s14_0 += v * b3_0;
-s14_1 += v * b3_1; }
-{ let v = subgroupBroadcast(a1.x, 7u); s15_0 += v * b0_0;
-s15_1 += v * b0_1; }
-{ let v = subgroupBroadcast(a1.y, 7u); s15_0 += v * b1_0;
-s15_1 += v * b1_1; }
-{ let v = subgroupBroadcast(a1.z, 7u); s15_0 += v * b2_0;
-s15_1 += v * b2_1; }
-{ let v = subgroupBroadcast(a1.w, 7u); s15_0 += v * b3_0;
-s15_1 += v * b3_1; }
+{ let v = subgroupBroadcast(a0.x, 0u); s0_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a0.y, 0u); s0_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a0.z, 0u); s0_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a0.w, 0u); s0_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a0.x, 1u); s1_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a0.y, 1u); s1_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a0.z, 1u); s1_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a0.w, 1u); s1_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a0.x, 2u); s2_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a0.y, 2u); s2_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a0.z, 2u); s2_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a0.w, 2u); s2_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a0.x, 3u); s3_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a0.y, 3u); s3_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a0.z, 3u); s3_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a0.w, 3u); s3_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a0.x, 4u); s4_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a0.y, 4u); s4_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a0.z, 4u); s4_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a0.w, 4u); s4_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a0.x, 5u); s5_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a0.y, 5u); s5_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a0.z, 5u); s5_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a0.w, 5u); s5_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a0.x, 6u); s6_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a0.y, 6u); s6_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a0.z, 6u); s6_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a0.w, 6u); s6_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a0.x, 7u); s7_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a0.y, 7u); s7_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a0.z, 7u); s7_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a0.w, 7u); s7_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a1.x, 0u); s8_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a1.y, 0u); s8_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a1.z, 0u); s8_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a1.w, 0u); s8_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a1.x, 1u); s9_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a1.y, 1u); s9_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a1.z, 1u); s9_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a1.w, 1u); s9_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a1.x, 2u); s10_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a1.y, 2u); s10_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a1.z, 2u); s10_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a1.w, 2u); s10_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a1.x, 3u); s11_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a1.y, 3u); s11_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a1.z, 3u); s11_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a1.w, 3u); s11_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a1.x, 4u); s12_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a1.y, 4u); s12_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a1.z, 4u); s12_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a1.w, 4u); s12_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a1.x, 5u); s13_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a1.y, 5u); s13_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a1.z, 5u); s13_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a1.w, 5u); s13_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a1.x, 6u); s14_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a1.y, 6u); s14_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a1.z, 6u); s14_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a1.w, 6u); s14_0 += v * b3_0; }
+{ let v = subgroupBroadcast(a1.x, 7u); s15_0 += v * b0_0; }
+{ let v = subgroupBroadcast(a1.y, 7u); s15_0 += v * b1_0; }
+{ let v = subgroupBroadcast(a1.z, 7u); s15_0 += v * b2_0; }
+{ let v = subgroupBroadcast(a1.w, 7u); s15_0 += v * b3_0; }
 }
 }
 }
 if (row + 0u < params.m) {
 let at = subgroupBroadcast(x0.to, 0u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s0_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s0_1); }
 }
 if (row + 1u < params.m) {
 let at = subgroupBroadcast(x0.to, 1u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s1_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s1_1); }
 }
 if (row + 2u < params.m) {
 let at = subgroupBroadcast(x0.to, 2u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s2_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s2_1); }
 }
 if (row + 3u < params.m) {
 let at = subgroupBroadcast(x0.to, 3u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s3_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s3_1); }
 }
 if (row + 4u < params.m) {
 let at = subgroupBroadcast(x0.to, 4u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s4_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s4_1); }
 }
 if (row + 5u < params.m) {
 let at = subgroupBroadcast(x0.to, 5u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s5_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s5_1); }
 }
 if (row + 6u < params.m) {
 let at = subgroupBroadcast(x0.to, 6u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s6_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s6_1); }
 }
 if (row + 7u < params.m) {
 let at = subgroupBroadcast(x0.to, 7u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s7_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s7_1); }
 }
 if (row + 8u < params.m) {
 let at = subgroupBroadcast(x1.to, 0u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s8_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s8_1); }
 }
 if (row + 9u < params.m) {
 let at = subgroupBroadcast(x1.to, 1u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s9_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s9_1); }
 }
 if (row + 10u < params.m) {
 let at = subgroupBroadcast(x1.to, 2u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s10_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s10_1); }
 }
 if (row + 11u < params.m) {
 let at = subgroupBroadcast(x1.to, 3u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s11_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s11_1); }
 }
 if (row + 12u < params.m) {
 let at = subgroupBroadcast(x1.to, 4u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s12_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s12_1); }
 }
 if (row + 13u < params.m) {
 let at = subgroupBroadcast(x1.to, 5u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s13_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s13_1); }
 }
 if (row + 14u < params.m) {
 let at = subgroupBroadcast(x1.to, 6u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s14_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s14_1); }
 }
 if (row + 15u < params.m) {
 let at = subgroupBroadcast(x1.to, 7u);
 if (column + 0u < params.n) { finish_quad(at, column + 0u, s15_0); }
-if (column + 4u < params.n) { finish_quad(at, column + 4u, s15_1); }
 }
 }

@@ -338,12 +338,13 @@ s7_2 += v * b3_2;
 s7_3 += v * b3_3; }
 }
 
-let row_end = min(8u, params.m - row);
-for (var r = 0u; r < row_end; r++) {
+let row_end = min(row + 8u, params.m);
+for (var at = row; at < row_end; at++) {
+let r = at - row;
 let v0 = select(select(select(select(select(select(select(s0_0, s1_0, r == 1u), s2_0, r == 2u), s3_0, r == 3u), s4_0, r == 4u), s5_0, r == 5u), s6_0, r == 6u), s7_0, r == 7u);
 let v1 = select(select(select(select(select(select(select(s0_1, s1_1, r == 1u), s2_1, r == 2u), s3_1, r == 3u), s4_1, r == 4u), s5_1, r == 5u), s6_1, r == 6u), s7_1, r == 7u);
 let v2 = select(select(select(select(select(select(select(s0_2, s1_2, r == 1u), s2_2, r == 2u), s3_2, r == 3u), s4_2, r == 4u), s5_2, r == 5u), s6_2, r == 6u), s7_2, r == 7u);
 let v3 = select(select(select(select(select(select(select(s0_3, s1_3, r == 1u), s2_3, r == 2u), s3_3, r == 3u), s4_3, r == 4u), s5_3, r == 5u), s6_3, r == 6u), s7_3, r == 7u);
-if (column < params.n) { finish_gates(row + r, column, v0, v1, v2, v3); }
+if (column < params.n) { finish_gates(at, column, v0, v1, v2, v3); }
 }
 }

@@ -152,11 +152,12 @@ s7_1 += v * b2_1; }
 s7_1 += v * b3_1; }
 }
 
-let row_end = min(8u, params.m - row);
-for (var r = 0u; r < row_end; r++) {
+let row_end = min(row + 8u, params.m);
+for (var at = row; at < row_end; at++) {
+let r = at - row;
 let v0 = select(select(select(select(select(select(select(s0_0, s1_0, r == 1u), s2_0, r == 2u), s3_0, r == 3u), s4_0, r == 4u), s5_0, r == 5u), s6_0, r == 6u), s7_0, r == 7u);
 let v1 = select(select(select(select(select(select(select(s0_1, s1_1, r == 1u), s2_1, r == 2u), s3_1, r == 3u), s4_1, r == 4u), s5_1, r == 5u), s6_1, r == 6u), s7_1, r == 7u);
-if (column + 0u < params.n) { finish_quad(row + r + row_of_part, column + 0u, v0); }
-if (column + 4u < params.n) { finish_quad(row + r + row_of_part, column + 4u, v1); }
+if (column + 0u < params.n) { finish_quad(at + row_of_part, column + 0u, v0); }
+if (column + 4u < params.n) { finish_quad(at + row_of_part, column + 4u, v1); }
 }
 }

@@ -42,30 +42,30 @@ fn finish_quad(row: u32, column: u32, sums: vec4f) {
   store_out(row * params.n + column, count, sums);
 }
 
-var<workgroup> tile_a: array<f32, 256>;
+var<workgroup> tile_a: array<f32, 128>;
 var<workgroup> tile_b: array<vec4f, 256>;
 @compute @workgroup_size(16, 8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let thread = local.y * 16u + local.x;
-let row = group.y * 32u;
+let row = group.y * 16u;
 let column = (group.x * 16u + local.x) * 8u;
 let first = group.z * params.part;
 let depth = min(params.part, params.k - first);
 let row_of_part = group.z * params.m;
-var s: array<array<vec4f, 2>, 4>;
+var s: array<array<vec4f, 2>, 2>;
 
 for (var k = 0u; k < depth; k += 8u) {
-for (var q = thread; q < 64u; q += 128u) {
+for (var q = thread; q < 32u; q += 128u) {
 let r = q / 2u;
 let kk = 4u * (q % 2u);
 var v = vec4f();
 if (k + kk < depth && row + r < params.m) {
   v = a_load(a_line(row + r, 1u, first), k + kk, depth - k - kk);
 }
-tile_a[(kk + 0u) * 32u + r] = v.x;
-tile_a[(kk + 1u) * 32u + r] = v.y;
-tile_a[(kk + 2u) * 32u + r] = v.z;
-tile_a[(kk + 3u) * 32u + r] = v.w;
+tile_a[(kk + 0u) * 16u + r] = v.x;
+tile_a[(kk + 1u) * 16u + r] = v.y;
+tile_a[(kk + 2u) * 16u + r] = v.z;
+tile_a[(kk + 3u) * 16u + r] = v.w;
 }
 for (var q = thread; q < 256u; q += 128u) {
 let kk = q / 32u;
@@ -80,16 +80,14 @@ workgroupBarrier();
 for (var kk = 0u; kk < 8u; kk++) {
 let b0 = tile_b[kk * 32u + local.x * 2u + 0u];
 let b1 = tile_b[kk * 32u + local.x * 2u + 1u];
-{ let v = tile_a[kk * 32u + local.y * 4u + 0u]; s[0][0] += v * b0; s[0][1] += v * b1; }
-{ let v = tile_a[kk * 32u + local.y * 4u + 1u]; s[1][0] += v * b0; s[1][1] += v * b1; }
-{ let v = tile_a[kk * 32u + local.y * 4u + 2u]; s[2][0] += v * b0; s[2][1] += v * b1; }
-{ let v = tile_a[kk * 32u + local.y * 4u + 3u]; s[3][0] += v * b0; s[3][1] += v * b1; }
+{ let v = tile_a[kk * 16u + local.y * 2u + 0u]; s[0][0] += v * b0; s[0][1] += v * b1; }
+{ let v = tile_a[kk * 16u + local.y * 2u + 1u]; s[1][0] += v * b0; s[1][1] += v * b1; }
 }
 workgroupBarrier();
 }
 
-for (var r = 0u; r < 4u; r++) {
-  let at = row + local.y * 4u + r;
+for (var r = 0u; r < 2u; r++) {
+  let at = row + local.y * 2u + r;
   if (at >= params.m) { break; }
   
   if (column + 0u < params.n) { finish_quad(at + row_of_part, column + 0u, s[r][0]); }
