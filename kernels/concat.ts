@@ -1,40 +1,30 @@
 /** Putting matrices side by side, and taking them apart again. */
 import type { Gpu } from "./runtime/gpu.ts";
-import { defineKernel, FLAT_MAIN, flatGroups } from "./runtime/kernel.ts";
-import { element, perShape } from "./runtime/wgsl.ts";
+import { defineKernel } from "./runtime/kernel.ts";
+import { eachOfRows, element, perShape, ROW_PARAMS, shareColumns } from "./runtime/wgsl.ts";
 import { expectShape, type Tensor } from "./runtime/tensor.ts";
 
-const PARAMS = { n: "u32", width: "u32", columns: "u32", at: "u32" } as const;
+// Copies of `part [M, W]`, in quads where all widths and places allow it.
+const copyKernel = perShape((_gpu: Gpu, { vec4, join }: { vec4: boolean; join: boolean }) => {
+  const [to, source] = join ? ["whole[place]", "part[at]"] : ["part[at]", "whole[place]"];
+  return defineKernel({
+    name: join ? "join columns" : "take columns",
+    bindings: {
+      part: `${join ? "read" : "write"} ${element(vec4)}`,
+      whole: `${join ? "write" : "read"} ${element(vec4)}`,
+    },
+    params: { ...ROW_PARAMS, columns: "u32", at: "u32" },
+    code: eachOfRows(
+      "",
+      `let place = row * params.columns + params.at + column;
+    let at = row * params.width + column;
+    ${to} = ${source};`,
+    ),
+  });
+});
 
-// An invocation copies one number of `part [M, W]`, or a quad where all widths and places allow it.
-const copyCode = (copy: string) =>
-  /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let row = i / params.width;
-  let column = i % params.width;
-  let place = row * params.columns + params.at + column;
-  ${copy}
-}`;
-
-const joinKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) =>
-  defineKernel({
-    name: "join columns",
-    bindings: { part: `read ${element(vec4)}`, whole: `write ${element(vec4)}` },
-    params: PARAMS,
-    code: copyCode("whole[place] = part[i];"),
-  })
-);
-
-const takeKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) =>
-  defineKernel({
-    name: "take columns",
-    bindings: { whole: `read ${element(vec4)}`, part: `write ${element(vec4)}` },
-    params: PARAMS,
-    code: copyCode("part[i] = whole[place];"),
-  })
-);
-
-function sizes(part: Tensor, whole: Tensor, at: number) {
+/** Copy between a part and its columns of the whole, from `at`. */
+function copyColumns(part: Tensor, whole: Tensor, at: number, join: boolean): void {
   expectShape(part, [null, null], "A part [M, W] of a matrix");
   expectShape(whole, [part.shape[0], null], "A matrix [M, N] of parts");
   const [width, columns] = [part.shape[1], whole.shape[1]];
@@ -45,19 +35,17 @@ function sizes(part: Tensor, whole: Tensor, at: number) {
   }
   const vec4 = [width, columns, at].every((n) => n % 4 === 0);
   const unit = vec4 ? 4 : 1;
-  const n = part.size / unit;
-  const params = { n, width: width / unit, columns: columns / unit, at: at / unit };
-  return { vec4, params, groups: flatGroups(n) };
+  const { params, groups } = shareColumns(part.shape[0], width / unit);
+  const all = { ...params, columns: columns / unit, at: at / unit };
+  copyKernel(part.gpu, { vec4, join }).run(part.gpu, { part, whole }, all, groups);
 }
 
 /** Write `part [M, W]` to the columns of `whole [M, N]` from `at`. One dispatch. */
 export function joinColumns(part: Tensor, whole: Tensor, at: number): void {
-  const { vec4, params, groups } = sizes(part, whole, at);
-  joinKernel(part.gpu, { vec4 }).run(part.gpu, { part, whole }, params, groups);
+  copyColumns(part, whole, at, true);
 }
 
 /** Write the columns of `whole [M, N]` from `at` to `part [M, W]`. One dispatch. */
 export function takeColumns(whole: Tensor, at: number, part: Tensor): void {
-  const { vec4, params, groups } = sizes(part, whole, at);
-  takeKernel(part.gpu, { vec4 }).run(part.gpu, { whole, part }, params, groups);
+  copyColumns(part, whole, at, false);
 }

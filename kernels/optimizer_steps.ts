@@ -2,8 +2,10 @@
  * One step of an optimizer over all parameters, which lie in one flat buffer: one dispatch.
  * An invocation updates several quads, a whole stride apart. The formulas are PyTorch's.
  */
-import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "./runtime/kernel.ts";
+import type { Gpu } from "./runtime/gpu.ts";
+import { defineKernel, foldGroups } from "./runtime/kernel.ts";
 import { expectShape, type Tensor } from "./runtime/tensor.ts";
+import { eachOfRows, element, perShape, ROW_PARAMS, shareColumns } from "./runtime/wgsl.ts";
 
 const CLIP = /* wgsl */ `
 // The factor that brings the gradient's norm down to max_norm; 0 means no limit. Of a NaN it is NaN, so that the whole
@@ -90,41 +92,30 @@ const adamKernel = defineKernel({
 `),
 });
 
-// An invocation updates one number (or quad) of the row of a segment.
-const adamRowsKernel = defineKernel({
-  name: "adam of rows",
-  bindings: {
-    gradient: "read f32",
-    segments: "read u32",
-    parameters: "write f32",
-    mean: "write f32",
-    square: "write f32",
-  },
-  params: { n: "u32", width: "u32", lr: "f32", ...ADAM },
-  code: /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let row = i / params.width;
-  let column = i % params.width;
-  let at = segments[2u * row + 1u] * params.width + column;
-  let g = gradient[at];
-  let m = params.beta1 * mean[at] + params.rest1 * g;
-  let v = params.beta2 * square[at] + params.rest2 * g * g;
-  mean[at] = m;
-  square[at] = v;
-  parameters[at] -= params.lr * m / (sqrt(v) * params.root + params.epsilon);
-}`,
-});
-
-const adamRowsQuads = defineKernel({
-  ...adamRowsKernel.spec,
-  name: "adam of rows of quads",
-  bindings: {
-    gradient: "read vec4f",
-    segments: "read u32",
-    parameters: "write vec4f",
-    mean: "write vec4f",
-    square: "write vec4f",
-  },
+// The rows of segments, in numbers or quads.
+const adamRowsKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
+  const t = element(vec4);
+  return defineKernel({
+    name: "adam of rows",
+    bindings: {
+      gradient: `read ${t}`,
+      segments: "read u32",
+      parameters: `write ${t}`,
+      mean: `write ${t}`,
+      square: `write ${t}`,
+    },
+    params: { ...ROW_PARAMS, lr: "f32", ...ADAM },
+    code: eachOfRows(
+      "let begin = segments[2u * row + 1u] * params.width;",
+      `let at = begin + column;
+    let g = gradient[at];
+    let m = params.beta1 * mean[at] + params.rest1 * g;
+    let v = params.beta2 * square[at] + params.rest2 * g * g;
+    mean[at] = m;
+    square[at] = v;
+    parameters[at] -= params.lr * m / (sqrt(v) * params.root + params.epsilon);`,
+    ),
+  });
 });
 
 const rmspropKernel = defineKernel({
@@ -231,17 +222,12 @@ export function adamRowsStep(
   for (const tensor of [table.gradient, table.mean, table.square]) {
     expectShape(tensor, table.parameters.shape, "A table's gradient or moment [V, D]");
   }
-  const quads = table.parameters.shape[1] % 4 === 0;
-  const width = table.parameters.shape[1] / (quads ? 4 : 1);
-  const n = rows.distinct * width;
-  const params = { n, width, ...adamParams(options.lr, options) };
-  const tensors = { ...table, segments: rows.segments };
-  (quads ? adamRowsQuads : adamRowsKernel).run(
-    table.parameters.gpu,
-    tensors,
-    params,
-    flatGroups(n),
-  );
+  const width = table.parameters.shape[1];
+  const vec4 = width % 4 === 0;
+  const { params, groups } = shareColumns(rows.distinct, vec4 ? width / 4 : width);
+  const { gpu } = table.parameters;
+  const all = { ...params, ...adamParams(options.lr, options) };
+  adamRowsKernel(gpu, { vec4 }).run(gpu, { ...table, segments: rows.segments }, all, groups);
 }
 
 /** `v = α v + (1-α) g²; p -= lr g / (√v + ε)`. */

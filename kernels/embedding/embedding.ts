@@ -4,7 +4,7 @@ import { blockSum } from "../reduce/block_sum.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
 import { checkList, notANumber } from "../runtime/numbers.ts";
-import { element, perShape } from "../runtime/wgsl.ts";
+import { eachOfRows, element, perShape, ROW_PARAMS, shareColumns } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { eachStretch, SUM_STRETCH } from "../runtime/turns.ts";
 import { uploadPacked } from "../runtime/upload.ts";
@@ -129,20 +129,18 @@ export function checkTable(
   );
 }
 
-// An invocation copies one number (or quad) of the result. An index outside the table gives NaN, not a neighbor.
+// An index outside the table gives NaN, not a neighbor.
 const lookUpKernel = perShape((_gpu: Gpu, { vec4 }: { vec4: boolean }) => {
   const t = element(vec4);
   return defineKernel({
     name: "embedding",
     bindings: { table: `read ${t}`, ids: "read u32", out: `write ${t}` },
-    params: { n: "u32", width: "u32", rows: "u32" },
-    code: /* wgsl */ `${activations(t)}${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let index = ids[i / params.width];
-  let column = i % params.width;
-  let row = min(index, params.rows - 1u);
-  out[i] = select(nan_${t}(), table[row * params.width + column], index < params.rows);
-}`,
+    params: { ...ROW_PARAMS, rows: "u32" },
+    code: activations(t) + eachOfRows(
+      `let index = ids[row];
+  let begin = min(index, params.rows - 1u) * params.width;`,
+      `out[row * params.width + column] = select(nan_${t}(), table[begin + column], index < params.rows);`,
+    ),
   });
 });
 
@@ -213,9 +211,8 @@ export function lookUp(table: Tensor, ids: Tensor<"u32">, out?: Tensor): Tensor 
   const result = out ?? Tensor.empty(gpu, [count, width], { name: "embedding" });
   expectShape(result, [count, width], "An embedding's result");
   const vec4 = width % 4 === 0;
-  const w = vec4 ? width / 4 : width;
-  const params = { n: count * w, width: w, rows };
-  lookUpKernel(gpu, { vec4 }).run(gpu, { table, ids, out: result }, params, flatGroups(params.n));
+  const { params, groups } = shareColumns(count, vec4 ? width / 4 : width);
+  lookUpKernel(gpu, { vec4 }).run(gpu, { table, ids, out: result }, { ...params, rows }, groups);
   return result;
 }
 

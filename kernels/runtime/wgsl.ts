@@ -1,5 +1,6 @@
 /** Pieces of WGSL that many kernels are made of: repeated lines, and buffers read as quads or number by number. */
 import type { Gpu } from "./gpu.ts";
+import { FLAT_MAIN, flatGroups } from "./kernel.ts";
 
 /** Remember the kernel made for each shape and kind of device. */
 export function perShape<S, K>(make: (gpu: Gpu, shape: S) => K): (gpu: Gpu, shape: S) => K {
@@ -61,4 +62,28 @@ export function readFrom(
 /** WGSL that reads element `place` of NAME, which is bound by {@linkcode readFrom}. */
 export function load(name: string, vec4: boolean, place: string): string {
   return vec4 ? `${name}_quad(${place})` : `${name}[${place}]`;
+}
+
+/** Parameters of a kernel of {@linkcode eachOfRows}. */
+export const ROW_PARAMS = { count: "u32", width: "u32", shift: "u32" } as const;
+
+/**
+ * WGSL of a kernel that runs `body` for each `column` of `params.count` rows of `params.width` elements, after `start` for
+ * the `row`. Invocations side by side share a row: a division for each element would cost a CPU as much as the rest.
+ */
+export function eachOfRows(start: string, body: string): string {
+  return /* wgsl */ `${FLAT_MAIN}
+  let row = i >> params.shift;
+  if (row >= params.count) { return; }
+  ${start}
+  for (var column = i & ((1u << params.shift) - 1u); column < params.width; column += 1u << params.shift) {
+    ${body}
+  }
+}`;
+}
+
+/** The parameters, and the groups, for so many rows of so many elements: an invocation takes up to four. */
+export function shareColumns(count: number, width: number) {
+  const shift = Math.max(0, Math.ceil(Math.log2(width / 4)));
+  return { params: { count, width, shift }, groups: flatGroups(count * 2 ** shift) };
 }
