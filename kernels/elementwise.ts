@@ -9,37 +9,37 @@ import {
   type ParamType,
 } from "./runtime/kernel.ts";
 import { expectShape, Tensor } from "./runtime/tensor.ts";
+import { element, perShape } from "./runtime/wgsl.ts";
 
 /**
  * A kernel over n numbers that runs over quads of them where n is a multiple of four: nothing costs more
- * than loads, and those of quads are cheaper. `T` is the type of an element, in bindings and code, which gets
- * its name too.
+ * than loads, and those of quads are cheaper. `make` gets the type of an element.
  */
 function flatKernel<
-  const B extends Record<string, `${"read" | "write"} ${"T" | "f32"}`>,
+  const B extends Record<string, Binding>,
   const P extends Record<string, ParamType>,
->(name: string, bindings: B, params: P, code: (t: FloatType) => string) {
-  const [numbers, quads] = (["f32", "vec4f"] as const).map((element) =>
-    defineKernel<Record<string, Binding>, Record<string, ParamType>>({
+>(name: string, make: (t: FloatType) => { bindings: B; params?: P; code: string }) {
+  const kernelOf = perShape((_gpu: Gpu, t: FloatType) => {
+    const { bindings, params, code } = make(t);
+    return defineKernel<Record<string, Binding>, Record<string, ParamType>>({
       name,
-      bindings: Object.fromEntries(
-        Object.entries(bindings).map(([key, b]) => [key, b.replace("T", element) as Binding]),
-      ),
+      bindings,
       params: { n: "u32", ...params },
-      code: /* wgsl */ `alias T = ${element};${activations(element)}${FLAT_MAIN}
+      code: /* wgsl */ `${activations(t)}${FLAT_MAIN}
   if (i >= params.n) { return; }
-${code(element)}
+  ${code}
 }`,
-    })
-  );
+    });
+  });
   return (
     gpu: Gpu,
     n: number,
     tensors: Record<keyof B & string, Tensor>,
-    params: Record<keyof P & string, number>,
+    params?: Record<keyof P & string, number>,
   ) => {
-    const [kernel, count] = n % 4 === 0 ? [quads, n / 4] : [numbers, n];
-    kernel.run(gpu, tensors, { n: count, ...params }, flatGroups(count));
+    const vec4 = n % 4 === 0;
+    const count = vec4 ? n / 4 : n;
+    kernelOf(gpu, element(vec4)).run(gpu, tensors, { n: count, ...params }, flatGroups(count));
   };
 }
 
@@ -55,21 +55,16 @@ export type UnaryName = keyof typeof UNARY;
 
 const unaryKernels = Object.fromEntries(
   Object.entries(UNARY).map(([name, gradient]) => [name, {
-    forward: flatKernel(
-      name,
-      { input: "read T", out: "write T" },
-      {},
-      (t) => `  out[i] = ${name}_${t}(input[i]);`,
-    ),
-    backward: flatKernel(
-      `${name} backward`,
-      { dout: "read T", input: "read T", output: "read T", out: "write T" },
-      {},
-      (t) =>
-        `  let x = input[i];
+    forward: flatKernel(name, (t) => ({
+      bindings: { input: `read ${t}`, out: `write ${t}` },
+      code: `out[i] = ${name}_${t}(input[i]);`,
+    })),
+    backward: flatKernel(`${name} backward`, (t) => ({
+      bindings: { dout: `read ${t}`, input: `read ${t}`, output: `read ${t}`, out: `write ${t}` },
+      code: `let x = input[i];
   let y = output[i];
   out[i] = ${gradient(t)};`,
-    ),
+    })),
   }]),
 );
 
@@ -82,7 +77,7 @@ function resultLike(x: Tensor, name: string, out?: Tensor): Tensor {
 /** Apply a function to each number. */
 export function unary(name: UnaryName, x: Tensor): Tensor {
   const out = Tensor.empty(x.gpu, x.shape, { name });
-  unaryKernels[name].forward(x.gpu, x.size, { input: x, out }, {});
+  unaryKernels[name].forward(x.gpu, x.size, { input: x, out });
   return out;
 }
 
@@ -98,16 +93,15 @@ export function unaryGradient(
   expectShape(y, x.shape, `The gradient of ${name} from its result`);
   const result = resultLike(x, `d${name}`, out);
   const tensors = { dout, input: x, output: y, out: result };
-  unaryKernels[name].backward(x.gpu, x.size, tensors, {});
+  unaryKernels[name].backward(x.gpu, x.size, tensors);
   return result;
 }
 
-const addScaledKernel = flatKernel(
-  "add",
-  { a: "read T", b: "read T", out: "write T" },
-  { scale: "f32" },
-  () => "  out[i] = a[i] + params.scale * b[i];",
-);
+const addScaledKernel = flatKernel("add", (t) => ({
+  bindings: { a: `read ${t}`, b: `read ${t}`, out: `write ${t}` },
+  params: { scale: "f32" },
+  code: "out[i] = a[i] + params.scale * b[i];",
+}));
 
 /** `a + scale · b`, number by number. */
 export function add(a: Tensor, b: Tensor, scale = 1, out?: Tensor): Tensor {
@@ -117,12 +111,10 @@ export function add(a: Tensor, b: Tensor, scale = 1, out?: Tensor): Tensor {
   return result;
 }
 
-const accumulateKernel = flatKernel(
-  "accumulate",
-  { x: "read T", total: "write T" },
-  {},
-  () => "  total[i] += x[i];",
-);
+const accumulateKernel = flatKernel("accumulate", (t) => ({
+  bindings: { x: `read ${t}`, total: `write ${t}` },
+  code: "total[i] += x[i];",
+}));
 
 /** Add `x` to `total` in place. */
 export function accumulate(total: Tensor, x: Tensor): void {
@@ -131,7 +123,7 @@ export function accumulate(total: Tensor, x: Tensor): void {
       `"${x.name}" of ${x.size} numbers cannot be added to "${total.name}" of ${total.size}`,
     );
   }
-  accumulateKernel(x.gpu, x.size, { x, total }, {});
+  accumulateKernel(x.gpu, x.size, { x, total });
 }
 
 const blendKernel = defineKernel({
@@ -152,12 +144,10 @@ export function blend(total: Tensor, x: Tensor, rate: number): void {
   blendKernel.run(x.gpu, { x, total }, { n, rate }, flatGroups(n));
 }
 
-const scaleKernel = flatKernel(
-  "scale",
-  { x: "read T", factor: "read f32", out: "write T" },
-  {},
-  () => "  out[i] = x[i] * factor[0];",
-);
+const scaleKernel = flatKernel("scale", (t) => ({
+  bindings: { x: `read ${t}`, factor: "read f32", out: `write ${t}` },
+  code: "out[i] = x[i] * factor[0];",
+}));
 
 /** `x` times the one number in `factor`, which stays on the GPU. */
 export function scaleBy(x: Tensor, factor: Tensor, out?: Tensor): Tensor {
@@ -165,16 +155,15 @@ export function scaleBy(x: Tensor, factor: Tensor, out?: Tensor): Tensor {
     throw new TypeError(`A factor is one number, and "${factor.name}" has ${factor.size}`);
   }
   const result = resultLike(x, "scaled", out);
-  scaleKernel(x.gpu, x.size, { x, factor, out: result }, {});
+  scaleKernel(x.gpu, x.size, { x, factor, out: result });
   return result;
 }
 
-const clampKernel = flatKernel(
-  "clamp",
-  { x: "write T" },
-  { low: "f32", high: "f32" },
-  (t) => `  x[i] = clamp_${t}(x[i], T(params.low), T(params.high));`,
-);
+const clampKernel = flatKernel("clamp", (t) => ({
+  bindings: { x: `write ${t}` },
+  params: { low: "f32", high: "f32" },
+  code: `x[i] = clamp_${t}(x[i], ${t}(params.low), ${t}(params.high));`,
+}));
 
 /** Bring each number into the range from `low` to `high`, in place. RangeError when `low` is above `high`. */
 export function clampInPlace(x: Tensor, low: number, high: number): void {
