@@ -2,6 +2,8 @@
  * Adapters and devices: how they are asked for, what Mesa's software driver is told before, and how a device
  * that was given back is used again.
  */
+import { calibrate } from "./calibrate.ts";
+import { type Costs, costsOf } from "./costs.ts";
 import { unwatched } from "./error_watch.ts";
 import { GpuError, NoAdapterError, noAdapterMessage } from "./errors.ts";
 import type { ProfileWay } from "./profile/profiler.ts";
@@ -28,6 +30,7 @@ export interface OpenDevice {
   readonly subgroups: boolean;
   /** See {@linkcode mappedAtOnce}. */
   readonly mapsAtOnce: boolean;
+  readonly costs: Costs;
   readonly layouts: Map<string, GPUBindGroupLayout>;
   /** By their WGSL. */
   readonly pipelines: Map<string, GPUComputePipeline>;
@@ -97,18 +100,37 @@ async function newDevice(
       `The adapter "${adapter.description}" gives no device that works: it may have no memory left`,
     );
   }
+  const mapsAtOnce = adapter.isFallback && waitAtOnce(device);
+  const measure = mapsAtOnce && withSubgroups !== undefined && hasOneSubgroupSize(adapter)
+    ? () => calibrate(device, adapter.subgroupMaxSize, () => waitAtOnce(device))
+    : undefined;
   const open: OpenDevice = {
     device,
     adapter,
     powerPreference,
     subgroups: withSubgroups !== undefined,
-    mapsAtOnce: adapter.isFallback && waitAtOnce(device),
+    mapsAtOnce,
+    costs: costsOf(describe(adapter, gpuAdapter.limits), measure),
     layouts: new Map(),
     pipelines: new Map(),
     onLost: () => {},
   };
   device.lost.then(({ message, reason }) => open.onLost(message || reason || "no reason given"));
   return open;
+}
+
+/** Whether all subgroups are of one size, for which kernels of software adapters are written. */
+export function hasOneSubgroupSize(
+  { subgroupMinSize: min, subgroupMaxSize: max }: AdapterSummary,
+): boolean {
+  return min === max && (min === 4 || min === 8 || min === 16);
+}
+
+/** An adapter with the limits that tell one version of its driver from the next, which it does not name itself. */
+function describe({ description }: AdapterSummary, limits: GPUSupportedLimits): string {
+  const { maxSampledTexturesPerShaderStage: textures, maxStorageBuffersPerShaderStage: buffers } =
+    limits;
+  return `${description}, ${textures} textures, ${buffers} buffers`;
 }
 
 /** Whether a device still makes buffers: one that is lost does not. */
@@ -146,14 +168,34 @@ function hasAvx512(): boolean {
   }
 }
 
+/** The newest Mesa that gains by vectors of 512 bits is 22.3: its manifest names Vulkan 1.1.230. */
+const LONG_VECTORS = 230;
+
+/** Whether Mesa's software driver is one that gains by long vectors: false where the script may not look. */
+function gainsByLongVectors(): boolean {
+  const path = "/usr/share/vulkan/icd.d";
+  if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") return false;
+  try {
+    const manifest = [...Deno.readDirSync(path)].find(({ name }) => name.startsWith("lvp_icd"));
+    const text = Deno.readTextFileSync(`${path}/${manifest?.name}`);
+    const version = /"api_version": *"\d+\.\d+\.(\d+)"/.exec(text);
+    return version !== null && Number(version[1]) <= LONG_VECTORS;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Options of Mesa's software driver. Two threads a core: with one a core, two of them often share a core
  * for a while, and a step takes half as long again. Vectors of 512 bits where the CPU has them: by itself
- * the driver stays with 256, at two thirds of the speed.
+ * the driver stays with 256, for Mesa 22 at two thirds of the speed; Mesa 25 is twice as fast with 256.
  */
 function tuneSoftwareDriver(): void {
   setDriverOption("LP_NUM_THREADS", () => String(2 * navigator.hardwareConcurrency));
-  setDriverOption("LP_NATIVE_VECTOR_WIDTH", () => hasAvx512() ? "512" : undefined);
+  setDriverOption(
+    "LP_NATIVE_VECTOR_WIDTH",
+    () => hasAvx512() && gainsByLongVectors() ? "512" : undefined,
+  );
 }
 
 /** The adapter. NoAdapterError, which says what to install, where there is none. */

@@ -7,12 +7,13 @@ import { Allocator } from "./allocator.ts";
 import {
   type AdapterSummary,
   giveBack,
+  hasOneSubgroupSize,
   type OpenDevice,
   openDevice,
   type PowerPreference,
   waitAtOnce,
 } from "./device.ts";
-import { type Costs, STANDARD_COSTS } from "./costs.ts";
+import type { Costs } from "./costs.ts";
 import { ErrorWatch } from "./error_watch.ts";
 import { GpuError } from "./errors.ts";
 import { BufferPool, type PooledBuffer } from "./pool.ts";
@@ -58,7 +59,7 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   const profile = options.profile || profileWanted();
   const open = await openDevice(options.powerPreference ?? "high-performance", profile);
   const { adapter, subgroups } = open;
-  const fits = subgroups && supportsSubgroupPath(adapter);
+  const fits = subgroups && hasOneSubgroupSize(adapter);
   if (options.path === "subgroup" && !fits) {
     giveBack(open);
     throw new GpuError(
@@ -69,18 +70,12 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   try {
     const path = options.path ?? (fits && adapter.isFallback ? "subgroup" : "workgroup");
     const gpu = new Gpu(open, path);
-    gpu.costs = { ...STANDARD_COSTS, cores: navigator.hardwareConcurrency };
     if (profile !== false) gpu.watcher = new Profiler(gpu, profileWay(open, profile));
     return gpu;
   } catch (error) { // no memory even for parameters
     open.device.destroy();
     throw error;
   }
-}
-
-function supportsSubgroupPath(summary: AdapterSummary): boolean {
-  const { subgroupMinSize: min, subgroupMaxSize: max } = summary;
-  return min === max && (min === 4 || min === 8 || min === 16);
 }
 
 function closedError(): GpuError {
@@ -104,7 +99,7 @@ export class Gpu {
   /** Lanes of a subgroup on the `subgroup` path. */
   readonly lanes: number;
   /** What tiles and mirrors are chosen by. */
-  costs: Costs = STANDARD_COSTS;
+  costs: Costs;
   /** Resolves with the reason when the device is lost or the GPU is closed; never rejects. */
   readonly lost: Promise<string>;
   /** Told of all that is recorded; nothing unless somebody wants to know. */
@@ -127,6 +122,7 @@ export class Gpu {
     this.device = open.device;
     this.adapter = open.adapter;
     this.mapsAtOnce = open.mapsAtOnce;
+    this.costs = open.costs;
     this.lanes = path === "subgroup" ? lanes : 0;
     this.#watch = new ErrorWatch(open.device, (error) => this.fail(error));
     this.#allocator = new Allocator(this.#watch, () => this.#makeRoom(), () => this.#inUse());

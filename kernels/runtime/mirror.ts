@@ -23,18 +23,18 @@ fn ${name}_quad(i: u32) -> vec4f {
 }\n`;
 }
 
-/** A copy, which keeps one core busy while the others wait, takes the time that so many reads from it save. */
-const READS_OF_A_COPY = 3;
-
 /**
  * Whether a tensor that kernels read `reads` times over is worth a copy of its buffer: on CPU adapters, where
- * that fits into a texture, the tensor starts at a whole quad, and the copy is there already or pays.
+ * that fits into a texture, the tensor starts at a whole quad, and the copy is there already or costs less than it
+ * saves. While one core copies, the others wait.
  */
 export function worthMirror({ gpu, buffer, offset, bytes }: Tensor, reads = Infinity): boolean {
   const most = 16 * WIDTH * gpu.device.limits.maxTextureDimension2D;
   if (gpu.path !== "subgroup" || buffer.bytes > most || offset % 4 !== 0) return false;
-  const copied = buffer.mirror?.version === buffer.version;
-  return copied || reads * bytes >= READS_OF_A_COPY * buffer.bytes;
+  if (buffer.mirror?.version === buffer.version) return true;
+  const { buffer: fromBuffer, load, copy, cores } = gpu.costs;
+  const saved = reads * bytes * (fromBuffer - load) / (gpu.lanes * cores);
+  return saved > buffer.bytes * copy;
 }
 
 /** The texture with the contents that a tensor's buffer has at this place of the recording. */
