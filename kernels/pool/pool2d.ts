@@ -3,7 +3,7 @@ import { activations } from "../activations.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
 import { worthMirror } from "../runtime/mirror.ts";
-import { element, lines, perShape, readFrom } from "../runtime/wgsl.ts";
+import { element, lines, load, perShape, readFrom } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 
 /** Options of {@linkcode maxPool2dForward}, as in PyTorch. */
@@ -70,7 +70,7 @@ const maxKernel = perShape((_gpu: Gpu, { vec4, mirror }: { vec4: boolean; mirror
     let line = (map + start_y + ky - params.padding) * params.width;
     for (var kx = first_x; kx < end_x; kx++) {
       let at = (line + start_x + kx - params.padding) * params.quads + channel;
-      let v = ${vec4 ? "x_quad(at)" : "x[at]"};
+      let v = ${load("x", vec4, "at")};
       let more = (v > best) | is_nan_${t}(v) | ${bool}(first);
       first = false;
       best = select(best, v, more); // (P12)

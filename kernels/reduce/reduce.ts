@@ -177,7 +177,7 @@ export function columnSum(x: Tensor, out?: Tensor, options: ColumnSumOptions = {
   // Four rows side by side make quads of any width.
   const beside = columns % 4 !== 0 && columns === pitch && rows % 4 === 0 ? 4 : 1;
   using wide = x.view([rows / beside, beside * pitch]);
-  const share = Math.max(MOST_ROWS / 4, Math.ceil(Math.sqrt(rows))) / beside;
+  const share = Math.max(MOST_ROWS / 4 / beside, Math.ceil(Math.sqrt(rows)));
   const shares = Math.ceil(wide.shape[0] / share);
   using partial = Tensor.empty(x.gpu, [shares, beside * columns], { name: "partial column sums" });
   addRows(wide, partial, { columns: beside * columns, at, share });

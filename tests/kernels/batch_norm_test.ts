@@ -55,7 +55,7 @@ const WAYS = BOTH.flatMap((training) =>
 );
 const NAMES = ["dx", "dweight", "dbias", "dresidual"] as const;
 
-// One number, odd sizes, quads, pairs of quads; fewer rows than a chunk has, and many chunks.
+// One number, odd sizes, quads; fewer rows than a chunk has, and many chunks.
 const SHAPES = [
   [3, 1],
   [5, 3],

@@ -109,7 +109,16 @@ gpuTest(
   },
 );
 
-// 32,768 invocations have 33 or 34 numbers each.
+gpuTest("a squared difference leaves out what lies behind its tensors", async (gpu) => {
+  using whole = Tensor.from(gpu, [1, 2, 3, 4, 5, NaN, Infinity, NaN]);
+  using a = whole.view([5]);
+  using b = Tensor.from(gpu, [0, 0, 0, 0, 7]);
+  const { loss, gradient } = squaredDifference(a, b);
+  assertEquals([...await loss.read(), ...await gradient!.read()], [34, 2, 4, 6, 8, -4]);
+  disposeAll({ loss, gradient });
+});
+
+// 17,024 invocations have 16 or 17 quads each.
 gpuTest("losses of many equal numbers are right to a few units in the last place", async (gpu) => {
   const n = 33 * 32_768 + 5;
   const tenth = Math.fround(0.1);

@@ -1,6 +1,7 @@
 /** Sums on the GPU. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { columnSum, sum } from "../../kernels/reduce/reduce.ts";
+import { mirrored } from "../../kernels/runtime/mirror.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import * as twin from "../../kernels/reference/linear_algebra.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
@@ -31,6 +32,26 @@ gpuTest("a sum goes to the element it is told, and leaves the others", async (gp
   assertThrows(() => sum(x, { out, at: -1 }), RangeError, "element -1");
 });
 
+gpuTest("a sum leaves out what lies behind its tensor", async (gpu) => {
+  using whole = Tensor.from(gpu, [1, 2, 3, 4, 5, NaN, Infinity, NaN]);
+  for (const n of [1, 3, 5]) {
+    using x = whole.view([n]);
+    using total = sum(x);
+    using squares = sum(x, { square: true });
+    const expected = [n * (n + 1) / 2, n * (n + 1) * (2 * n + 1) / 6];
+    assertEquals([...await total.read(), ...await squares.read()], expected);
+  }
+});
+
+gpuTest("column sums read a copy in a texture where there is one", async (gpu) => {
+  if (gpu.path !== "subgroup") return;
+  const values = normals("x", 300 * 8);
+  using x = upload(gpu, values, [300, 8]);
+  mirrored(x);
+  using result = columnSum(x);
+  await assertTwin(result, twin.columnSum(values, 300, 8), "column sum");
+});
+
 gpuTest("a sum comes out the same each time", async (gpu) => {
   using x = upload(gpu, normals("x", 100_000), [100_000]);
   using once = sum(x);
@@ -38,12 +59,10 @@ gpuTest("a sum comes out the same each time", async (gpu) => {
   assertEquals(await once.read(), await again.read());
 });
 
-for (
-  const [rows, columns] of [[1, 1], [3, 5], [5, 8], [425, 7], [100, 260], [0, 4], [2, 131], [
-    3000,
-    8,
-  ]]
-) {
+// Below and above the rows of one invocation; of odd widths also four rows side by side.
+const MATRICES = [[1, 1], [3, 5], [5, 8], [425, 7], [100, 260], [0, 4], [2, 131], [3000, 8]];
+MATRICES.push([264, 3], [1088, 105], [65_540, 1]);
+for (const [rows, columns] of MATRICES) {
   gpuTest(`the column sums of [${rows}, ${columns}]`, async (gpu) => {
     const values = normals("x", rows * columns);
     using x = upload(gpu, values, [rows, columns]);
