@@ -220,7 +220,7 @@ export function batchNormBackward(
     using alongs = Tensor.empty(gpu, [params.chunks, channels], { name: "sums of chunks" });
     // From y, what the ReLU let through is read once and written down.
     shape.keep = shape.mask === "y";
-    shape.mirrorDy = seen.mirror && dx !== undefined && !shape.keep && worthMirror(dy);
+    shape.mirrorDy = seen.mirror && dx !== undefined && !shape.keep && worthMirror(dy, 2);
     if (shape.keep) g = dresidual ?? scratch.use(make("dresidual"));
     const all = { ...tensors, dy, ...shape.keep && { masked: g }, sums, alongs };
     sumsKernel(gpu, shape).run(gpu, all, { ...params, eps }, groups);

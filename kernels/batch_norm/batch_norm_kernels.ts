@@ -15,14 +15,13 @@ import { loopTurns, MOST_TURNS } from "../runtime/turns.ts";
 export interface RowShape {
   /** C is a multiple of four. */
   vec4: boolean;
-  /** x is read from a mirror: a training step reads it four times. */
   mirror: boolean;
 }
 
-/** How to see the rows of `x [..., C]`, which are read `again` after this or not. */
-export function rowShape(x: Tensor, again: boolean): RowShape {
+/** How to see the rows of `x [..., C]`: while training they are read four times. */
+export function rowShape(x: Tensor, training: boolean): RowShape {
   const vec4 = x.shape.at(-1)! % 4 === 0;
-  return { vec4, mirror: again && vec4 && worthMirror(x) };
+  return { vec4, mirror: vec4 && worthMirror(x, training ? 4 : 1) };
 }
 
 /** Parameters of all kernels: how rows are shared out. */

@@ -208,7 +208,7 @@ export function maxPool2dForward(x: Tensor, given: MaxPool2dOptions): MaxPool2dF
   });
   const { kernel, stride, padding } = options;
   const n = places.size;
-  maxKernel(gpu, { vec4, mirror: vec4 && worthMirror(x) }).run(
+  maxKernel(gpu, { vec4, mirror: vec4 && worthMirror(x, (kernel / stride) ** 2) }).run(
     gpu,
     { x, y, places },
     { ...params, n, kernel, stride, padding },

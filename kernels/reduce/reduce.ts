@@ -197,7 +197,7 @@ function addRows(
   const unit = vec4 ? 4 : 1;
   const n = Math.max(1, Math.ceil(rows / share)) * columns / unit;
   const params = { n, columns: columns / unit, rows, share, pitch: pitch / unit, at: at / unit };
-  // A copy would cost what one read saves.
-  const kernel = columnSumKernel(x.gpu, { vec4, mirror: vec4 && worthMirror(x, 1) });
+  // One read is not worth a copy, but products may have left one.
+  const kernel = columnSumKernel(x.gpu, { vec4, mirror: vec4 && worthMirror(x, 0) });
   kernel.run(x.gpu, { x, out }, params, flatGroups(n));
 }

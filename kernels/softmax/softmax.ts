@@ -138,15 +138,12 @@ export interface CrossEntropy {
   gradient?: Tensor;
 }
 
-/** Passes over the scores, and one more for what a buffer is larger than its tensor. */
-const READS = 4;
-
-/** How to see scores; undefined where rows are too long for the kernels here. */
-function rowShape(scores: Tensor): RowShape | undefined {
+/** How to see scores, for so many passes; undefined where rows are too long for the kernels here. */
+function rowShape(scores: Tensor, passes: number): RowShape | undefined {
   const columns = scores.shape[1];
   const vec4 = columns % 4 === 0;
   if (!isShort(scores.gpu, vec4 ? columns / 4 : columns)) return undefined;
-  return { vec4, mirror: vec4 && worthMirror(scores, READS) };
+  return { vec4, mirror: vec4 && worthMirror(scores, passes) };
 }
 
 /** TypeError unless the scores are a matrix with columns. */
@@ -185,7 +182,7 @@ export function softmaxCrossEntropy(
   const ignores = ignore === undefined ? 0 : 1;
   const params = { rows, columns, ignores, ignore: ignore ?? 0, scale };
   const tensors = { scores, targets, losses };
-  const shape = rowShape(scores);
+  const shape = rowShape(scores, withGradient ? 3 : 2);
   if (shape === undefined) crossEntropyOfLongRows(tensors, params, gradient);
   else {
     const all = { ...tensors, ...gradient && { gradient } };
@@ -200,7 +197,7 @@ export function logSoftmax(scores: Tensor): Tensor {
   const { gpu } = scores;
   const [rows, columns] = scores.shape;
   const out = Tensor.empty(gpu, scores.shape, { name: "log-probabilities" });
-  const shape = rowShape(scores);
+  const shape = rowShape(scores, 3);
   if (shape === undefined) logSoftmaxOfLongRows(scores, out);
   else {logSoftmaxKernel(gpu, shape).run(
       gpu,

@@ -9,6 +9,7 @@ struct Params {
   ldb: u32,
   part: u32,
   a_start: u32,
+  b_start: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
@@ -16,8 +17,11 @@ fn a_quad(i: u32) -> vec4f {
   let at = params.a_start + i;
   return textureLoad(a, vec2u(at & 4095u, at >> 12u));
 }
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-fn b_quad(i: u32) -> vec4f { return b[i]; }
+@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
+fn b_quad(i: u32) -> vec4f {
+  let at = params.b_start + i;
+  return textureLoad(b, vec2u(at & 4095u, at >> 12u));
+}
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 fn bias_quad(i: u32) -> vec4f { return bias[i]; }
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
