@@ -1,4 +1,5 @@
 /** What a product kernel is made of, and the WGSL that both bodies share. */
+import { lines } from "../runtime/wgsl.ts";
 
 /** How a product is cut among the workgroups. */
 export interface Tile {
@@ -84,19 +85,19 @@ let row_of_part = group.z * params.m;`
 let depth = params.k;`;
 }
 
-/** WGSL that hands the quads `value(j)` of a row to the ending. */
+/** WGSL that hands the quads `value(j)` of a row, which lie `apart` quads from each other, to the ending. */
 export function finishRow(
   { gates, tile }: Gemm,
   row: string,
   value: (j: number) => string,
+  apart = 1,
 ): string {
-  const quads = Array.from({ length: tile.quads }, (_, j) => j);
   if (gates) {
-    return `if (column < params.n) { finish_gates(${row}, column, ${
-      quads.map(value).join(", ")
-    }); }`;
+    const values = lines(tile.quads, value, ", ");
+    return `if (column < params.n) { finish_gates(${row}, column, ${values}); }`;
   }
-  return quads.map((j) =>
-    `if (column + ${4 * j}u < params.n) { finish_quad(${row}, column + ${4 * j}u, ${value(j)}); }`
-  ).join("\n");
+  return lines(tile.quads, (j) => {
+    const at = `column + ${4 * apart * j}u`;
+    return `if (${at} < params.n) { finish_quad(${row}, ${at}, ${value(j)}); }`;
+  });
 }

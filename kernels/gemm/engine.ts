@@ -11,7 +11,7 @@ import { expectTurns, loopTurns, MOST_TURNS } from "../runtime/turns.ts";
 import type { Cut, Gemm, Tile } from "./contract.ts";
 import { softwareTile } from "./software/cut.ts";
 import { softwareBody } from "./software/tile.ts";
-import { STAGED, stagedBody, stagedTile, stagedTurns } from "./staged.ts";
+import { STAGED, stagedBody, stagedDepth, stagedTile, stagedTurns } from "./staged.ts";
 
 /** How the product is done on a path. */
 interface Way {
@@ -21,7 +21,7 @@ interface Way {
   /** Invocations that share out the columns of a tile. */
   lanes(gpu: Gpu): number;
   /** Numbers along k of a turn of the loop, and the turns of the loops within it. */
-  depth: number;
+  depth(tile: Tile): number;
   turns(tile: Tile): number;
 }
 
@@ -30,14 +30,14 @@ const WAYS: Record<KernelPath, Way> = {
     body: (gemm, { lanes }) => softwareBody(gemm, lanes),
     tile: (cut, { lanes, costs }) => softwareTile(cut, lanes, costs),
     lanes: ({ lanes }) => lanes,
-    depth: 4,
+    depth: () => 4,
     turns: () => 0,
   },
   workgroup: {
     body: stagedBody,
     tile: stagedTile,
     lanes: () => STAGED.width,
-    depth: STAGED.depth,
+    depth: stagedDepth,
     turns: stagedTurns,
   },
 };
@@ -72,13 +72,13 @@ const ENDING_TURNS = loopTurns(64);
 /** The turns that the loops of a product over k numbers and `taps` take, with its ending. */
 function gemmTurns(gpu: Gpu, tile: Tile, k: number, taps: readonly number[] = []): number {
   const { turns, depth } = WAYS[gpu.path];
-  const along = loopTurns(Math.ceil(k / depth), turns(tile));
+  const along = loopTurns(Math.ceil(k / depth(tile)), turns(tile));
   return taps.reduceRight((inner, count) => loopTurns(count, inner), along) + ENDING_TURNS;
 }
 
 /** The most numbers along k, a multiple of four, that one dispatch of a product sums up. */
 export function mostDepth(gpu: Gpu, tile: Tile): number {
-  const { depth } = WAYS[gpu.path];
+  const depth = WAYS[gpu.path].depth(tile);
   const none = gemmTurns(gpu, tile, 0);
   return depth * Math.floor((MOST_TURNS - none) / (gemmTurns(gpu, tile, depth) - none));
 }

@@ -1,29 +1,47 @@
 /**
- * The tile of a product on a GPU: 16 x 8 invocations stage pieces of both factors in workgroup memory; each
- * computes `rows / 8` rows of `quads` quads.
+ * The tile of a product on a GPU: `width` x `height` invocations stage pieces of both factors in workgroup memory; each
+ * computes `rows / height` rows of `quads` quads. The quads of an invocation lie `width` quads apart, so that
+ * neighbors read neighbors.
  */
 import { COMPONENT, lines } from "../runtime/wgsl.ts";
 import { loopTurns } from "../runtime/turns.ts";
 import { type Cut, finishRow, type Gemm, partOfDepth, type Tile } from "./contract.ts";
 
-/** Invocations of a workgroup, and the numbers along k of its staged pieces. */
-export const STAGED = { width: 16, height: 8, depth: 8 } as const;
+/** Invocations of a workgroup. */
+export const STAGED = { width: 16, height: 16 } as const;
 
-/** As many workgroups keep a GPU at work. */
-const ENOUGH = 64;
+/** Numbers of workgroup memory that WebGPU guarantees. */
+const MEMORY = 4096;
 
-/** The tile for a product: fewer rows where there would be few workgroups. */
-export function stagedTile({ m, n, parts = 1, quads = n > 4 * STAGED.width ? 2 : 1 }: Cut): Tile {
-  const groups = (rows: number) =>
-    parts * Math.ceil(m / rows) * Math.ceil(n / (4 * STAGED.width * quads));
-  let rows = 64;
-  while (rows > 16 && (m <= rows / 2 || groups(rows) < ENOUGH)) rows /= 2;
-  return { rows, quads };
+/** The numbers along k of the staged pieces of a tile. */
+export function stagedDepth({ rows, quads }: Tile): number {
+  return 16 * (rows + 4 * STAGED.width * quads) <= MEMORY ? 16 : 8;
+}
+
+/** Rows of the largest tile, and as many workgroups as keep a GPU at work: with fewer, tiles get smaller. */
+const MOST_ROWS = 128;
+const ENOUGH = 128;
+
+/** The tile for a product. */
+export function stagedTile({ m, n, parts = 1, quads }: Cut): Tile {
+  const { width, height } = STAGED;
+  const groups = (rows: number, quads: number) =>
+    parts * Math.ceil(m / rows) * Math.ceil(n / (4 * width * quads));
+  const tile = { rows: MOST_ROWS, quads: quads ?? 2 };
+  while (tile.rows > height && m <= tile.rows / 2) tile.rows /= 2;
+  while (groups(tile.rows, tile.quads) < ENOUGH) {
+    if (quads === undefined && tile.quads > 1) tile.quads = 1;
+    else if (tile.rows > height) tile.rows /= 2;
+    else break;
+  }
+  return tile;
 }
 
 /** The most turns that the loops within one piece of k take. */
-export function stagedTurns({ rows, quads }: Tile): number {
-  const { width, height, depth } = STAGED;
+export function stagedTurns(tile: Tile): number {
+  const { rows, quads } = tile;
+  const { width, height } = STAGED;
+  const depth = stagedDepth(tile);
   const staging = (places: number) => loopTurns(Math.ceil(places / (width * height)));
   return staging(rows / 4 * depth) + staging(width * quads * depth) + loopTurns(depth);
 }
@@ -31,11 +49,11 @@ export function stagedTurns({ rows, quads }: Tile): number {
 /** WGSL for the sums of `gemm`, with the entry point. */
 export function stagedBody(gemm: Gemm): string {
   const { rows, quads } = gemm.tile;
-  const { width, height, depth } = STAGED;
+  const { width, height } = STAGED;
+  const depth = stagedDepth(gemm.tile);
   const each = rows / height;
   const tileQuads = width * quads;
   const [down, across] = gemm.rowsFirst ? ["group.x", "group.y"] : ["group.y", "group.x"];
-  const quadLanes = gemm.gates ? 1 : quads;
   const stage = (count: number, body: string) =>
     `for (var q = thread; q < ${count}u; q += ${width * height}u) {\n${body}\n}`;
   const line = (factor: string, i: string, left: string) => {
@@ -51,7 +69,7 @@ var v = vec4f();
 if (k + kk < depth && row + r < params.m) {
   v = a_load(${line("a", "row + r", "params.m - row - r")}, k + kk, 4u);
 }
-${lines(4, (c) => `tile_a[kk * ${rows}u + r + ${c}u] = v.${COMPONENT[c]};`)}`,
+tile_a[kk * ${rows / 4}u + (r >> 2u)] = v;`,
     )
     : stage(
       rows * depth / 4,
@@ -61,12 +79,12 @@ var v = vec4f();
 if (k + kk < depth && row + r < params.m) {
   v = a_load(${line("a", "row + r", "1u")}, k + kk, depth - k - kk);
 }
-${lines(4, (c) => `tile_a[(kk + ${c}u) * ${rows}u + r] = v.${COMPONENT[c]};`)}`,
+${lines(4, (c) => `tile_a[(kk + ${c}u) * ${rows / 4}u + (r >> 2u)][r & 3u] = v.${COMPONENT[c]};`)}`,
     );
-  // The columns of a place of the tile: quad `place % quads` of the invocations' column `place / quads`.
+  // Place j · width + x of the tile is quad j of the invocations in column x.
   const placed = gemm.gates
-    ? `let block = (place % ${quads}u) * params.n;
-let c = (${across} * ${width}u + place / ${quads}u) * 4u;`
+    ? `let block = (place / ${width}u) * params.n;
+let c = (${across} * ${width}u + place % ${width}u) * 4u;`
     : `let block = 0u;
 let c = (${across} * ${tileQuads}u + place) * 4u;`;
   const stageB = gemm.b.quads === "across"
@@ -101,16 +119,23 @@ ${
           });`)
       }`,
     );
+  // An invocation's rows follow each other: whole quads of A where there are four of them or more.
+  const quadRows = each % 4 === 0 ? each / 4 : 0;
+  const value = (r: number) =>
+    quadRows > 0
+      ? `a${r >> 2}.${COMPONENT[r & 3]}`
+      : `tile_a[kk * ${rows / 4}u + ((own + ${r}u) >> 2u)][(own + ${r}u) & 3u]`;
   return `
-var<workgroup> tile_a: array<f32, ${rows * depth}>;
+var<workgroup> tile_a: array<vec4f, ${rows / 4 * depth}>;
 var<workgroup> tile_b: array<vec4f, ${tileQuads * depth}>;
 @compute @workgroup_size(${width}, ${height})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let thread = local.y * ${width}u + local.x;
+let own = local.y * ${each}u;
 let row = ${down} * ${rows}u;
-let column = (${across} * ${width}u + local.x) * ${4 * quadLanes}u;
+let column = (${across} * ${gemm.gates ? width : tileQuads}u + local.x) * 4u;
 ${partOfDepth(gemm)}
-var s: array<array<vec4f, ${quads}>, ${each}>;
+${lines(each, (r) => lines(quads, (j) => `var s${r}_${j} = vec4f();`))}
 ${
     gemm.window
       ? `for (var jy = 0u; jy < params.taps_y; jy++) {
@@ -122,29 +147,25 @@ ${stageA}
 ${stageB}
 workgroupBarrier();
 for (var kk = 0u; kk < ${depth}u; kk++) {
-${lines(quads, (j) => `let b${j} = tile_b[kk * ${tileQuads}u + local.x * ${quads}u + ${j}u];`)}
+${lines(quads, (j) => `let b${j} = tile_b[kk * ${tileQuads}u + ${j * width}u + local.x];`)}
+${lines(quadRows, (i) => `let a${i} = tile_a[kk * ${rows / 4}u + local.y * ${quadRows}u + ${i}u];`)}
 ${
     lines(each, (r) =>
-      `{ let v = tile_a[kk * ${rows}u + local.y * ${each}u + ${r}u]; ${
-        lines(quads, (j) =>
-          `s[${r}][${j}] += v * b${j};`, " ")
-      } }`)
+      `{ let v = ${value(r)}; ${lines(quads, (j) => `s${r}_${j} += v * b${j};`, " ")} }`)
   }
 }
 workgroupBarrier();
 }
 ${gemm.window ? "}\n}" : ""}
-for (var r = 0u; r < ${each}u; r++) {
-  let at = row + local.y * ${each}u + r;
-  if (at >= params.m) { break; }
-  ${gemm.ending.placed ? "let to = a_line(at, 1u, first).to;" : ""}
-  ${
-    finishRow(
-      gemm,
-      `${gemm.ending.placed ? "to" : "at"}${gemm.parts ? " + row_of_part" : ""}`,
-      (j) => `s[r][${j}]`,
-    )
+${
+    lines(each, (r) => {
+      const at = gemm.ending.placed ? "a_line(at, 1u, first).to" : "at";
+      return `if (row + own + ${r}u < params.m) {
+let at = row + own + ${r}u;
+let to = ${at}${gemm.parts ? " + row_of_part" : ""};
+${finishRow(gemm, "to", (j) => `s${r}_${j}`, width)}
+}`;
+    })
   }
-}
 }`;
 }

@@ -14,6 +14,7 @@ import { LossHistory } from "../../models/loss_history.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { defineFlags, integer, parseFlags, text, UsageError } from "../../tasks/lib/flags.ts";
 import { runTask } from "../../tasks/lib/main.ts";
+import { cpuName, driverVersion } from "./machine.ts";
 import { type Peer, startPeer } from "./peer.ts";
 import { sentenceSubjects } from "./sentences.ts";
 import type { Subject } from "./subject.ts";
@@ -37,10 +38,6 @@ function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
 }
 
 function product(gpu: Gpu, m: number, k: number, n: number, kind: "NN" | "NT" | "TN"): Subject {
@@ -129,20 +126,20 @@ async function measure(
   const theirs: number[] = [];
   for (let i = 0; i < Math.min(rounds, subject.rounds ?? rounds); i++) {
     ours.push(await subject.ours(subject.runs));
-    if (peer !== undefined) theirs.push(mean(await peer.time(subject.peerName, subject.runs)));
+    if (peer !== undefined) theirs.push(await peer.time(subject.peerName, subject.runs));
   }
   const speed = (ms: number) =>
     subject.flops === undefined ? "" : (subject.flops / ms / 1e6).toFixed(1);
-  const ratios = ours.map((ms, i) => ms / theirs[i]);
   return [
     subject.name,
     median(ours).toFixed(2),
     Math.min(...ours).toFixed(2),
     speed(median(ours)),
-    ...(peer === undefined ? ["", "", ""] : [
+    ...(peer === undefined ? ["", "", "", ""] : [
       median(theirs).toFixed(2),
       Math.min(...theirs).toFixed(2),
-      median(ratios).toFixed(2),
+      (median(ours) / median(theirs)).toFixed(2),
+      (median(ours) / Math.min(...theirs)).toFixed(2),
     ]),
     subject.note ?? "",
   ];
@@ -167,6 +164,7 @@ function allSubjects(gpu: Gpu, steps: number): Subject[] {
     product(gpu, 256, 256, 256, "NN"),
     product(gpu, 512, 512, 512, "NN"),
     product(gpu, 1024, 1024, 1024, "NN"),
+    ...(gpu.adapter.isFallback ? [] : [2048, 4096, 8192].map((n) => product(gpu, n, n, n, "NN"))),
     product(gpu, 425, 256, 2048, "NN"), // words to gates
     product(gpu, 25, 512, 2048, "NN"), // states to gates
     product(gpu, 425, 512, 1004, "NN"), // states to scores
@@ -189,15 +187,20 @@ async function main(): Promise<void> {
     const names = all.map(({ name }) => name).join("; ");
     throw new UsageError(`No subject has "${only}" in its name: there are ${names}`);
   }
-  const peer = await startPeer();
-  console.log(`neckar on ${gpu.adapter.description}, ${gpu.path} kernels`);
+  const peer = await startPeer(!gpu.adapter.isFallback);
+  console.log(`${await cpuName()}, ${navigator.hardwareConcurrency} cores`);
+  console.log(
+    `neckar on ${gpu.adapter.description}${await driverVersion()}, ${gpu.path} kernels, Deno ${Deno.version.deno}`,
+  );
   console.log(
     typeof peer === "string"
       ? `no peer: ${peer}`
-      : `PyTorch ${peer.version} on the CPU, ${peer.threads} threads`,
+      : `PyTorch ${peer.version} on ${peer.device}, float32`,
   );
-  console.log(`${rounds} turns each; milliseconds of a run, averaged over a turn\n`);
-  const rows = [["", "median", "least", "GFLOP/s", "PyTorch", "least", "ratio", ""]];
+  console.log(
+    `${rounds} turns each; milliseconds of a run, averaged over a turn.\nratio: our median to its median, and to its least\n`,
+  );
+  const rows = [["", "median", "least", "GFLOP/s", "PyTorch", "least", "ratio", "to least", ""]];
   for (const subject of subjects) {
     rows.push(await measure(subject, rounds, typeof peer === "string" ? undefined : peer));
   }

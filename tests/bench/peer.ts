@@ -3,20 +3,21 @@ import { fromFileUrl } from "@std/path";
 
 /** A running peer. */
 export interface Peer {
+  /** Its version, and what it runs on. */
   version: string;
-  threads: number;
-  /** Milliseconds of each of `steps` runs of a subject, such as `lstm` or `matmul:512x512x512`. */
-  time(subject: string, steps: number): Promise<number[]>;
+  device: string;
+  /** Milliseconds of a run of a subject, such as `lstm` or `matmul:512x512x512`, of `steps` one after the other. */
+  time(subject: string, steps: number): Promise<number>;
   /** Send data under a name, which later subjects refer to. */
   send(name: string, data: unknown): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Start PyTorch, or say why there is none. */
-export async function startPeer(): Promise<Peer | string> {
+/** Start PyTorch, on a GPU where it may and finds one; or say why there is none. */
+export async function startPeer(cuda: boolean): Promise<Peer | string> {
   const script = fromFileUrl(import.meta.resolve("./torch_peer.py"));
   for (const python of ["python3", "/usr/bin/python3"]) {
-    const child = spawn(python, script);
+    const child = spawn(python, [script, ...(cuda ? ["cuda"] : [])]);
     if (child === undefined) continue;
     const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(splitLines());
     const reader = lines.getReader();
@@ -25,20 +26,20 @@ export async function startPeer(): Promise<Peer | string> {
       await child.status;
       continue;
     }
-    const { torch: version, threads } = JSON.parse(hello.value) as {
+    const { torch: version, device } = JSON.parse(hello.value) as {
       torch: string;
-      threads: number;
+      device: string;
     };
     const writer = child.stdin.getWriter();
     const encoder = new TextEncoder();
     return {
       version,
-      threads,
+      device,
       async time(subject, steps) {
         await writer.write(encoder.encode(`${subject} ${steps}\n`));
         const { value, done } = await reader.read();
         if (done) throw new Error("The PyTorch process ended early");
-        return (JSON.parse(value) as { ms: number[] }).ms;
+        return (JSON.parse(value) as { ms: number }).ms;
       },
       async send(name, data) {
         await writer.write(encoder.encode(`data ${name} ${JSON.stringify(data)}\n`));
@@ -54,10 +55,10 @@ export async function startPeer(): Promise<Peer | string> {
   return "PyTorch is not installed (Debian: apt-get install python3-torch libopenblas0)";
 }
 
-function spawn(python: string, script: string): Deno.ChildProcess | undefined {
+function spawn(python: string, args: string[]): Deno.ChildProcess | undefined {
   try {
     const command = new Deno.Command(python, {
-      args: [script],
+      args,
       stdin: "piped",
       stdout: "piped",
       stderr: "null",

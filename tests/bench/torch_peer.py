@@ -4,9 +4,9 @@ The same shapes, order of work and optimizer as tests/bench/bench.ts:
 batch 25, 17 input tokens, hidden 512, word vectors 256, vocabulary 1,004,
 image features of 512 numbers; loss, backward pass and Adam included.
 
-Run as a server by the benchmark: each line "CELL STEPS" on standard input
+Run as a server by the benchmark, with the argument "cuda" on a GPU: each line "CELL STEPS" on standard input
 (for example "lstm 5") answers with one line of JSON holding the milliseconds
-of each step; so the two programs can take turns within one run. A line
+of a step; so the two programs can take turns within one run. A line
 "data NAME JSON" keeps data under a name and is answered by an empty object.
 """
 
@@ -185,10 +185,18 @@ def make_product(name):
 
 
 def main():
-    torch.set_num_threads(2)
+    cuda = sys.argv[1:] == ["cuda"] and torch.cuda.is_available()
+    if cuda:
+        torch.set_default_device("cuda")
+        torch.backends.cuda.matmul.allow_tf32 = False  # float32 as everywhere else
+        torch.backends.cudnn.allow_tf32 = False
+        device = torch.cuda.get_device_name()
+    else:
+        torch.set_num_threads(2)
+        device = f"CPU, {torch.get_num_threads()} threads"
     made = {}
     data = {}
-    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+    print(json.dumps({"torch": torch.__version__, "device": device}), flush=True)
     for line in sys.stdin:
         if line.startswith("data "):
             _, name, text = line.split(" ", 2)
@@ -209,12 +217,13 @@ def main():
                 made[cell] = make(cell)
                 made[cell]()
         run = made[cell]
-        times = []
+        start = time.perf_counter()
         for _ in range(int(steps)):
-            start = time.perf_counter()
             run()
-            times.append(1000 * (time.perf_counter() - start))
-        print(json.dumps({"ms": times}), flush=True)
+        if cuda:
+            torch.cuda.synchronize()
+        ms = 1000 * (time.perf_counter() - start) / int(steps)
+        print(json.dumps({"ms": ms}), flush=True)
 
 
 if __name__ == "__main__":
