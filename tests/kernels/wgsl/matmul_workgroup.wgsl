@@ -42,55 +42,53 @@ fn finish_quad(row: u32, column: u32, sums: vec4f) {
   store_out(row * params.n + column, count, sums);
 }
 
-var<workgroup> tile_a: array<f32, 128>;
+var<workgroup> tile_a: array<vec4f, 64>;
 var<workgroup> tile_b: array<vec4f, 256>;
-@compute @workgroup_size(16, 8)
+@compute @workgroup_size(16, 16)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
 let thread = local.y * 16u + local.x;
+let own = local.y * 1u;
 let row = group.y * 16u;
-let column = (group.x * 16u + local.x) * 8u;
+let column = (group.x * 16u + local.x) * 4u;
 let first = group.z * params.part;
 let depth = min(params.part, params.k - first);
 let row_of_part = group.z * params.m;
-var s: array<array<vec4f, 2>, 2>;
+var s0_0 = vec4f();
 
-for (var k = 0u; k < depth; k += 8u) {
-for (var q = thread; q < 32u; q += 128u) {
-let r = q / 2u;
-let kk = 4u * (q % 2u);
+for (var k = 0u; k < depth; k += 16u) {
+for (var q = thread; q < 64u; q += 256u) {
+let r = q / 4u;
+let kk = 4u * (q % 4u);
 var v = vec4f();
 if (k + kk < depth && row + r < params.m) {
   v = a_load(a_line(row + r, 1u, first), k + kk, depth - k - kk);
 }
-tile_a[(kk + 0u) * 16u + r] = v.x;
-tile_a[(kk + 1u) * 16u + r] = v.y;
-tile_a[(kk + 2u) * 16u + r] = v.z;
-tile_a[(kk + 3u) * 16u + r] = v.w;
+tile_a[(kk + 0u) * 4u + (r >> 2u)][r & 3u] = v.x;
+tile_a[(kk + 1u) * 4u + (r >> 2u)][r & 3u] = v.y;
+tile_a[(kk + 2u) * 4u + (r >> 2u)][r & 3u] = v.z;
+tile_a[(kk + 3u) * 4u + (r >> 2u)][r & 3u] = v.w;
 }
-for (var q = thread; q < 256u; q += 128u) {
-let kk = q / 32u;
-let place = q % 32u;
+for (var q = thread; q < 256u; q += 256u) {
+let kk = q / 16u;
+let place = q % 16u;
 let block = 0u;
-let c = (group.x * 32u + place) * 4u;
+let c = (group.x * 16u + place) * 4u;
 var v = vec4f();
 if (k + kk < depth && c < params.n) { v = b_load(b_line(block + c, params.n - c, first), k + kk, 4u); }
 tile_b[q] = v;
 }
 workgroupBarrier();
-for (var kk = 0u; kk < 8u; kk++) {
-let b0 = tile_b[kk * 32u + local.x * 2u + 0u];
-let b1 = tile_b[kk * 32u + local.x * 2u + 1u];
-{ let v = tile_a[kk * 16u + local.y * 2u + 0u]; s[0][0] += v * b0; s[0][1] += v * b1; }
-{ let v = tile_a[kk * 16u + local.y * 2u + 1u]; s[1][0] += v * b0; s[1][1] += v * b1; }
+for (var kk = 0u; kk < 16u; kk++) {
+let b0 = tile_b[kk * 16u + 0u + local.x];
+
+{ let v = tile_a[kk * 4u + ((own + 0u) >> 2u)][(own + 0u) & 3u]; s0_0 += v * b0; }
 }
 workgroupBarrier();
 }
 
-for (var r = 0u; r < 2u; r++) {
-  let at = row + local.y * 2u + r;
-  if (at >= params.m) { break; }
-  
-  if (column + 0u < params.n) { finish_quad(at + row_of_part, column + 0u, s[r][0]); }
-if (column + 4u < params.n) { finish_quad(at + row_of_part, column + 4u, s[r][1]); }
+if (row + own + 0u < params.m) {
+let at = row + own + 0u;
+let to = at + row_of_part;
+if (column + 0u < params.n) { finish_quad(to, column + 0u, s0_0); }
 }
 }
