@@ -12,7 +12,10 @@ const CLIP = /* wgsl */ `
 // step is, as in PyTorch.
 fn clip() -> f32 {
   if (params.max_norm == 0.0) { return 1.0; }
-  let factor = params.max_norm / (sqrt(squared_norm[0]) + 1e-6);
+  let squared = squared_norm[0];
+  // By its bits: a GPU's comparison may take a NaN for a number.
+  if ((bitcast<u32>(squared) & 0x7fffffffu) > 0x7f800000u) { return squared; }
+  let factor = params.max_norm / (sqrt(squared) + 1e-6);
   return select(factor, 1.0, factor > 1.0);
 }
 `;
