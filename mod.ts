@@ -49,7 +49,7 @@ export {
   type ProfileWay,
 } from "./kernels/runtime/profile/profiler.ts";
 export type { KernelWatcher, Moved } from "./kernels/runtime/profile/watcher.ts";
-export type { BufferPool, PooledBuffer } from "./kernels/runtime/pool.ts";
+export type { BufferPool, PooledBuffer } from "./kernels/runtime/memory/pool.ts";
 export type { Recorder, RecorderCounts } from "./kernels/runtime/recorder.ts";
 export { type DType, type Elements, Tensor, type TensorOptions } from "./kernels/runtime/tensor.ts";
 export {

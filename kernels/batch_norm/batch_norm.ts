@@ -21,7 +21,7 @@ import { unaryGradient } from "../elementwise.ts";
 import { checkTargets, type GradientTargets } from "../gradients.ts";
 import { flatGroups } from "../runtime/kernel.ts";
 import { columnSum } from "../reduce/reduce.ts";
-import { worthMirror } from "../runtime/mirror.ts";
+import { worthMirror } from "../runtime/memory/mirror.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 
 /** Inputs of {@linkcode batchNormForward}. */

@@ -5,7 +5,7 @@
 import { activations } from "../activations.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { type Binding, defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
-import { worthMirror } from "../runtime/mirror.ts";
+import { worthMirror } from "../runtime/memory/mirror.ts";
 import { element, load, perShape, readFrom } from "../runtime/wgsl.ts";
 import { sharing } from "../runtime/sharing.ts";
 import type { Tensor } from "../runtime/tensor.ts";

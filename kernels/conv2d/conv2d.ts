@@ -23,7 +23,7 @@ import { weightGradient } from "./conv2d_weight.ts";
 import { fit } from "../fit.ts";
 import { gemmGroups, tileOf } from "../gemm/engine.ts";
 import { checkTargets, collectGradients, type GradientTargets } from "../gradients.ts";
-import { worthMirror } from "../runtime/mirror.ts";
+import { worthMirror } from "../runtime/memory/mirror.ts";
 import { columnSum } from "../reduce/reduce.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 

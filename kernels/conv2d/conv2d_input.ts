@@ -4,7 +4,7 @@ import { pictureGradient } from "./conv2d_picture.ts";
 import { expectWindow, isPicture, prepareWeights, type Sizes, whole } from "./conv2d_sizes.ts";
 import { fit } from "../fit.ts";
 import { gemmGroups, tileOf } from "../gemm/engine.ts";
-import { worthMirror } from "../runtime/mirror.ts";
+import { worthMirror } from "../runtime/memory/mirror.ts";
 import { Tensor } from "../runtime/tensor.ts";
 
 export function inputGradient(

@@ -12,7 +12,7 @@ import { matrix } from "../gemm/plain.ts";
 import { columnSum } from "../reduce/reduce.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel } from "../runtime/kernel.ts";
-import { worthMirror } from "../runtime/mirror.ts";
+import { worthMirror } from "../runtime/memory/mirror.ts";
 import { Tensor } from "../runtime/tensor.ts";
 import { perShape, readFrom } from "../runtime/wgsl.ts";
 import { fit } from "../fit.ts";

@@ -7,7 +7,7 @@ import { checkList, notANumber } from "../runtime/numbers.ts";
 import { eachOfRows, element, perShape, ROW_PARAMS, shareColumns } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { eachStretch, SUM_STRETCH } from "../runtime/turns.ts";
-import { uploadPacked } from "../runtime/upload.ts";
+import { uploadPacked } from "../runtime/memory/upload.ts";
 
 /**
  * Indices on the GPU, with what the gradient needs: the places of each index side by side, so that

@@ -16,7 +16,7 @@ import { checkList } from "../runtime/numbers.ts";
 import { element, perShape } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { eachStretch, SUM_STRETCH } from "../runtime/turns.ts";
-import { uploadPacked } from "../runtime/upload.ts";
+import { uploadPacked } from "../runtime/memory/upload.ts";
 
 /** How the rows of a bag are put together. */
 export type BagMode = "sum" | "mean";

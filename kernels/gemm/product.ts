@@ -1,6 +1,6 @@
 /** Products of matrices for the layers: their kernels' shapes and parameters, and how they are cut into tiles. */
 import type { Gpu } from "../runtime/gpu.ts";
-import { worthMirror } from "../runtime/mirror.ts";
+import { worthMirror } from "../runtime/memory/mirror.ts";
 import type { Tensor } from "../runtime/tensor.ts";
 import type { Tile } from "./contract.ts";
 import { gemmCode } from "./engine.ts";
@@ -12,7 +12,7 @@ export interface Factor {
   trans: boolean;
   /** Every stored row starts at a multiple of four numbers. */
   vec4: boolean;
-  /** From a mirror, see kernels/runtime/mirror.ts: only with `vec4`. */
+  /** From a mirror, see kernels/runtime/memory/mirror.ts: only with `vec4`. */
   mirror: boolean;
 }
 

@@ -2,7 +2,7 @@
 import { activations } from "../activations.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
-import { worthMirror } from "../runtime/mirror.ts";
+import { worthMirror } from "../runtime/memory/mirror.ts";
 import { element, lines, load, perShape, readFrom } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 

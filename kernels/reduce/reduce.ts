@@ -1,7 +1,7 @@
 /** Sums: of all elements, of something made of each element, and of each column. Every sum runs in a fixed order. */
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
-import { worthMirror } from "../runtime/mirror.ts";
+import { worthMirror } from "../runtime/memory/mirror.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { element, load, perShape, readFrom } from "../runtime/wgsl.ts";
 import { blockSum } from "./block_sum.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Allocator } from "./allocator.ts";
+import { Allocator } from "./memory/allocator.ts";
 import {
   type AdapterSummary,
   giveBack,
@@ -16,7 +16,7 @@ import {
 import type { Costs } from "./costs.ts";
 import { ErrorWatch } from "./error_watch.ts";
 import { GpuError } from "./errors.ts";
-import { BufferPool, type PooledBuffer } from "./pool.ts";
+import { BufferPool, type PooledBuffer } from "./memory/pool.ts";
 import { Profiler, profileWanted, type ProfileWay, profileWay } from "./profile/profiler.ts";
 import { Recorder } from "./recorder.ts";
 import type { KernelWatcher } from "./profile/watcher.ts";

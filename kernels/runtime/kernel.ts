@@ -3,7 +3,7 @@
  * declarations of its bindings and parameters are made from the same record, so they cannot differ.
  */
 import type { Gpu } from "./gpu.ts";
-import { mirrorDeclaration, mirrored, mirrorStart } from "./mirror.ts";
+import { mirrorDeclaration, mirrored, mirrorStart } from "./memory/mirror.ts";
 import type { DType, Tensor } from "./tensor.ts";
 import { Tensor as TensorClass } from "./tensor.ts";
 

@@ -6,7 +6,7 @@
  * twice would show its last value to both dispatches.
  */
 
-import type { Allocator } from "./allocator.ts";
+import type { Allocator } from "./memory/allocator.ts";
 
 /** Bytes of one parameter slot: WebGPU's guaranteed alignment of dynamic uniform offsets. */
 export const PARAMS_SLOT = 256;

@@ -2,7 +2,7 @@
 import { mappedAtOnce } from "./device.ts";
 import { type Gpu, GpuError } from "./gpu.ts";
 import { checkList, toFloats, toWords } from "./numbers.ts";
-import type { PooledBuffer } from "./pool.ts";
+import type { PooledBuffer } from "./memory/pool.ts";
 import { checkShape, describeShape, sizeOf } from "./shape.ts";
 
 export { sizeOf } from "./shape.ts";

@@ -7,7 +7,7 @@ import { blockSum } from "../reduce/block_sum.ts";
 import { plus } from "../reduce/tree.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { type Binding, defineKernel } from "../runtime/kernel.ts";
-import { worthMirror } from "../runtime/mirror.ts";
+import { worthMirror } from "../runtime/memory/mirror.ts";
 import { argmaxOfLongRows, crossEntropyOfLongRows, logSoftmaxOfLongRows } from "./softmax_parts.ts";
 import { BEST, isShort, LOSS_PARAMS, rowCode, rowGroups, rowLoss, TARGET } from "./softmax_rows.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";

@@ -11,7 +11,7 @@ import { accumulate, add, scaleBy } from "../../kernels/elementwise.ts";
 import { noAdapterMessage } from "../../kernels/runtime/errors.ts";
 import { GpuError, openGpu } from "../../kernels/runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "../../kernels/runtime/kernel.ts";
-import { BufferPool, sizeClass } from "../../kernels/runtime/pool.ts";
+import { BufferPool, sizeClass } from "../../kernels/runtime/memory/pool.ts";
 import { rnnBackward, rnnForward } from "../../kernels/recurrent/rnn.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "../../kernels/runtime/kernel.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { uploadPacked } from "../../kernels/runtime/upload.ts";
+import { uploadPacked } from "../../kernels/runtime/memory/upload.ts";
 import { gpuTest } from "../gpu_support.ts";
 
 /** Data of any kind, as a script without types passes it. */

@@ -1,7 +1,7 @@
 /** Sums on the GPU. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { columnSum, sum } from "../../kernels/reduce/reduce.ts";
-import { mirrored } from "../../kernels/runtime/mirror.ts";
+import { mirrored } from "../../kernels/runtime/memory/mirror.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import * as twin from "../../kernels/reference/linear_algebra.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";

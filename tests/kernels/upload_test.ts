@@ -1,6 +1,6 @@
 /** Several arrays in one upload. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { uploadPacked } from "../../kernels/runtime/upload.ts";
+import { uploadPacked } from "../../kernels/runtime/memory/upload.ts";
 import { gpuTest } from "../gpu_support.ts";
 
 gpuTest("arrays share one buffer, and each comes back under its name and shape", async (gpu) => {

@@ -11,7 +11,7 @@ export interface PooledBuffer {
   lastRecording: number;
   /** Counts what was written to the buffer. */
   version: number;
-  /** A copy of the buffer as a texture, and the version it is of (kernels/runtime/mirror.ts). */
+  /** A copy of the buffer as a texture, and the version it is of (kernels/runtime/memory/mirror.ts). */
   mirror?: { texture: GPUTexture; view: GPUTextureView; version: number };
 }
 

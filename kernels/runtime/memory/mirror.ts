@@ -3,7 +3,7 @@
  * one from a buffer, which the driver does number by number: what a kernel loads again and again, as the
  * weights of a product, is worth a copy. A copy is kept for as long as its buffer does not change.
  */
-import type { DType, Tensor } from "./tensor.ts";
+import type { DType, Tensor } from "../tensor.ts";
 
 /** Quads in a row of a texture, as a power of two: then a place needs no division. */
 const WIDTH_BITS = 12;

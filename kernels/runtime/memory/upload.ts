@@ -1,7 +1,7 @@
 /** Several small arrays of whole numbers in one upload. */
-import type { Gpu } from "./gpu.ts";
-import { checkList, setWords } from "./numbers.ts";
-import { sizeOf, Tensor } from "./tensor.ts";
+import type { Gpu } from "../gpu.ts";
+import { checkList, setWords } from "../numbers.ts";
+import { sizeOf, Tensor } from "../tensor.ts";
 
 /** Views begin at multiples of 256 bytes, as bindings must. */
 const ALIGNMENT = 64;

@@ -1,7 +1,7 @@
 /** GPU memory: what it cannot give is said where it is asked for, and not found as zeros later. */
-import { isAlive } from "./device.ts";
-import type { ErrorWatch } from "./error_watch.ts";
-import { GpuError } from "./errors.ts";
+import { isAlive } from "../device.ts";
+import type { ErrorWatch } from "../error_watch.ts";
+import { GpuError } from "../errors.ts";
 
 /**
  * Whether a buffer is there. WebGPU makes one in any case, and tells of a lack of memory later; Deno knows at
