@@ -7,7 +7,7 @@
  * small that its loops take few enough turns (kernels/runtime/turns.ts).
  */
 import type { Operand, Tile } from "../gemm/contract.ts";
-import { gemmCode, gemmGroups, mostDepth, tileOf } from "../gemm/engine.ts";
+import { gemmCode, gemmGroups, mostDepth, partsFor, tileOf } from "../gemm/engine.ts";
 import { matrix } from "../gemm/plain.ts";
 import { columnSum } from "../reduce/reduce.ts";
 import type { Gpu } from "../runtime/gpu.ts";
@@ -102,12 +102,6 @@ const weightKernel = perShape((gpu: Gpu, { mirror, tile }: WeightShape) =>
   })
 );
 
-/** Rows and columns of a tile, to count parts by. */
-const NOMINAL = 64;
-
-/** As many workgroups keep all cores of a CPU, or all of a GPU, at work. */
-const ENOUGH_GROUPS = { subgroup: 16, workgroup: 256 };
-
 export function weightGradient(
   { dy, at }: { dy: Tensor; at: number },
   x: Tensor,
@@ -122,12 +116,9 @@ export function weightGradient(
   const { depth, columns, batch, outHeight, outWidth } = prepared;
   const m = prepared.kernelHeight * prepared.kernelWidth * depth;
   const places = batch * outHeight * outWidth;
-  // Parts are whole lines, where these take few enough turns: as many as leave all cores busy, whatever the tiles.
-  const wanted = Math.min(
-    batch * outHeight,
-    ENOUGH_GROUPS[gpu.path] / (Math.ceil(m / NOMINAL) * Math.ceil(columns / NOMINAL)),
-  );
-  const share = Math.ceil(batch * outHeight / Math.max(1, Math.floor(wanted))) * outWidth;
+  // Parts are whole lines, where these take few enough turns.
+  const lines = batch * outHeight;
+  const share = Math.ceil(lines / partsFor(gpu, m, columns, lines)) * outWidth;
   const cut = { m, n: columns, across: true };
   const tile = tileOf(gpu, { ...cut, k: share, parts: Math.ceil(places / share) });
   const mostPlaces = mostDepth(gpu, tile);

@@ -18,6 +18,8 @@ interface Way {
   /** The WGSL that follows the loaders and the ending. */
   body(gemm: Gemm, gpu: Gpu): string;
   tile(cut: Cut, gpu: Gpu): Tile;
+  /** As many workgroups keep all cores, or all of a GPU, at work. */
+  enough: number;
   /** Invocations that share out the columns of a tile. */
   lanes(gpu: Gpu): number;
   /** Numbers along k of a turn of the loop, and the turns of the loops within it. */
@@ -29,6 +31,7 @@ const WAYS: Record<KernelPath, Way> = {
   subgroup: {
     body: (gemm, { lanes }) => softwareBody(gemm, lanes),
     tile: (cut, { lanes, costs }) => softwareTile(cut, lanes, costs),
+    enough: 16,
     lanes: ({ lanes }) => lanes,
     depth: () => 4,
     turns: () => 0,
@@ -36,6 +39,7 @@ const WAYS: Record<KernelPath, Way> = {
   workgroup: {
     body: stagedBody,
     tile: stagedTile,
+    enough: 256,
     lanes: () => STAGED.width,
     depth: stagedDepth,
     turns: stagedTurns,
@@ -64,6 +68,12 @@ export function gemmGroups(
     ? [1, Math.ceil(m / width)]
     : [Math.ceil(n / width), Math.ceil(m / tile.rows)];
   return rowsFirst ? [down, across] : [across, down];
+}
+
+/** Parts to cut k into, at most `most`, for a product of m rows and n columns: the same whatever its tiles. */
+export function partsFor(gpu: Gpu, m: number, n: number, most: number): number {
+  const groups = Math.ceil(m / 64) * Math.ceil(n / 64);
+  return Math.max(1, Math.floor(Math.min(most, WAYS[gpu.path].enough / groups)));
 }
 
 /** At least those of the loop over the rows of a tile: the same for all, so that no sum depends on how it is cut. */

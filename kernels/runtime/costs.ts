@@ -34,12 +34,6 @@ export const STANDARD_COSTS: Costs = {
   cores: 2,
 };
 
-/** Costs as they are kept, with what they were measured on. */
-interface KeptCosts {
-  adapter: string;
-  costs: Costs;
-}
-
 const NAME = "NECKAR_COSTS";
 
 /** Where costs are kept, or JSON; nothing where the script may not look. */
@@ -74,25 +68,21 @@ function given(fields: unknown, where: string): Costs {
 /** Costs kept of this adapter, or nothing: what another one left, or half a file, counts as nothing. */
 function kept(path: string, adapter: string): Costs | undefined {
   try {
-    const read = JSON.parse(Deno.readTextFileSync(path)) as KeptCosts;
+    const read = JSON.parse(Deno.readTextFileSync(path));
     return read.adapter === adapter ? given(read.costs, path) : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Keep costs of an adapter where {@linkcode costsOf} finds them. Whether that could be done. */
-export function keepCosts(adapter: string, costs: Costs): boolean {
-  const path = setting();
-  if (path === undefined || path.startsWith("{")) return false;
+/** Keep costs of an adapter where {@linkcode costsOf} finds them, if that can be done. */
+function keep(path: string, adapter: string, costs: Costs): void {
   try {
-    const text = JSON.stringify({ adapter, costs } satisfies KeptCosts, undefined, 2);
     const part = `${path}.${Deno.pid}`;
-    Deno.writeTextFileSync(part, `${text}\n`);
+    Deno.writeTextFileSync(part, `${JSON.stringify({ adapter, costs }, undefined, 2)}\n`);
     Deno.renameSync(part, path);
-    return true;
   } catch {
-    return false;
+    // They are measured again next time.
   }
 }
 
@@ -117,6 +107,6 @@ export function costsOf(adapter: string, measure: (() => Costs) | undefined): Co
   const known = path === undefined ? undefined : kept(path, adapter);
   if (known !== undefined) return known;
   const costs = measure();
-  keepCosts(adapter, costs);
+  if (path !== undefined) keep(path, adapter, costs);
   return costs;
 }
