@@ -6,7 +6,7 @@ import {
   type Standardizer,
 } from "../data/captions.ts";
 import type { RandomStream } from "../data/rng.ts";
-import type { Vocabulary } from "../data/vocabulary.ts";
+import { NULL, type Vocabulary } from "../data/vocabulary.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape } from "./autograd.ts";
 import { type BleuScore, corpusBleu, unigramPrecision } from "./bleu.ts";
@@ -69,6 +69,12 @@ export interface EpochOptions {
   optimizer: Optimizer;
   split: PreparedSplit;
   batchSize: number;
+  /**
+   * The captions of so many batches at a time are sorted by length before they are cut into batches, which then
+   * come in a random order: a step computes as many words as its longest caption has. 1, and nothing is sorted,
+   * by default.
+   */
+  sortWithin?: number;
   /** Orders the captions of this epoch. */
   stream: RandomStream;
   history: LossHistory;
@@ -84,15 +90,50 @@ export function stepsPerEpoch(captions: number, batchSize: number): number {
   return Math.ceil(captions / batchSize);
 }
 
+/** The words of a caption and `<END>`: padding is left out. */
+function lengthOf({ captions, captionLength }: PreparedSplit, caption: number): number {
+  const start = caption * captionLength;
+  let length = captionLength;
+  while (length > 0 && captions[start + length - 1] === NULL) length--;
+  return length;
+}
+
+/** The captions of an epoch's batches: all in a random order, sorted by length within some batches. */
+function drawBatches(
+  split: PreparedSplit,
+  { batchSize, sortWithin = 1, stream }: Pick<EpochOptions, "batchSize" | "sortWithin" | "stream">,
+): Int32Array[] {
+  if (!Number.isInteger(sortWithin) || sortWithin < 1) {
+    throw new RangeError(
+      `Captions are sorted within so many batches, a whole number from 1: not ${sortWithin}`,
+    );
+  }
+  const order = stream.permutation(split.imageIndex.length);
+  const cut = (captions: Int32Array) =>
+    Array.from(
+      { length: stepsPerEpoch(captions.length, batchSize) },
+      (_, i) => captions.subarray(i * batchSize, (i + 1) * batchSize),
+    );
+  if (sortWithin === 1) return cut(order);
+  const together = sortWithin * batchSize;
+  const batches: Int32Array[] = [];
+  for (let start = 0; start < order.length; start += together) {
+    const some = order.subarray(start, start + together);
+    some.sort((a, b) => lengthOf(split, a) - lengthOf(split, b));
+    batches.push(...stream.shuffle(cut(some)));
+  }
+  return batches;
+}
+
 /**
  * One pass over all captions in a new order. Each step records forward, backward and update and submits
  * once; it waits for nothing. Answers whether the pass was finished.
+ *
+ * Errors: RangeError for a `batchSize` or a `sortWithin` that is no whole number from 1.
  */
 export async function trainEpoch(options: EpochOptions): Promise<boolean> {
-  const { captioner, optimizer, split, batchSize, stream, history, onStep } = options;
-  const order = stream.permutation(split.imageIndex.length);
-  for (let step = 0; step < stepsPerEpoch(order.length, batchSize); step++) {
-    const chosen = order.subarray(step * batchSize, (step + 1) * batchSize);
+  const { captioner, optimizer, split, history, onStep } = options;
+  for (const chosen of drawBatches(split, options)) {
     using batch = captionBatch(captioner, split, chosen);
     using tape = new Tape(captioner.gpu);
     const loss = captioner.loss(tape, batch);

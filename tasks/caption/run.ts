@@ -59,7 +59,7 @@ async function train(
   pace: Pace,
 ): Promise<Training> {
   const { gpu, store } = captioner;
-  const { epochs, batch, readEvery, keep, seed, lr, schedule } = settings;
+  const { epochs, batch, sortWithin, readEvery, keep, seed, lr, schedule } = settings;
   const stream = new RandomStream(seed).split("batches");
   const perEpoch = stepsPerEpoch(splits.train.imageIndex.length, batch);
   const { signal } = pace;
@@ -104,6 +104,7 @@ async function train(
         optimizer,
         split: splits.train,
         batchSize: batch,
+        sortWithin,
         stream: stream.split(epoch),
         history,
         onStep: async () => {

@@ -81,6 +81,13 @@ const TRAINING_FLAGS = defineFlags({
     max: 4096,
     help: "Captions in a step; 25 with --data, else 64",
   }),
+  sortWithin: integer({
+    optional: true,
+    min: 1,
+    max: 10_000,
+    help:
+      "Sort the captions of so many batches by length before they are cut, which makes most steps shorter; 1, and nothing is sorted, with --data, else 4",
+  }),
   epochs: integer({
     optional: true,
     min: 1,
@@ -270,6 +277,7 @@ export function captionSettings(
     wordDeviation: given.wordDeviation ?? (real ? 0.01 : lstm ? 0.3 : 0.1),
     scoreDeviation: given.scoreDeviation ?? (real ? 1 / Math.sqrt(hidden) : 0.7),
     batch: given.batch ?? (real ? 25 : 64),
+    sortWithin: given.sortWithin ?? (real ? 1 : 4),
     epochs: given.epochs ?? (real ? 50 : 4),
     lr: given.lr ?? (real ? 5e-3 : 6e-3),
     schedule: given.schedule ?? (real || decays !== undefined ? "decay" : "linear"),

@@ -4,6 +4,7 @@ import {
   assertAlmostEquals,
   assertEquals,
   assertLess,
+  assertNotEquals,
   assertRejects,
   assertThrows,
 } from "@std/assert";
@@ -102,6 +103,43 @@ gpuTest("training on scenes lowers the loss, the same way for the same seed", as
   const other = await train(gpu, 6, 1);
   assert(other.losses[0] !== first.losses[0]);
 });
+
+/** The lengths of the steps of an epoch in batches of 16, in the order of the steps, with its tokens. */
+async function stepLengths(gpu: Gpu, sortWithin: number): Promise<[number[], number]> {
+  const sizes = { featureDim: SCENES.featureDim, vocabularySize: SCENES.vocabulary.size };
+  const config = { cell: "rnn", hiddenDim: 4, wordDim: 4, ...sizes } as const;
+  using captioner = new Captioner(gpu, config, new RandomStream(1));
+  using optimizer = new Adam(captioner.store, { lr: 1e-3 });
+  using history = new LossHistory(gpu, 100);
+  const { loss } = captioner;
+  const lengths: number[] = [];
+  let tokens = 0;
+  captioner.loss = (tape, batch) => {
+    lengths.push(batch.targets.shape[0]);
+    tokens += batch.tokens;
+    return loss.call(captioner, tape, batch);
+  };
+  await trainEpoch({
+    ...{ captioner, optimizer, split: TRAIN, batchSize: 16, sortWithin, history },
+    stream: new RandomStream(7),
+    onStep: () => true,
+  });
+  return [lengths, tokens];
+}
+
+gpuTest(
+  "captions sorted by length make shorter steps, in no order, and all are seen",
+  async (gpu) => {
+    const [plain, tokens] = await stepLengths(gpu, 1);
+    const [sorted, sameTokens] = await stepLengths(gpu, 5);
+    assertEquals([plain.length, sorted.length, sameTokens], [10, 10, tokens]);
+    assertLess(mean(sorted), 0.9 * mean(plain), `${sorted} against ${plain}`);
+    assertNotEquals(sorted.slice(0, 5), sorted.slice(0, 5).sort((a, b) => a - b));
+    for (const wrong of [0, 1.5]) {
+      await assertRejects(() => stepLengths(gpu, wrong), RangeError, `not ${wrong}`);
+    }
+  },
+);
 
 gpuTest("an epoch stops when it is told to, and does not count as one", async (gpu) => {
   let steps = 0;

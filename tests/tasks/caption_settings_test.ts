@@ -8,21 +8,22 @@ import { UsageError } from "../../tasks/lib/flags.ts";
 function learning(cell: CellType, ...flags: string[]) {
   const settings = captionSettings(cell, flags);
   if ("model" in settings) throw new TypeError("these are settings of a run that learns nothing");
-  const { epochs, batch, hidden, words, lr, schedule, decay, stepDecay } = settings;
+  const { epochs, batch, sortWithin, hidden, words, lr, schedule, decay, stepDecay } = settings;
   const { wordDeviation, scoreDeviation } = settings;
   return {
-    ...{ epochs, batch, hidden, words, lr },
+    ...{ epochs, batch, sortWithin, hidden, words, lr },
     rate: [schedule, decay, stepDecay],
     deviations: [wordDeviation, scoreDeviation],
   };
 }
 
 Deno.test("caption tasks: the defaults for scenes and for --data", () => {
-  const scenes = { epochs: 4, batch: 64, hidden: 128, words: 64, lr: 6e-3, rate: ["linear", 1, 1] };
+  const sizes = { batch: 64, sortWithin: 4, hidden: 128, words: 64 };
+  const scenes = { ...sizes, epochs: 4, lr: 6e-3, rate: ["linear", 1, 1] };
   assertEquals(learning("lstm"), { ...scenes, deviations: [0.3, 0.7] });
   assertEquals(learning("rnn"), { ...scenes, deviations: [0.1, 0.7] });
   // Those of the homework.
-  const real = { batch: 25, hidden: 512, words: 256, lr: 5e-3, epochs: 50 };
+  const real = { batch: 25, sortWithin: 1, hidden: 512, words: 256, lr: 5e-3, epochs: 50 };
   const deviations = [0.01, 1 / Math.sqrt(512)];
   assertEquals(learning("lstm", "--data=x"), { ...real, deviations, rate: ["decay", 0.995, 1] });
   assertEquals(learning("rnn", "--data=x"), { ...real, deviations, rate: ["decay", 0.95, 1] });
