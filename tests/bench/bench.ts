@@ -3,20 +3,14 @@
  * within one run, so that a machine whose speed drifts cannot favour either. The figure to quote is the
  * ratio.
  */
-import { RandomStream } from "../../data/rng.ts";
 import { type Gpu, openGpu } from "../../kernels/runtime/gpu.ts";
-import { matmul } from "../../kernels/gemm/matmul.ts";
-import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
-import { Captioner, uploadCaptions } from "../../models/captioner.ts";
 import type { CellType } from "../../models/layers.ts";
-import { LossHistory } from "../../models/loss_history.ts";
-import { Adam } from "../../models/optimizers.ts";
 import { defineFlags, integer, parseFlags, text, UsageError } from "../../tasks/lib/flags.ts";
 import { runTask } from "../../tasks/lib/main.ts";
 import { cpuName, driverVersion } from "./machine.ts";
 import { type Peer, startPeer } from "./peer.ts";
 import { sentenceSubjects } from "./sentences.ts";
+import { captionerSteps, millisecondsOf, products } from "./steps.ts";
 import type { Subject } from "./subject.ts";
 import { visionSubjects } from "./vision.ts";
 
@@ -41,18 +35,7 @@ function median(values: readonly number[]): number {
 }
 
 function product(gpu: Gpu, m: number, k: number, n: number, kind: "NN" | "NT" | "TN"): Subject {
-  const stream = new RandomStream(1);
-  const random = (shape: number[]) =>
-    Tensor.from(
-      gpu,
-      Float32Array.from({ length: shape[0] * shape[1] }, () => stream.normal()),
-      shape,
-    );
-  const [transA, transB] = [kind === "TN", kind === "NT"];
-  const a = random(transA ? [k, m] : [m, k]);
-  const b = random(transB ? [n, k] : [k, n]);
-  const out = Tensor.empty(gpu, [m, n]);
-  const corner = out.view([1]);
+  const steps = products(gpu, kind, { m, k, n });
   const flops = 2 * m * k * n;
   return {
     name: `product ${kind} ${m} x ${k} x ${n}`,
@@ -63,53 +46,24 @@ function product(gpu: Gpu, m: number, k: number, n: number, kind: "NN" | "NT" | 
       ? Math.max(2, Math.round(1e10 / flops))
       : Math.min(2000, Math.max(20, Math.round(4e12 / flops))),
     flops,
-    async ours(runs) {
-      const start = performance.now();
-      for (let i = 0; i < runs; i++) matmul(a, b, { transA, transB, out });
-      await corner.read();
-      return (performance.now() - start) / runs;
-    },
+    ours: (runs) => millisecondsOf(steps, runs),
   };
 }
 
-const SIZES = { featureDim: 512, hiddenDim: 512, wordDim: 256, vocabularySize: 1004 };
-const [BATCH, TOKENS] = [25, 17];
-
-function captionerStep(gpu: Gpu, cell: CellType, steps: number): Subject {
-  const stream = new RandomStream(1);
-  const captioner = new Captioner(gpu, { cell, ...SIZES }, stream);
-  const optimizer = new Adam(captioner.store, { lr: 1e-3 });
-  // One token more than is read: each is predicted from the one before.
-  const captions = Int32Array.from(
-    { length: BATCH * (TOKENS + 1) },
-    () => 1 + stream.integer(SIZES.vocabularySize - 1),
-  );
-  const features = Float32Array.from({ length: BATCH * SIZES.featureDim }, () => stream.normal());
+function captionerStep(gpu: Gpu, cell: CellType, runs: number): Subject {
+  const steps = captionerSteps(gpu, cell, { batch: 25, steps: 17, vocabulary: 1004, hidden: 512 });
   const { counts } = gpu.recorder;
   const subject: Subject = {
     name: `${cell.toUpperCase()} captioner step`,
     peerName: cell,
-    runs: steps,
+    runs,
     async ours(runs) {
-      using history = new LossHistory(gpu, runs);
       const before = { ...counts };
-      const start = performance.now();
-      for (let i = 0; i < runs; i++) {
-        using batch = uploadCaptions(gpu, captions, features, {
-          batch: BATCH,
-          vocabularySize: SIZES.vocabularySize,
-        });
-        using tape = new Tape(gpu);
-        const loss = captioner.loss(tape, batch);
-        tape.backward(loss);
-        optimizer.step();
-        await history.add(loss.tensor);
-      }
-      await history.finish();
+      const ms = await millisecondsOf(steps, runs);
       const dispatches = (counts.dispatches - before.dispatches) / runs;
       const submits = (counts.submits - before.submits) / runs;
       subject.note = `${dispatches} dispatches, ${submits} submits a step`;
-      return (performance.now() - start) / runs;
+      return ms;
     },
   };
   return subject;

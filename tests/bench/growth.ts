@@ -46,6 +46,7 @@ const BATCHES = [1, 4, 8, 16, 31, 32, 33, 63, 64, 65];
 const LENGTHS = [4, 8, 15, 16, 17, 32, 33, 63, 64];
 const VOCABULARIES = [625, 1250, 2500, 4999, 5000, 5001, 10_000];
 const SIDES = [56, 57, 80, 111, 112, 113, 160, 223, 224, 225];
+const CHANNELS = [16, 31, 32, 33, 64, 65, 127, 128, 129, 256];
 const PIXELS = { name: "pixels", of: (side: number) => side * side };
 
 const CAPTIONER = { batch: 25, steps: 17, vocabulary: 1004, hidden: 512 };
@@ -104,30 +105,8 @@ function convolutionRows(window: number): Row[] {
       (side) => ({ side }),
       PIXELS,
     ),
-    row("batch 4, 28 x 28, to 64 channels", "channels", [
-      16,
-      31,
-      32,
-      33,
-      64,
-      65,
-      127,
-      128,
-      129,
-      256,
-    ], (channels) => ({ channels })),
-    row("batch 4, 28 x 28, from 64 channels", "filters", [
-      16,
-      31,
-      32,
-      33,
-      64,
-      65,
-      127,
-      128,
-      129,
-      256,
-    ], (filters) => ({ filters })),
+    row("batch 4, 28 x 28, to 64 channels", "channels", CHANNELS, (channels) => ({ channels })),
+    row("batch 4, 28 x 28, from 64 channels", "filters", CHANNELS, (filters) => ({ filters })),
   ];
 }
 

@@ -11,6 +11,7 @@ import type { CellType } from "../../models/layers.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam, Sgd } from "../../models/optimizers.ts";
 import { type BackboneName, makeBackbone } from "../../models/pretrained.ts";
+import type { Learnt } from "../../models/vision_model.ts";
 import type { ClassifierKind } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
 import { trainSentenceBatch } from "../../models/sentence_training.ts";
@@ -19,6 +20,13 @@ import { trainSentenceBatch } from "../../models/sentence_training.ts";
 export interface Steps extends Disposable {
   /** Do it so often, and wait for the end. */
   run(times: number): Promise<void>;
+}
+
+/** Milliseconds of one of so many runs. */
+export async function millisecondsOf(steps: Steps, runs: number): Promise<number> {
+  const start = performance.now();
+  await steps.run(runs);
+  return (performance.now() - start) / runs;
 }
 
 function of(run: Steps["run"], parts: readonly { dispose(): void }[]): Steps {
@@ -96,18 +104,26 @@ export function sentenceSteps(
   }, [optimizer, classifier]);
 }
 
+/** Sizes of a training step over pictures, which layers learn, and how fast. */
+export interface PictureSizes {
+  batch: number;
+  side: number;
+  learnt?: Learnt;
+  lr?: number;
+}
+
 /** Training steps of a network for pictures `[batch, side, side, 3]` of two classes, with SGD. */
 export function pictureSteps(
   gpu: Gpu,
   backbone: BackboneName,
-  { batch, side }: { batch: number; side: number },
+  { batch, side, learnt = "all", lr = 1e-4 }: PictureSizes,
 ): Steps {
   const stream = new RandomStream(1);
   const shape = [batch, side, side, 3];
   const pixels = normals(stream, batch * side * side * 3);
   const labels = Uint32Array.from({ length: batch }, (_, i) => i % 2);
-  const model = makeBackbone(backbone, stream, 2).toGpu(gpu, "all");
-  const optimizer = new Sgd(model.store, { lr: 1e-4, momentum: 0.9 });
+  const model = makeBackbone(backbone, stream, 2).toGpu(gpu, learnt);
+  const optimizer = new Sgd(model.store, { lr, momentum: 0.9 });
   return of(async (times) => {
     using history = new LossHistory(gpu, times);
     for (let i = 0; i < times; i++) {
