@@ -2,19 +2,19 @@
  * One step of an optimizer over all parameters, which lie in one flat buffer: one dispatch.
  * An invocation updates several quads, a whole stride apart. The formulas are PyTorch's.
  */
+import { activations } from "./activations.ts";
 import type { Gpu } from "./runtime/gpu.ts";
 import { defineKernel, foldGroups } from "./runtime/kernel.ts";
 import { expectShape, type Tensor } from "./runtime/tensor.ts";
 import { eachOfRows, element, perShape, ROW_PARAMS, shareColumns } from "./runtime/wgsl.ts";
 
-const CLIP = /* wgsl */ `
+const CLIP = /* wgsl */ `${activations("f32")}
 // The factor that brings the gradient's norm down to max_norm; 0 means no limit. Of a NaN it is NaN, so that the whole
 // step is, as in PyTorch.
 fn clip() -> f32 {
   if (params.max_norm == 0.0) { return 1.0; }
   let squared = squared_norm[0];
-  // By its bits: a GPU's comparison may take a NaN for a number.
-  if ((bitcast<u32>(squared) & 0x7fffffffu) > 0x7f800000u) { return squared; }
+  if (is_nan_f32(squared)) { return squared; } // a GPU's comparison may take a NaN for a number
   let factor = params.max_norm / (sqrt(squared) + 1e-6);
   return select(factor, 1.0, factor > 1.0);
 }
