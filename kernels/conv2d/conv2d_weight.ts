@@ -119,8 +119,8 @@ export function weightGradient(
   // Parts are whole lines, where these take few enough turns.
   const lines = batch * outHeight;
   const share = Math.ceil(lines / partsFor(gpu, m, columns, lines)) * outWidth;
-  const cut = { m, n: columns, across: true };
-  const tile = tileOf(gpu, { ...cut, k: share, parts: Math.ceil(places / share) });
+  const parts = Math.ceil(places / share);
+  const tile = tileOf(gpu, { m, n: columns, k: share, parts, across: true });
   const mostPlaces = mostDepth(gpu, tile);
   if (Math.max(outHeight, outWidth) + mostPlaces > DIVIDED) {
     throw new RangeError(

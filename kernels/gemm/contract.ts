@@ -75,7 +75,7 @@ export interface Cut {
   narrow?: boolean;
 }
 
-/** WGSL that begins a kernel: its part of k, from `first` on, and the quads of numbers there. */
+/** WGSL that begins a kernel: its part of k, from `first` on, and the numbers in it. */
 export function partOfDepth({ parts }: Gemm): string {
   return parts
     ? `let first = group.z * params.part;

@@ -1,6 +1,6 @@
 /** How long a software adapter's instructions take, measured on it: {@linkcode calibrate}. */
 import { type Costs, STANDARD_COSTS } from "./costs.ts";
-import { lines } from "./wgsl.ts";
+import { COMPONENT, lines } from "./wgsl.ts";
 
 /** Quads that are loaded and stored: as many as a product's tiles find in a core's second cache. */
 const QUADS = 1 << 14;
@@ -23,8 +23,10 @@ const FIRST_ROUNDS = 400;
 const MOST_ROUNDS = 50_000;
 type Loop = keyof typeof LOOPS;
 
-// One kernel for all, since each takes some 50 ms to compile the first time.
-const code = (lanes: number) => /* wgsl */ `
+// One kernel for all, since each takes some 50 ms to compile the first time. Round i loads and stores quads `place(r)`.
+const code = (lanes: number) => {
+  const place = (r: number) => `((${LOADS}u * i + ${r}u) * ${lanes}u + lane) & ${QUADS - 1}u`;
+  return /* wgsl */ `
 @group(0) @binding(0) var<uniform> counts: vec4u;
 @group(0) @binding(1) var copied: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var<storage, read_write> buffer: array<vec4f>;
@@ -37,32 +39,27 @@ fn main(@builtin(local_invocation_id) local: vec3u) {
     let a = b + f32(i);
     ${lines(4, (k) => `let b${k} = b * f32(i + ${k}u);`)}
     ${
-  lines(ROWS, (r) =>
-    lines(4, (k) =>
-      `s${r} += subgroupBroadcast(a.${"xyzw"[k]}, ${r % lanes}u) * b${k};`))
-}
+    lines(ROWS, (r) =>
+      lines(4, (k) =>
+        `s${r} += subgroupBroadcast(a.${COMPONENT[k]}, ${r % lanes}u) * b${k};`))
+  }
   }
   for (var i = 0u; i < counts.y; i++) {
     ${
-  lines(LOADS, (r) =>
-    `{ let at = ((${LOADS}u * i + ${r}u) * ${lanes}u + lane) & ${QUADS - 1}u;
+    lines(LOADS, (r) =>
+      `{ let at = ${place(r)};
     s${r} += textureLoad(copied, vec2u(at & ${WIDTH - 1}u, at / ${WIDTH}u)); }`)
-}
+  }
   }
   for (var i = 0u; i < counts.z; i++) {
-    ${
-  lines(LOADS, (r) =>
-    `s${r} += buffer[((${LOADS}u * i + ${r}u) * ${lanes}u + lane) & ${QUADS - 1}u];`)
-}
+    ${lines(LOADS, (r) => `s${r} += buffer[${place(r)}];`)}
   }
   for (var i = 0u; i < counts.w; i++) {
-    ${
-  lines(LOADS, (r) =>
-    `buffer[((${LOADS}u * i + ${r}u) * ${lanes}u + lane) & ${QUADS - 1}u] = s${r} + f32(i);`)
-}
+    ${lines(LOADS, (r) => `buffer[${place(r)}] = s${r} + f32(i);`)}
   }
   buffer[lane] = ${lines(ROWS, (r) => `s${r}`, " + ")};
 }`;
+};
 
 /**
  * The costs of a software adapter with subgroups of `lanes` lanes: in about 20 ms, and once some 150 ms more to compile

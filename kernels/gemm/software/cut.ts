@@ -22,7 +22,7 @@ function tileTime({ rows, quads, narrow }: Tile, cut: Cut, lanes: number, costs:
 }
 
 /** The product's name among the tiles of {@linkcode Costs}. */
-export function cutName(
+function cutName(
   { m, n, k, parts = 1, across = false, quads, narrow = false }: Cut,
 ): string {
   return `${m}x${n}x${k}${parts > 1 ? ` in ${parts}` : ""}${across ? " across" : ""}${
@@ -31,12 +31,12 @@ export function cutName(
 }
 
 /** A tile's name, such as `32x2`, or `narrow 16x4`. */
-export function tileName({ rows, quads, narrow }: Tile): string {
+function tileName({ rows, quads, narrow }: Tile): string {
   return `${narrow ? "narrow " : ""}${rows}x${quads}`;
 }
 
 /** The tiles that a product may be cut into. */
-export function tilesFor({ n, across = false, quads, narrow = false }: Cut): Tile[] {
+function tilesFor({ n, across = false, quads, narrow = false }: Cut): Tile[] {
   const widths = quads === undefined ? [1, 2, 4] : [quads];
   const tiles: Tile[] = ROWS.filter((rows) => !across || rows % 4 === 0)
     .flatMap((rows) => widths.map((quads) => ({ rows, quads })));

@@ -11,8 +11,8 @@ import { finishRow, type Gemm, partOfDepth } from "../contract.ts";
 export function softwareBody(gemm: Gemm, lanes: number): string {
   const { rows, quads, narrow } = gemm.tile;
   // The factor that is shared among the lanes, and the one that is read by each for itself.
-  const [shared, own] = narrow ? ["b", "a"] : ["a", "b"];
-  const [sharedQuads, ownQuads] = [gemm[shared as "a"].quads, gemm[own as "a"].quads];
+  const [shared, own] = narrow ? ["b", "a"] as const : ["a", "b"] as const;
+  const [sharedQuads, ownQuads] = [gemm[shared].quads, gemm[own].quads];
   const [sharedCount, ownCount] = narrow ? ["params.n", "params.m"] : ["params.m", "params.n"];
   const [sharedFrom, ownFrom] = narrow ? ["0u", "row"] : ["row", "column"];
   const [down, across] = gemm.rowsFirst ? ["group.x", "group.y"] : ["group.y", "group.x"];
@@ -70,7 +70,7 @@ let y${j} = ${own}_line(${block(j)}c${j}, ${ownCount} - c${j}, first);`)
     : lines(
       4 * quads,
       (i) =>
-        gemm[own as "a"].next && i > 0
+        gemm[own].next && i > 0
           ? `let y${i} = ${own}_next(y${i - 1}, ${ownFrom} + ${i}u < ${ownCount});`
           : `let y${i} = ${own}_line(${block(i >> 2)}${ownIndex(i >> 2, i & 3)}, 1u, first);`,
     );
