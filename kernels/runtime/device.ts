@@ -30,7 +30,10 @@ export interface OpenDevice {
   readonly subgroups: boolean;
   /** See {@linkcode mappedAtOnce}. */
   readonly mapsAtOnce: boolean;
-  readonly costs: Costs;
+  /** The adapter, and limits that tell its driver from the next, which does not name itself: costs are kept by it. */
+  readonly identity: string;
+  /** Those that were measured, once they were. */
+  costs?: Costs;
   readonly layouts: Map<string, GPUBindGroupLayout>;
   /** By their WGSL. */
   readonly pipelines: Map<string, GPUComputePipeline>;
@@ -82,7 +85,7 @@ async function newDevice(
   profile: boolean | ProfileWay,
 ): Promise<OpenDevice> {
   const gpuAdapter = await requestAdapter(powerPreference);
-  const info = gpuAdapter.info;
+  const { info, limits } = gpuAdapter;
   const adapter: AdapterSummary = {
     description: info.description || info.device || "unknown adapter",
     vendor: info.vendor,
@@ -100,17 +103,14 @@ async function newDevice(
       `The adapter "${adapter.description}" gives no device that works: it may have no memory left`,
     );
   }
-  const mapsAtOnce = adapter.isFallback && waitAtOnce(device);
-  const measure = mapsAtOnce && withSubgroups !== undefined && hasOneSubgroupSize(adapter)
-    ? () => calibrate(device, adapter.subgroupMaxSize, () => waitAtOnce(device))
-    : undefined;
   const open: OpenDevice = {
     device,
     adapter,
     powerPreference,
     subgroups: withSubgroups !== undefined,
-    mapsAtOnce,
-    costs: costsOf(describe(adapter, gpuAdapter.limits), measure),
+    mapsAtOnce: adapter.isFallback && waitAtOnce(device),
+    identity: `${adapter.description}, ${limits.maxSampledTexturesPerShaderStage} textures, ` +
+      `${limits.maxStorageBuffersPerShaderStage} buffers`,
     layouts: new Map(),
     pipelines: new Map(),
     onLost: () => {},
@@ -119,18 +119,21 @@ async function newDevice(
   return open;
 }
 
+/** The costs of a device, measured where kernels for subgroups run on it: nothing depends on them elsewhere. */
+export function deviceCosts(open: OpenDevice, bySubgroups: boolean): Costs {
+  const { device, adapter: { subgroupMaxSize }, mapsAtOnce, identity } = open;
+  if (!bySubgroups || !mapsAtOnce) return costsOf(identity, undefined);
+  return open.costs ??= costsOf(
+    identity,
+    () => calibrate(device, subgroupMaxSize, () => waitAtOnce(device)),
+  );
+}
+
 /** Whether all subgroups are of one size, for which kernels of software adapters are written. */
 export function hasOneSubgroupSize(
   { subgroupMinSize: min, subgroupMaxSize: max }: AdapterSummary,
 ): boolean {
   return min === max && (min === 4 || min === 8 || min === 16);
-}
-
-/** An adapter with the limits that tell one version of its driver from the next, which it does not name itself. */
-function describe({ description }: AdapterSummary, limits: GPUSupportedLimits): string {
-  const { maxSampledTexturesPerShaderStage: textures, maxStorageBuffersPerShaderStage: buffers } =
-    limits;
-  return `${description}, ${textures} textures, ${buffers} buffers`;
 }
 
 /** Whether a device still makes buffers: one that is lost does not. */

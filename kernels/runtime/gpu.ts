@@ -6,6 +6,7 @@
 import { Allocator } from "./memory/allocator.ts";
 import {
   type AdapterSummary,
+  deviceCosts,
   giveBack,
   hasOneSubgroupSize,
   type OpenDevice,
@@ -13,7 +14,7 @@ import {
   type PowerPreference,
   waitAtOnce,
 } from "./device.ts";
-import type { Costs } from "./costs.ts";
+import { type Costs, STANDARD_COSTS } from "./costs.ts";
 import { ErrorWatch } from "./error_watch.ts";
 import { GpuError } from "./errors.ts";
 import { BufferPool, type PooledBuffer } from "./memory/pool.ts";
@@ -70,9 +71,10 @@ export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
   try {
     const path = options.path ?? (fits && adapter.isFallback ? "subgroup" : "workgroup");
     const gpu = new Gpu(open, path);
+    gpu.costs = deviceCosts(open, path === "subgroup");
     if (profile !== false) gpu.watcher = new Profiler(gpu, profileWay(open, profile));
     return gpu;
-  } catch (error) { // no memory even for parameters
+  } catch (error) { // costs that cannot be read, or no memory even for parameters
     open.device.destroy();
     throw error;
   }
@@ -99,7 +101,7 @@ export class Gpu {
   /** Lanes of a subgroup on the `subgroup` path. */
   readonly lanes: number;
   /** What tiles and mirrors are chosen by. */
-  costs: Costs;
+  costs: Costs = STANDARD_COSTS;
   /** Resolves with the reason when the device is lost or the GPU is closed; never rejects. */
   readonly lost: Promise<string>;
   /** Told of all that is recorded; nothing unless somebody wants to know. */
@@ -122,7 +124,6 @@ export class Gpu {
     this.device = open.device;
     this.adapter = open.adapter;
     this.mapsAtOnce = open.mapsAtOnce;
-    this.costs = open.costs;
     this.lanes = path === "subgroup" ? lanes : 0;
     this.#watch = new ErrorWatch(open.device, (error) => this.fail(error));
     this.#allocator = new Allocator(this.#watch, () => this.#makeRoom(), () => this.#inUse());

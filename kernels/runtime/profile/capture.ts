@@ -1,5 +1,4 @@
 /** What would run: the text of kernels, on a GPU that runs none of them. */
-import { STANDARD_COSTS } from "../costs.ts";
 import { openDevice } from "../device.ts";
 import { Gpu, type KernelPath } from "../gpu.ts";
 import type { KernelSpec } from "../kernel.ts";
@@ -48,7 +47,6 @@ export async function captureKernels(
   using gpu = new Gpu(await openDevice("high-performance"), path, lanes);
   const capture = new KernelCapture();
   gpu.watcher = capture;
-  gpu.costs = STANDARD_COSTS;
   work(gpu);
   return capture.kernels;
 }
