@@ -2,7 +2,7 @@
 import { openGpu } from "../kernels/runtime/gpu.ts";
 import { boolean, choice, defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
 import { runTask } from "./lib/main.ts";
-import { OPERATIONS } from "./kernel/operations.ts";
+import { operationOf, OPERATIONS, readSizes } from "./kernel/operations.ts";
 import { kernelText } from "./kernel/text.ts";
 
 const flags = defineFlags({
@@ -38,21 +38,6 @@ export function listOperations(): string {
     .join("\n");
 }
 
-/** The sizes that `--shape` names. Throws UsageError where they are not those of the operation. */
-export function readSizes(name: string, shape: string | undefined): readonly number[] {
-  const { sizes, example } = OPERATIONS[name];
-  if (shape === undefined) return example;
-  const numbers = shape.split("x").map((part) => /^[1-9]\d*$/.test(part) ? Number(part) : NaN);
-  if (numbers.length !== sizes.length || !numbers.every(Number.isSafeInteger)) {
-    throw new UsageError(
-      `Flag --shape takes ${sizes.length} whole numbers from 1 for ${name}, ${
-        sizes.join("x")
-      } as in ${example.join("x")}, and not "${shape}"`,
-    );
-  }
-  return numbers;
-}
-
 async function main(): Promise<void> {
   const named = Deno.args.length > 0 && !Deno.args[0].startsWith("-");
   const { shape, backward, ...given } = parseFlags(flags, Deno.args.slice(named ? 1 : 0), {
@@ -70,12 +55,7 @@ async function main(): Promise<void> {
     if (Deno.args.length > 0) throw new UsageError("The name of an operation must come first");
     return console.log(listOperations());
   }
-  const name = Deno.args[0];
-  if (!Object.hasOwn(OPERATIONS, name)) {
-    throw new UsageError(
-      `There is no operation "${name}": ${Object.keys(OPERATIONS).join(", ")} are allowed`,
-    );
-  }
+  const name = operationOf(Deno.args[0]);
   const sizes = readSizes(name, shape);
   if (given.lanes !== undefined && given.path === "workgroup") {
     throw new UsageError("Flag --lanes is for --path=subgroup");

@@ -22,6 +22,8 @@ export interface Costs {
   cores: number;
   /** Tiles that were found faster than what the rule picks, by the product that they are for; see `deno task tune`. */
   tiles?: Record<string, string>;
+  /** Told of each product that is cut, with what the rule expects of its tiles, and the one it picks; never kept. */
+  asked?: (product: string, tiles: Record<string, number>, picked: string) => void;
 }
 
 /** Those of two cores with AVX-512 and Mesa 22.3. */
@@ -75,15 +77,18 @@ function kept(path: string, adapter: string): Costs | undefined {
   }
 }
 
-/** Keep costs of an adapter where {@linkcode costsOf} finds them, if that can be done. */
-function keep(path: string, adapter: string, costs: Costs): void {
-  try {
-    const part = `${path}.${Deno.pid}`;
-    Deno.writeTextFileSync(part, `${JSON.stringify({ adapter, costs }, undefined, 2)}\n`);
-    Deno.renameSync(part, path);
-  } catch {
-    // They are measured again next time.
-  }
+/**
+ * Keep costs of an adapter where {@linkcode costsOf} finds them. Returns the file, or nothing where none is named.
+ *
+ * Errors: those of Deno where it cannot be written.
+ */
+export function keepCosts(adapter: string, costs: Costs): string | undefined {
+  const path = setting();
+  if (path === undefined || path.startsWith("{")) return undefined;
+  const part = `${path}.${Deno.pid}`;
+  Deno.writeTextFileSync(part, `${JSON.stringify({ adapter, costs }, undefined, 2)}\n`);
+  Deno.renameSync(part, path);
+  return path;
 }
 
 /**
@@ -107,6 +112,10 @@ export function costsOf(adapter: string, measure: (() => Costs) | undefined): Co
   const known = path === undefined ? undefined : kept(path, adapter);
   if (known !== undefined) return known;
   const costs = measure();
-  if (path !== undefined) keep(path, adapter, costs);
+  try {
+    keepCosts(adapter, costs);
+  } catch {
+    // They are measured again next time.
+  }
   return costs;
 }

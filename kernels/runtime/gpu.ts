@@ -14,7 +14,7 @@ import {
   type PowerPreference,
   waitAtOnce,
 } from "./device.ts";
-import { type Costs, STANDARD_COSTS } from "./costs.ts";
+import { type Costs, keepCosts, STANDARD_COSTS } from "./costs.ts";
 import { ErrorWatch } from "./error_watch.ts";
 import { GpuError } from "./errors.ts";
 import { BufferPool, type PooledBuffer } from "./memory/pool.ts";
@@ -285,6 +285,11 @@ export class Gpu {
     this.#open.pipelines.set(code, pipeline);
     if (start !== undefined) this.watcher?.made(code, performance.now() - start);
     return pipeline;
+  }
+
+  /** Keep the costs for the next that opens this adapter. Returns the file, or nothing where none is named. */
+  keepCosts(): string | undefined {
+    return keepCosts(this.#open.identity, this.#open.costs = this.costs);
   }
 
   /**

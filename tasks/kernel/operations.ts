@@ -11,6 +11,7 @@ import { columnSum, sum } from "../../kernels/reduce/reduce.ts";
 import { rnnBackward, rnnForward } from "../../kernels/recurrent/rnn.ts";
 import { argmax, logSoftmax, softmaxCrossEntropy } from "../../kernels/softmax/softmax.ts";
 import { type DType, Tensor } from "../../kernels/runtime/tensor.ts";
+import { UsageError } from "../lib/flags.ts";
 
 /** Makes tensors with no contents, which nothing reads. */
 class Maker implements Disposable {
@@ -196,6 +197,28 @@ export const OPERATIONS: Record<string, Operation> = {
     },
   },
 };
+
+/** The name of an operation, as it was given. Throws UsageError where there is none of that name. */
+export function operationOf(name: string): string {
+  if (Object.hasOwn(OPERATIONS, name)) return name;
+  const allowed = Object.keys(OPERATIONS).join(", ");
+  throw new UsageError(`There is no operation "${name}": ${allowed} are allowed`);
+}
+
+/** The sizes that `--shape` names. Throws UsageError where they are not those of the operation. */
+export function readSizes(name: string, shape: string | undefined): readonly number[] {
+  const { sizes, example } = OPERATIONS[name];
+  if (shape === undefined) return example;
+  const numbers = shape.split("x").map((part) => /^[1-9]\d*$/.test(part) ? Number(part) : NaN);
+  if (numbers.length !== sizes.length || !numbers.every(Number.isSafeInteger)) {
+    throw new UsageError(
+      `Flag --shape takes ${sizes.length} whole numbers from 1 for ${name}, ${
+        sizes.join("x")
+      } as in ${example.join("x")}, and not "${shape}"`,
+    );
+  }
+  return numbers;
+}
 
 /** Call an operation on a GPU. Errors of the operation for sizes that it does not take. */
 export function callOperation(

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { OPERATIONS } from "../../tasks/kernel/operations.ts";
+import { OPERATIONS, readSizes } from "../../tasks/kernel/operations.ts";
 import { kernelText } from "../../tasks/kernel/text.ts";
-import { listOperations, readSizes } from "../../tasks/kernel.ts";
+import { listOperations } from "../../tasks/kernel.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
 import { openGpu } from "../../kernels/runtime/gpu.ts";
 import { gpuProcessTest, gpuTest } from "../gpu_support.ts";

@@ -87,7 +87,7 @@ permissionTest("every task that opens the GPU can be profiled", [{ name: "read" 
   };
   search(new URL("tasks/", root));
   // The one opens it for all others, and the other runs nothing.
-  assertEquals(opening.sort(), ["gpu.ts", "kernel.ts"]);
+  assertEquals(opening.sort(), ["gpu.ts", "kernel.ts", "tune.ts"]);
   const without = Object.entries(tasks as Record<string, { command: string }>)
     .filter(([, { command }]) =>
       command.includes("LP_NUM_THREADS") && !command.includes("NECKAR_PROFILE")

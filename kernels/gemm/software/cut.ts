@@ -40,7 +40,9 @@ function tilesFor({ n, across = false, quads, narrow = false }: Cut): Tile[] {
   const widths = quads === undefined ? [1, 2, 4] : [quads];
   const tiles: Tile[] = ROWS.filter((rows) => !across || rows % 4 === 0)
     .flatMap((rows) => widths.map((quads) => ({ rows, quads })));
-  if (narrow) tiles.push(...[1, 2, 4].map((quads) => ({ rows: n, quads, narrow })));
+  // Columns in equal shares.
+  const share = 4 * Math.ceil(n / 4 / Math.ceil(n / LARGEST));
+  if (narrow) tiles.push(...[1, 2, 4].map((quads) => ({ rows: share, quads, narrow })));
   return tiles.filter(({ rows, quads }) => rows * quads <= LARGEST);
 }
 
@@ -50,17 +52,20 @@ export function softwareTile(cut: Cut, lanes: number, costs: Costs): Tile {
   const tiles = tilesFor(cut);
   const tuned = costs.tiles?.[cutName(cut)];
   const found = tuned === undefined ? undefined : tiles.find((tile) => tileName(tile) === tuned);
-  if (found !== undefined) return found;
+  if (found !== undefined && costs.asked === undefined) return found;
   const timed = tiles.map((tile) => {
     const width = 4 * lanes * (cut.quads === undefined ? tile.quads : 1);
     const count = tile.narrow
-      ? Math.ceil(m / width)
+      ? Math.ceil(m / width) * Math.ceil(n / tile.rows)
       : Math.ceil(m / tile.rows) * Math.ceil(n / width);
     const rounds = Math.ceil(count * parts / costs.cores);
     return { tile, time: rounds * tileTime(tile, cut, lanes, costs) };
   });
   const best = Math.min(...timed.map(({ time }) => time));
   const size = ({ rows, quads }: Tile) => rows * quads;
-  return timed.filter(({ time }) => time <= CLOSE * best)
-    .reduce((a, b) => size(b.tile) < size(a.tile) ? b : a).tile;
+  const picked = timed.filter(({ time }) => time <= CLOSE * best)
+    .reduce((a, b) => size(b.tile) < size(a.tile) ? b : a);
+  const expected = Object.fromEntries(timed.map(({ tile, time }) => [tileName(tile), time]));
+  costs.asked?.(cutName(cut), expected, tileName(picked.tile));
+  return found ?? picked.tile;
 }
