@@ -2,12 +2,10 @@
  * Two-dimensional convolution, channels last, with all its gradients.
  *
  * Everything is a product without an im2col matrix: conv2d_gather.ts for the result and the gradient on
- * the input, conv2d_weight.ts for that on the weights. These read quads along the channels. Channels that
- * are no multiple of four are padded to one. Pictures of up to four channels are padded all around too:
- * then the numbers under a row of the window lie side by side, and the row is one tap. The tags (P1) … are
- * those of docs/pictures.md.
+ * the input, conv2d_weight.ts for that on the weights. Pictures of up to four channels are padded to four, and all
+ * around: then the numbers under a row of the window lie side by side, and the row is one tap. The tags (P1) …
+ * are those of docs/pictures.md.
  */
-import { joinColumns, takeColumns } from "../concat.ts";
 import { gatherKernel } from "./conv2d_gather.ts";
 import { inputGradient } from "./conv2d_input.ts";
 import {
@@ -16,14 +14,12 @@ import {
   prepare,
   prepareWeights,
   sizesOf,
-  whole,
   type WindowOptions,
 } from "./conv2d_sizes.ts";
 import { weightGradient } from "./conv2d_weight.ts";
-import { fit } from "../fit.ts";
 import { gemmGroups, tileOf } from "../gemm/engine.ts";
+import { factorOf } from "../gemm/product.ts";
 import { checkTargets, collectGradients, type GradientTargets } from "../gradients.ts";
-import { worthMirror } from "../runtime/memory/mirror.ts";
 import { columnSum } from "../reduce/reduce.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 
@@ -43,8 +39,7 @@ export interface Conv2dOptions extends WindowOptions {
 /**
  * Convolution (cross-correlation, as PyTorch's `conv2d`):
  * `y[n, i, j, k] = b[k] + Σ x[n, i·stride + u - padding, j·stride + v - padding, c] · w[u, v, c, k]`.
- * `x [N, H, W, C]`, `w [kh, kw, C, K]`, result `[N, OH, OW, K]`. One dispatch where C and K are multiples
- * of 4.
+ * `x [N, H, W, C]`, `w [kh, kw, C, K]`, result `[N, OH, OW, K]`. One dispatch, and one more for pictures.
  *
  * Errors: TypeError when the shapes do not fit; RangeError for a stride or padding that cannot be, and for
  * more channels and taps than a kernel can add up over (kernels/runtime/turns.ts).
@@ -62,33 +57,29 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
   const prepared = prepare(x, sizes);
   using source = prepared.source;
   using weights = prepareWeights(w, sizes);
-  const m = prepared.batch * prepared.outHeight * prepared.outWidth;
-  const tile = tileOf(gpu, {
-    ...{ m, n: prepared.columns, narrow: true },
-    k: prepared.kernelHeight * prepared.kernelWidth * prepared.depth,
-  });
-  expectWindow(gpu, tile, [prepared.kernelHeight, prepared.kernelWidth], prepared.depth, w);
+  const { depth, kernelHeight, kernelWidth } = prepared;
+  const m = batch * outHeight * outWidth;
+  const k = kernelHeight * kernelWidth * depth;
+  const tile = tileOf(gpu, { m, n: outChannels, k, narrow: true });
+  expectWindow(gpu, tile, [kernelHeight, kernelWidth], depth, w);
   const result = options.out ?? Tensor.empty(gpu, shape, { name: "conv2d" });
   const total = result.shape[3];
-  const direct = [outChannels, at, total].every((n) => n % 4 === 0);
-  const target = direct
-    ? result.view(result.shape)
-    : Tensor.empty(gpu, [...places, prepared.columns], { name: "conv2d" });
-  using padded = bias === undefined || direct
-    ? bias?.view(bias.shape)
-    : fitBias(bias, prepared.columns);
-  const mirror = worthMirror(source) && worthMirror(weights);
-  const kernel = { transB: false, mirror, tile, bias: bias !== undefined, relu };
+  const kernel = {
+    a: factorOf(source, false, [depth, prepared.shape[2]]),
+    b: factorOf(weights, false, [outChannels]),
+    ...{ tile, vec4: [outChannels, at, total].every((n) => n % 4 === 0) },
+    ...{ bias: bias !== undefined, relu },
+  };
   // (P1)
   gatherKernel(gpu, kernel).run(
     gpu,
-    { a: source, b: weights, bias: padded ?? weights, out: target },
+    { a: source, b: weights, bias: bias ?? weights, out: result },
     {
       m,
-      n: prepared.columns,
-      k: prepared.depth,
-      grid_h: prepared.outHeight,
-      grid_w: prepared.outWidth,
+      n: outChannels,
+      k: depth,
+      grid_h: outHeight,
+      grid_w: outWidth,
       source_h: prepared.shape[0],
       source_w: prepared.shape[1],
       pitch: prepared.shape[2],
@@ -97,37 +88,23 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
       off_y: -prepared.padding,
       off_x: -prepared.padding,
       dir: 1,
-      taps_y: prepared.kernelHeight,
-      taps_x: prepared.kernelWidth,
+      taps_y: kernelHeight,
+      taps_x: kernelWidth,
       tap_y: 0,
       tap_x: 0,
       step: 1,
-      kernel_w: prepared.kernelWidth,
-      out_h: prepared.outHeight,
-      out_w: prepared.outWidth,
-      out_pitch: direct ? total : prepared.columns,
-      out_at: direct ? at : 0,
+      kernel_w: kernelWidth,
+      out_h: outHeight,
+      out_w: outWidth,
+      out_pitch: total,
+      out_at: at,
       spread: 1,
       at_y: 0,
       at_x: 0,
     },
-    gemmGroups(gpu, { tile, rowsFirst: true }, m, prepared.columns),
+    gemmGroups(gpu, { tile, rowsFirst: true }, m, outChannels),
   );
-  if (!direct) {
-    using rowsOf = target.view([m, prepared.columns]);
-    using part = Tensor.empty(gpu, [m, outChannels], { name: "conv2d" });
-    takeColumns(rowsOf, 0, part);
-    using flat = result.view([m, total]);
-    joinColumns(part, flat, at);
-  }
-  target.dispose();
   return result;
-}
-
-function fitBias(bias: Tensor, columns: number): Tensor {
-  using flat = bias.view([1, 1, 1, bias.size]);
-  using padded = fit(flat, [1, 1, 1, columns]);
-  return padded.view([columns]);
 }
 
 /** The gradients of a convolution. */
@@ -157,10 +134,7 @@ export function conv2dBackward(
   const places = [batch, outHeight, outWidth];
   checkSlice(dy, places, at, outChannels, "The gradient of a convolution's result");
   checkTargets(targets, { dx: x.shape, dw: w.shape, db: [outChannels] }, "A convolution's");
-  // Channels that the kernels can read in place, else a padded copy of them.
-  const direct = [outChannels, at, dy.shape[3]].every((n) => n % 4 === 0);
-  using slice = direct ? dy.view(dy.shape) : copySlice(dy, at, outChannels);
-  const from = { dy: slice, at: direct ? at : 0 };
+  const from = { dy, at };
   return collectGradients(targets, {
     dx: (out) => inputGradient(from, w, sizes, out), // (P2)
     dw: (out) => weightGradient(from, x, sizes, out), // (P3)
@@ -169,13 +143,4 @@ export function conv2dBackward(
       return columnSum(flat, out, { at, columns: outChannels });
     },
   });
-}
-
-function copySlice(dy: Tensor, at: number, count: number): Tensor {
-  const [n, h, w, total] = dy.shape;
-  using flat = dy.view([n * h * w, total]);
-  using part = Tensor.empty(dy.gpu, [n * h * w, count], { name: dy.name });
-  takeColumns(flat, at, part);
-  using shaped = part.view([n, h, w, count]);
-  return fit(shaped, [n, h, w, whole(count)]);
 }

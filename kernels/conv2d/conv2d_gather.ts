@@ -6,22 +6,25 @@
  * `(gy·mul + off_y + dir·jy, gx·mul + off_x + dir·jx)`, which count as zeros outside of it, times the
  * weights of tap `(tap_y + step·jy, tap_x + step·jx)`. For the result: `mul` is the stride, `off` is
  * minus the padding, `dir` 1. For the gradient on the input: `dir` is -1, and a stride s splits the
- * input into s · s grids, each with its own taps. All numbers are read as quads.
+ * input into s · s grids, each with its own taps.
  */
 import { activations } from "../activations.ts";
 import type { Operand, Tile } from "../gemm/contract.ts";
 import { gemmCode } from "../gemm/engine.ts";
+import type { Factor } from "../gemm/product.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel } from "../runtime/kernel.ts";
-import { perShape, readFrom } from "../runtime/wgsl.ts";
+import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
 
 /** What a gathering kernel is made for. */
 export interface GatherShape {
-  /** The weights of a tap are `[columns, depth]` instead of `[depth, columns]`. */
-  transB: boolean;
+  /** The source. */
+  a: Factor;
+  /** The weights: those of a tap are `[columns, depth]` where they are transposed, else `[depth, columns]`. */
+  b: Factor;
   tile: Tile;
-  /** Source and weights are read from mirrors. */
-  mirror: boolean;
+  /** Results and bias lie in whole quads. */
+  vec4: boolean;
   /** Add a bias, and set what is below zero to zero. */
   bias: boolean;
   relu: boolean;
@@ -63,10 +66,10 @@ const GATHER_PARAMS = {
 } as const;
 
 /** The source, seen from the places of the grid through a window. A line's `to` is the place of its result. */
-const SEEN: Operand = {
+const seen = ({ vec4, mirror }: Factor): Operand => ({
   quads: "along",
   next: true,
-  code: /* wgsl */ `
+  code: /* wgsl */ `${quadLoad("a", vec4, mirror)}
 struct Place { n: u32, y: u32, x: u32 }
 struct Line_a { place: Place, to: u32 }
 fn line_at(p: Place) -> Line_a {
@@ -99,57 +102,62 @@ fn a_tap(line: Line_a, jy: u32, jx: u32) -> Seen {
   return Seen(select(0u, at, within), within);
 }
 fn a_load(seen: Seen, k: u32, left: u32) -> vec4f {
-  return select(vec4f(), a_quad((seen.at + k) >> 2u), seen.within);
+  return select(vec4f(), load_a(seen.at + k, left), seen.within);
 }
 `,
-};
+});
 
 /** The weights of the window's taps. */
-function tapWeights(transB: boolean): Operand {
+function tapWeights({ trans, vec4, mirror }: Factor): Operand {
   return {
-    quads: transB ? "along" : "across",
-    code: /* wgsl */ `
-fn b_line(column: u32, left: u32, first: u32) -> u32 { return ${
-      transB ? "column * params.k" : "column"
-    }; }
-fn b_tap(line: u32, jy: u32, jx: u32) -> u32 {
-  let tap = (params.tap_y + params.step * jy) * params.kernel_w + params.tap_x + params.step * jx;
-  return tap * params.k * params.n + line;
+    quads: trans ? "along" : "across",
+    code: /* wgsl */ `${quadLoad("b", vec4, mirror)}
+struct Line_b { at: u32, left: u32 }
+fn b_line(column: u32, left: u32, first: u32) -> Line_b {
+  return Line_b(${trans ? "column * params.k" : "column"}, left);
 }
-fn b_load(at: u32, k: u32, left: u32) -> vec4f {
-  return b_quad((at + ${transB ? "k" : "k * params.n"}) >> 2u);
+fn b_tap(line: Line_b, jy: u32, jx: u32) -> Line_b {
+  let tap = (params.tap_y + params.step * jy) * params.kernel_w + params.tap_x + params.step * jx;
+  return Line_b(tap * params.k * params.n + line.at, line.left);
+}
+fn b_load(line: Line_b, k: u32, left: u32) -> vec4f {
+  return load_b(line.at + ${trans ? "k, left" : "k * params.n, line.left"});
 }
 `,
   };
 }
 
-/** WGSL of the ending: `to` is the place of a result, of whole quads. */
-function ending({ bias, relu }: GatherShape): string {
-  const sum = bias ? "sums + bias[column >> 2u]" : "sums";
-  return `${relu ? activations("vec4f") : ""}
+/** WGSL of the ending: `to` is the place of a result. */
+function ending({ bias, relu, vec4 }: GatherShape): string {
+  const sum = bias ? "sums + load_bias(column, count)" : "sums";
+  return `${relu ? activations("vec4f") : ""}${quadStore("out", vec4)}${
+    bias ? quadLoad("bias", vec4) : ""
+  }
 fn finish_quad(to: u32, column: u32, sums: vec4f) {
-  out[(to + column) >> 2u] = ${relu ? `relu_vec4f(${sum})` : sum};
+  let count = params.n - column;
+  store_out(to + column, count, ${relu ? `relu_vec4f(${sum})` : sum});
 }\n`;
 }
 
 /** The kernel of a shape. */
 export const gatherKernel = perShape((gpu: Gpu, shape: GatherShape) =>
   defineKernel({
-    name: `conv2d ${shape.transB ? "input gradient" : "forward"}`,
+    name: `conv2d ${shape.b.trans ? "input gradient" : "forward"}`,
     bindings: {
-      a: readFrom(true, shape.mirror),
-      b: readFrom(true, shape.mirror),
-      ...(shape.bias ? { bias: "read vec4f" } as const : {}),
-      out: "write vec4f",
-    } as { a: "read vec4f"; b: "read vec4f"; bias: "read vec4f"; out: "write vec4f" },
+      a: readFrom(shape.a.vec4, shape.a.mirror),
+      b: readFrom(shape.b.vec4, shape.b.mirror),
+      ...(shape.bias ? { bias: `read ${element(shape.vec4)}` } as const : {}),
+      out: `write ${element(shape.vec4)}`,
+    } as { a: "read f32"; b: "read f32"; bias: "read f32"; out: "write f32" },
     params: GATHER_PARAMS,
     cost: { flops: ({ m, n, k, taps_y, taps_x }) => 2 * m * n * k * taps_y * taps_x },
     code: gemmCode(gpu, {
       tile: shape.tile,
-      a: SEEN,
-      b: tapWeights(shape.transB),
+      a: seen(shape.a),
+      b: tapWeights(shape.b),
       ending: { code: ending(shape), placed: true, short: true },
       window: true,
+      ragged: !shape.a.vec4,
       rowsFirst: true,
     }),
   })

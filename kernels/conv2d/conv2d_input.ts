@@ -1,10 +1,9 @@
 /** The gradient of a convolution on its input. */
 import { gatherKernel } from "./conv2d_gather.ts";
 import { pictureGradient } from "./conv2d_picture.ts";
-import { expectWindow, isPicture, prepareWeights, type Sizes, whole } from "./conv2d_sizes.ts";
-import { fit } from "../fit.ts";
+import { expectWindow, isPicture, prepareWeights, type Sizes } from "./conv2d_sizes.ts";
 import { gemmGroups, tileOf } from "../gemm/engine.ts";
-import { worthMirror } from "../runtime/memory/mirror.ts";
+import { factorOf } from "../gemm/product.ts";
 import { Tensor } from "../runtime/tensor.ts";
 
 export function inputGradient(
@@ -19,22 +18,22 @@ export function inputGradient(
   const shape = [batch, height, width, channels];
   using weights = prepareWeights(w, sizes);
   if (isPicture(sizes)) return pictureGradient({ dy, at }, weights, sizes, out);
-  const columns = whole(channels);
   const most = (kernel: number) => Math.ceil(kernel / stride);
   const cut = (m: number, taps: number) =>
-    tileOf(gpu, { m, n: columns, k: taps * whole(outChannels), narrow: true });
+    tileOf(gpu, { m, n: channels, k: taps * outChannels, narrow: true });
   expectWindow(
     gpu,
     cut(batch * height * width, most(kernelHeight) * most(kernelWidth)),
     [most(kernelHeight), most(kernelWidth)],
-    whole(outChannels),
+    outChannels,
     w,
   );
   const result = out ?? Tensor.empty(gpu, shape, { name: "dx" });
-  const target = columns === channels
-    ? result.view(shape)
-    : Tensor.empty(gpu, [batch, height, width, columns], { name: "dx" });
-  const mirror = worthMirror(dy) && worthMirror(weights);
+  const kernel = {
+    a: factorOf(dy, false, [outChannels, at, dy.shape[3]]),
+    b: factorOf(weights, true, [outChannels]),
+    ...{ vec4: channels % 4 === 0, bias: false, relu: false },
+  };
   for (let py = 0; py < stride; py++) {
     for (let px = 0; px < stride; px++) {
       const grid = [Math.ceil((height - py) / stride), Math.ceil((width - px) / stride)];
@@ -46,13 +45,13 @@ export function inputGradient(
       const taps = (p: number, kernel: number) =>
         Math.max(0, Math.ceil((kernel - tap(p)) / stride));
       const tile = cut(m, taps(py, kernelHeight) * taps(px, kernelWidth));
-      gatherKernel(gpu, { transB: true, mirror, tile, bias: false, relu: false }).run(
+      gatherKernel(gpu, { ...kernel, tile }).run(
         gpu,
-        { a: dy, b: weights, bias: weights, out: target },
+        { a: dy, b: weights, bias: weights, out: result },
         {
           m,
-          n: columns,
-          k: whole(outChannels),
+          n: channels,
+          k: outChannels,
           grid_h: grid[0],
           grid_w: grid[1],
           source_h: outHeight,
@@ -71,17 +70,15 @@ export function inputGradient(
           kernel_w: kernelWidth,
           out_h: height,
           out_w: width,
-          out_pitch: columns,
+          out_pitch: channels,
           out_at: 0,
           spread: stride,
           at_y: py,
           at_x: px,
         },
-        gemmGroups(gpu, { tile, rowsFirst: true }, m, columns),
+        gemmGroups(gpu, { tile, rowsFirst: true }, m, channels),
       );
     }
   }
-  if (columns !== channels) fit(target, [batch, height, width, channels], [0, 0], result);
-  target.dispose();
   return result;
 }

@@ -75,46 +75,37 @@ export interface Prepared {
   source: Tensor;
   /** Height, width and numbers of a place of the source. */
   shape: readonly [number, number, number];
+  /** Numbers that a tap sees. */
   depth: number;
-  columns: number;
   kernelHeight: number;
   kernelWidth: number;
   padding: number;
-  outHeight: number;
-  outWidth: number;
-  batch: number;
 }
 
 export const isPicture = ({ channels }: Sizes) => channels <= 4;
 
-/** Pad what must be padded. The source is the caller's to dispose of. */
+/** Pad a picture; all else is read as it is. The source is the caller's to dispose of. */
 export function prepare(x: Tensor, sizes: Sizes): Prepared {
   const { batch, height, width, channels, kernelHeight, kernelWidth, padding } = sizes;
-  const { outHeight, outWidth } = sizes;
-  const columns = whole(sizes.outChannels);
-  const common = { columns, outHeight, outWidth, batch };
-  if (isPicture(sizes)) {
-    const [h, w] = [height + 2 * padding, width + 2 * padding];
-    const source = padding === 0 && channels === 4
-      ? x.view(x.shape)
-      : fit(x, [batch, h, w, 4], [padding, padding]);
-    const depth = 4 * kernelWidth;
-    return { ...common, source, shape: [h, w, 4], depth, kernelHeight, kernelWidth: 1, padding: 0 };
+  if (!isPicture(sizes)) {
+    const shape = [height, width, channels] as const;
+    return { source: x.view(x.shape), shape, depth: channels, kernelHeight, kernelWidth, padding };
   }
-  const depth = whole(channels);
-  const source = depth === channels ? x.view(x.shape) : fit(x, [batch, height, width, depth]);
-  const shape = [height, width, depth] as const;
-  return { ...common, source, shape, depth, kernelHeight, kernelWidth, padding };
+  const [h, w] = [height + 2 * padding, width + 2 * padding];
+  const source = padding === 0 && channels === 4
+    ? x.view(x.shape)
+    : fit(x, [batch, h, w, 4], [padding, padding]);
+  const depth = 4 * kernelWidth;
+  return { source, shape: [h, w, 4], depth, kernelHeight, kernelWidth: 1, padding: 0 };
 }
 
-/** The weights with their channels padded, as the kernels read them; the caller's to dispose of. */
+/** The weights as the kernels read them, of four channels for pictures; the caller's to dispose of. */
 export function prepareWeights(w: Tensor, sizes: Sizes): Tensor {
   const [kh, kw, c, k] = w.shape;
-  const depth = isPicture(sizes) ? 4 : whole(c);
-  if (depth === c && whole(k) === k) return w.view(w.shape);
+  if (!isPicture(sizes) || c === 4) return w.view(w.shape);
   using flat = w.view([kh * kw, c, 1, k]);
-  using padded = fit(flat, [kh * kw, depth, 1, whole(k)]);
-  return padded.view([kh, kw, depth, whole(k)]);
+  using padded = fit(flat, [kh * kw, 4, 1, k]);
+  return padded.view([kh, kw, 4, k]);
 }
 
 /** Check a tensor `[N, OH, OW, at + count or more]`. */

@@ -2,27 +2,30 @@
  * The product behind a convolution's gradient on its weights: the transpose of what each tap sees of the
  * source, times the gradient of the result, summed over all places of the result.
  *
- * A row is a number of a tap: row `tap·depth + d`. `group.z` counts parts of the places: with several
- * parts, each leaves a sum of its own, `[parts, taps·depth, n]`. All numbers are read as quads. A part is so
+ * A row is a number of a tap: row `tap·depth + d`, with depth rounded up to whole quads. `group.z` counts parts of
+ * the places: with several parts, each leaves a sum of its own, `[parts, taps·depth, n]`. A part is so
  * small that its loops take few enough turns (kernels/runtime/turns.ts).
  */
 import type { Operand, Tile } from "../gemm/contract.ts";
 import { gemmCode, gemmGroups, mostDepth, partsFor, tileOf } from "../gemm/engine.ts";
 import { matrix } from "../gemm/plain.ts";
+import { type Factor, factorOf } from "../gemm/product.ts";
 import { columnSum } from "../reduce/reduce.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel } from "../runtime/kernel.ts";
-import { worthMirror } from "../runtime/memory/mirror.ts";
 import { Tensor } from "../runtime/tensor.ts";
-import { perShape, readFrom } from "../runtime/wgsl.ts";
+import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
 import { fit } from "../fit.ts";
-import { prepare, type Sizes } from "./conv2d_sizes.ts";
+import { prepare, type Sizes, whole } from "./conv2d_sizes.ts";
 
 /** What a kernel for the gradient on weights is made for. */
 interface WeightShape {
-  /** Source and gradient are read from mirrors. */
-  mirror: boolean;
+  /** The source, and the gradient. */
+  a: Factor;
+  b: Factor;
   tile: Tile;
+  /** Results lie in whole quads. */
+  vec4: boolean;
 }
 
 /** Parameters of the kernel. */
@@ -33,7 +36,8 @@ const WEIGHT_PARAMS = {
   /** Places of the result, and those of a part. */
   k: "u32",
   part: "u32",
-  /** Numbers of a source place that are used. */
+  /** Numbers of a source place that are used, and those rounded up to whole quads. */
+  channels: "u32",
   depth: "u32",
   out_h: "u32",
   out_w: "u32",
@@ -53,15 +57,15 @@ const WEIGHT_PARAMS = {
 const DIVIDED = 1 << 20;
 
 /** What each tap sees of the source, from each place of the result: a line is a quad of numbers of a tap. */
-const SEEN: Operand = {
+const seen = ({ vec4, mirror }: Factor): Operand => ({
   quads: "across",
-  code: /* wgsl */ `
-// The quad within a place, the shift of the place, and the picture, line and column of the part's first place.
-struct Line_a { quad: u32, y: u32, x: u32, image: u32, line: u32, column: u32 }
+  code: /* wgsl */ `${quadLoad("a", vec4, mirror)}
+// The first number within a place, the shift of the place, and the picture, line and column of the part's first place.
+struct Line_a { number: u32, y: u32, x: u32, image: u32, line: u32, column: u32 }
 fn a_line(row: u32, left: u32, first: u32) -> Line_a {
   let tap = row / params.depth;
   let line = first / params.out_w;
-  return Line_a((row % params.depth) >> 2u, tap / params.kernel_w - params.padding,
+  return Line_a(row % params.depth, tap / params.kernel_w - params.padding,
     tap % params.kernel_w - params.padding, line / params.out_h, line % params.out_h, first % params.out_w);
 }
 // i / n for i below ${DIVIDED}: a CPU divides vectors of floats at once, and of whole numbers one by one.
@@ -74,27 +78,34 @@ fn a_load(row: Line_a, place: u32, left: u32) -> vec4f {
   let x = (row.column + place - lines * params.out_w) * params.stride + row.x;
   let within = y < params.source_h && x < params.source_w;
   let source_line = (row.image + images) * params.source_h + y;
-  let at = (((source_line * params.source_w + x) * params.pitch) >> 2u) + row.quad;
-  return select(vec4f(), a_quad(select(0u, at, within)), within);
+  let at = (source_line * params.source_w + x) * params.pitch + row.number;
+  return select(vec4f(), load_a(select(0u, at, within), params.channels - row.number), within);
 }
 `,
-};
+});
 
-const ENDING = /* wgsl */ `
-fn finish_quad(row: u32, column: u32, sums: vec4f) { out[(row * params.n + column) >> 2u] = sums; }
+const ending = (vec4: boolean) =>
+  /* wgsl */ `${quadStore("out", vec4)}
+fn finish_quad(row: u32, column: u32, sums: vec4f) {
+  store_out(row * params.n + column, params.n - column, sums);
+}
 `;
 
-const weightKernel = perShape((gpu: Gpu, { mirror, tile }: WeightShape) =>
+const weightKernel = perShape((gpu: Gpu, { a, b, tile, vec4 }: WeightShape) =>
   defineKernel({
     name: "conv2d weight gradient",
-    bindings: { a: readFrom(true, mirror), b: readFrom(true, mirror), out: "write vec4f" },
+    bindings: {
+      a: readFrom(a.vec4, a.mirror),
+      b: readFrom(b.vec4, b.mirror),
+      out: `write ${element(vec4)}`,
+    },
     params: WEIGHT_PARAMS,
     cost: { flops: ({ m, n, k }) => 2 * m * n * k },
     code: gemmCode(gpu, {
       tile,
-      a: SEEN,
-      b: matrix("b", "across", true),
-      ending: { code: ENDING, short: true },
+      a: seen(a),
+      b: matrix("b", "across", b.vec4, b.mirror),
+      ending: { code: ending(vec4), short: true },
       ragged: true,
       parts: true,
       rowsFirst: true,
@@ -110,17 +121,17 @@ export function weightGradient(
 ): Tensor {
   const { gpu } = dy;
   const { kernelHeight, kernelWidth, channels, outChannels, stride } = sizes;
-  const shape = [kernelHeight, kernelWidth, channels, outChannels];
   const prepared = prepare(x, sizes);
   using source = prepared.source;
-  const { depth, columns, batch, outHeight, outWidth } = prepared;
+  const { batch, outHeight, outWidth } = sizes;
+  const depth = whole(prepared.depth);
   const m = prepared.kernelHeight * prepared.kernelWidth * depth;
   const places = batch * outHeight * outWidth;
   // Parts are whole lines, where these take few enough turns.
   const lines = batch * outHeight;
-  const share = Math.ceil(lines / partsFor(gpu, m, columns, lines)) * outWidth;
+  const share = Math.ceil(lines / partsFor(gpu, m, outChannels, lines)) * outWidth;
   const parts = Math.ceil(places / share);
-  const tile = tileOf(gpu, { m, n: columns, k: share, parts, across: true });
+  const tile = tileOf(gpu, { m, n: outChannels, k: share, parts, across: true });
   const mostPlaces = mostDepth(gpu, tile);
   if (Math.max(outHeight, outWidth) + mostPlaces > DIVIDED) {
     throw new RangeError(
@@ -130,20 +141,26 @@ export function weightGradient(
         `and those of "${x.name}" have ${outHeight} and ${outWidth}`,
     );
   }
-  const result = out ?? Tensor.empty(gpu, shape, { name: "dw" });
+  const result = out ??
+    Tensor.empty(gpu, [kernelHeight, kernelWidth, channels, outChannels], { name: "dw" });
   const part = Math.min(share, mostPlaces);
   const used = Math.ceil(places / part);
-  const size = m * columns;
+  const size = m * outChannels;
   const padded = size !== result.size;
   const target = used === 1 && !padded
     ? result.view([used, size])
     : Tensor.empty(gpu, [used, size], { name: "dw" });
-  const mirror = worthMirror(source) && worthMirror(dy);
-  weightKernel(gpu, { mirror, tile }).run(gpu, { a: source, b: dy, out: target }, {
+  const shape = {
+    ...{ tile, vec4: outChannels % 4 === 0 },
+    a: factorOf(source, true, [prepared.depth, prepared.shape[2]]),
+    b: factorOf(dy, false, [outChannels, at, dy.shape[3]]),
+  };
+  weightKernel(gpu, shape).run(gpu, { a: source, b: dy, out: target }, {
     m,
-    n: columns,
+    n: outChannels,
     k: places,
     part,
+    channels: prepared.depth,
     depth,
     out_h: outHeight,
     out_w: outWidth,
@@ -155,16 +172,16 @@ export function weightGradient(
     stride,
     padding: prepared.padding,
     kernel_w: prepared.kernelWidth,
-  }, [...gemmGroups(gpu, { tile, rowsFirst: true }, m, columns), used]);
+  }, [...gemmGroups(gpu, { tile, rowsFirst: true }, m, outChannels), used]);
   if (used > 1 || padded) {
     using flat = result.view([result.size]);
     using sums = used === 1 ? target.view([size]) : columnSum(target, padded ? undefined : flat);
     if (padded) {
       using wide = sums.view([
         kernelHeight * kernelWidth,
-        size / (columns * kernelHeight * kernelWidth),
+        size / (outChannels * kernelHeight * kernelWidth),
         1,
-        columns,
+        outChannels,
       ]);
       using narrow = result.view([kernelHeight * kernelWidth, channels, 1, outChannels]);
       fit(wide, [kernelHeight * kernelWidth, channels, 1, outChannels], [0, 0], narrow);

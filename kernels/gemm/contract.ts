@@ -8,8 +8,8 @@ export interface Tile {
   /** Quads of columns that one invocation computes. */
   quads: number;
   /**
-   * Few columns, on a software adapter: the lanes share out the rows instead, `4 · quads` to a lane, which
-   * computes all columns of them. `rows` is then the number of columns.
+   * On a software adapter: the lanes share out the rows instead, `4 · quads` to a lane, which computes all columns
+   * of the tile for them. `rows` is then the number of columns, a multiple of 4.
    */
   narrow?: boolean;
 }

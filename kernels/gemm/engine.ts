@@ -65,7 +65,7 @@ export function gemmGroups(
 ): [number, number] {
   const width = WAYS[gpu.path].lanes(gpu) * 4 * (gates ? 1 : tile.quads);
   const [across, down] = tile.narrow
-    ? [1, Math.ceil(m / width)]
+    ? [Math.ceil(n / tile.rows), Math.ceil(m / width)]
     : [Math.ceil(n / width), Math.ceil(m / tile.rows)];
   return rowsFirst ? [down, across] : [across, down];
 }

@@ -2,12 +2,11 @@
 import { columnSum } from "../reduce/reduce.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel } from "../runtime/kernel.ts";
-import { worthMirror } from "../runtime/memory/mirror.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
 import { gemmGroups, mostDepth, tileOf } from "./engine.ts";
 import {
-  type Factor,
+  factorOf,
   PRODUCT_PARAMS,
   productCode,
   productFlops,
@@ -107,14 +106,10 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   }
   const tile = tileOf(gpu, { m, n, k, across: transA });
   const [across, down] = gemmGroups(gpu, { tile }, m, n);
-  const factor = (tensor: Tensor, trans: boolean, reads: number): Factor => {
-    const vec4 = tensor.shape[1] % 4 === 0;
-    return { trans, vec4, mirror: vec4 && worthMirror(tensor, reads) };
-  };
   const shape: MatmulShape = {
     // Each column of tiles reads all of a, each row of tiles all of b.
-    a: factor(a, transA, across),
-    b: factor(b, transB, down),
+    a: factorOf(a, transA, [a.shape[1]], across),
+    b: factorOf(b, transB, [b.shape[1]], down),
     ...{ tile, parts: true, bias: bias !== undefined, vec4: n % 4 === 0 },
   };
   const part = Math.min(k, mostDepth(gpu, tile));

@@ -12,7 +12,7 @@ export interface Factor {
   trans: boolean;
   /** Every stored row starts at a multiple of four numbers. */
   vec4: boolean;
-  /** From a mirror, see kernels/runtime/memory/mirror.ts: only with `vec4`. */
+  /** From a mirror, see kernels/runtime/memory/mirror.ts. */
   mirror: boolean;
 }
 
@@ -56,8 +56,8 @@ export function productCode(gpu: Gpu, shape: ProductShape, code: string): string
   const { a, b, tile, gates = false, parts = false } = shape;
   return gemmCode(gpu, {
     tile,
-    a: matrix("a", a.trans ? "across" : "along", a.vec4),
-    b: matrix("b", b.trans ? "along" : "across", b.vec4),
+    a: matrix("a", a.trans ? "across" : "along", a.vec4, a.mirror),
+    b: matrix("b", b.trans ? "along" : "across", b.vec4, b.mirror),
     ending: { code },
     // With whole quads along k in A, there are some in k.
     ragged: a.trans || (!b.trans && !a.vec4),
@@ -66,15 +66,23 @@ export function productCode(gpu: Gpu, shape: ProductShape, code: string): string
   });
 }
 
+/** How a kernel reads a factor, `reads` times over: from whole quads where `sizes` are multiples of four. */
+export function factorOf(
+  tensor: Tensor,
+  trans: boolean,
+  sizes: readonly number[],
+  reads = Infinity,
+): Factor {
+  const vec4 = sizes.every((n) => n % 4 === 0);
+  return { trans, vec4, mirror: worthMirror(tensor, reads, vec4 ? 1 : 2) };
+}
+
 /** The factors of each step of a recurrent cell: its states, and weights `[H, …]` that are the same in all steps. */
 export function stepFactors(
   weights: Tensor,
   steps: number,
   trans: boolean,
 ): Pick<ProductShape, "a" | "b"> {
-  const vec4 = weights.shape[0] % 4 === 0;
-  return {
-    a: { trans: false, vec4, mirror: false },
-    b: { trans, vec4, mirror: vec4 && worthMirror(weights, steps) },
-  };
+  const b = factorOf(weights, trans, [weights.shape[0]], steps);
+  return { a: { trans: false, vec4: b.vec4, mirror: false }, b };
 }

@@ -24,11 +24,21 @@ export const COMPONENT = "xyzw";
 /**
  * WGSL `load_NAME(i, count)`: four neighboring numbers of a buffer from element `i` on, of which the
  * first `count` (at least one) exist, and the others count as zeros; as one vec4 where everything is aligned,
- * else one by one. Without a loop: its turns would add up, see kernels/runtime/turns.ts.
+ * of two from a mirror, else one by one. Without a loop: its turns would add up, see kernels/runtime/turns.ts.
  */
-export function quadLoad(name: string, vec4: boolean): string {
+export function quadLoad(name: string, vec4: boolean, mirror = false): string {
   if (vec4) {
     return `fn load_${name}(i: u32, count: u32) -> vec4f { return ${name}_quad(i >> 2u); }\n`;
+  }
+  if (mirror) {
+    return `fn load_${name}(i: u32, count: u32) -> vec4f {
+  let u = ${name}_quad(i >> 2u);
+  let v = ${name}_quad((i >> 2u) + 1u);
+  let odd = (i & 1u) == 1u;
+  let early = select(u, vec4f(u.yzw, v.x), odd);
+  let late = select(vec4f(u.zw, v.xy), vec4f(u.w, v.xyz), odd);
+  return select(vec4f(), select(early, late, (i & 2u) == 2u), vec4u(0u, 1u, 2u, 3u) < vec4u(count));
+}\n`;
   }
   const next = [1, 2, 3].map((c) => `select(0.0, ${name}[min(i + ${c}u, last)], count > ${c}u)`);
   return `fn load_${name}(i: u32, count: u32) -> vec4f {
@@ -51,7 +61,7 @@ export function element(vec4: boolean): "vec4f" | "f32" {
   return vec4 ? "vec4f" : "f32";
 }
 
-/** The binding of what a kernel reads: from a mirror, which has whole quads, or as quads or single numbers. */
+/** The binding of what a kernel reads: from a mirror, or as quads or single numbers. */
 export function readFrom(
   vec4: boolean,
   mirror: boolean,

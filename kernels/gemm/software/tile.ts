@@ -14,11 +14,12 @@ export function softwareBody(gemm: Gemm, lanes: number): string {
   const [shared, own] = narrow ? ["b", "a"] as const : ["a", "b"] as const;
   const [sharedQuads, ownQuads] = [gemm[shared].quads, gemm[own].quads];
   const [sharedCount, ownCount] = narrow ? ["params.n", "params.m"] : ["params.m", "params.n"];
-  const [sharedFrom, ownFrom] = narrow ? ["0u", "row"] : ["row", "column"];
+  const [sharedFrom, ownFrom] = narrow ? ["column", "row"] : ["row", "column"];
   const [down, across] = gemm.rowsFirst ? ["group.x", "group.y"] : ["group.y", "group.x"];
   const laneWidth = gemm.gates ? 4 : 4 * quads;
   const begin = narrow
-    ? `let row = (${down} * ${lanes}u + lane) * ${laneWidth}u;`
+    ? `let row = (${down} * ${lanes}u + lane) * ${laneWidth}u;
+let column = ${across} * ${rows}u;`
     : `let row = ${down} * ${rows}u;
 let column = (${across} * ${lanes}u + lane) * ${laneWidth}u;`;
 
@@ -139,16 +140,17 @@ ${narrow ? finishNarrow(gemm) : gemm.ending.short ? finishCopies(gemm, lanes) : 
 }`;
 }
 
-/** The ending of a tile whose lanes hold all columns of 4·quads rows. */
+/** The ending of a tile whose lanes hold all columns of it, of 4·quads rows. */
 function finishNarrow(gemm: Gemm): string {
-  const { rows: n, quads } = gemm.tile;
+  const { rows: columns, quads } = gemm.tile;
   return lines(4 * quads, (i) =>
     `if (row + ${i}u < params.m) {
+let at = ${gemm.ending.placed ? `y${i}.to` : `row + ${i}u`};
 ${
-      lines(n / 4, (q) =>
-        `finish_quad(${gemm.ending.placed ? `y${i}.to` : `row + ${i}u`}, ${4 * q}u, vec4f(${
+      lines(columns / 4, (q) =>
+        `if (column + ${4 * q}u < params.n) { finish_quad(at, column + ${4 * q}u, vec4f(${
           lines(4, (c) => `s${4 * q + c}_${i >> 2}.${COMPONENT[i & 3]}`, ", ")
-        }));`)
+        })); }`)
     }
 }`);
 }

@@ -24,16 +24,20 @@ fn ${name}_quad(i: u32) -> vec4f {
 }
 
 /**
- * Whether a tensor that kernels read `reads` times over is worth a copy of its buffer: on CPU adapters, where
+ * Whether a tensor that kernels read `reads` times over, by so many loads of a mirror for each quad, is worth a copy of its buffer: on CPU adapters, where
  * that fits into a texture, the tensor starts at a whole quad, and the copy is there already or costs less than it
  * saves. While one core copies, the others wait.
  */
-export function worthMirror({ gpu, buffer, offset, bytes }: Tensor, reads = Infinity): boolean {
+export function worthMirror(
+  { gpu, buffer, offset, bytes }: Tensor,
+  reads = Infinity,
+  loads = 1,
+): boolean {
   const most = 16 * WIDTH * gpu.device.limits.maxTextureDimension2D;
   if (gpu.path !== "subgroup" || buffer.bytes > most || offset % 4 !== 0) return false;
-  if (buffer.mirror?.version === buffer.version) return true;
   const { buffer: fromBuffer, load, copy, cores } = gpu.costs;
-  const saved = reads * bytes * (fromBuffer - load) / (gpu.lanes * cores);
+  if (buffer.mirror?.version === buffer.version) return fromBuffer > loads * load;
+  const saved = reads * bytes * (fromBuffer - loads * load) / (gpu.lanes * cores);
   return saved > buffer.bytes * copy;
 }
 

@@ -42,6 +42,7 @@ fn b_quad(i: u32) -> vec4f {
 }
 @group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
 fn out_quad(i: u32) -> vec4f { return out[i]; }
+fn load_a(i: u32, count: u32) -> vec4f { return a_quad(i >> 2u); }
 
 struct Place { n: u32, y: u32, x: u32 }
 struct Line_a { place: Place, to: u32 }
@@ -75,20 +76,26 @@ fn a_tap(line: Line_a, jy: u32, jx: u32) -> Seen {
   return Seen(select(0u, at, within), within);
 }
 fn a_load(seen: Seen, k: u32, left: u32) -> vec4f {
-  return select(vec4f(), a_quad((seen.at + k) >> 2u), seen.within);
+  return select(vec4f(), load_a(seen.at + k, left), seen.within);
 }
+fn load_b(i: u32, count: u32) -> vec4f { return b_quad(i >> 2u); }
 
-fn b_line(column: u32, left: u32, first: u32) -> u32 { return column; }
-fn b_tap(line: u32, jy: u32, jx: u32) -> u32 {
+struct Line_b { at: u32, left: u32 }
+fn b_line(column: u32, left: u32, first: u32) -> Line_b {
+  return Line_b(column, left);
+}
+fn b_tap(line: Line_b, jy: u32, jx: u32) -> Line_b {
   let tap = (params.tap_y + params.step * jy) * params.kernel_w + params.tap_x + params.step * jx;
-  return tap * params.k * params.n + line;
+  return Line_b(tap * params.k * params.n + line.at, line.left);
 }
-fn b_load(at: u32, k: u32, left: u32) -> vec4f {
-  return b_quad((at + k * params.n) >> 2u);
+fn b_load(line: Line_b, k: u32, left: u32) -> vec4f {
+  return load_b(line.at + k * params.n, line.left);
 }
+fn store_out(i: u32, count: u32, v: vec4f) { out[i >> 2u] = v; }
 
 fn finish_quad(to: u32, column: u32, sums: vec4f) {
-  out[(to + column) >> 2u] = sums;
+  let count = params.n - column;
+  store_out(to + column, count, sums);
 }
 
 @compute @workgroup_size(8)
