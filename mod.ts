@@ -315,15 +315,15 @@ export {
   randomResizedCrop,
   resizedCenterCrop,
   resizeShorter,
-} from "./data/augment.ts";
-export { decodeImage, encodeJpeg, encodePng } from "./data/image.ts";
-export { type ImageFolder, listImages, readImageFolder } from "./data/image_folder.ts";
-export { ImageLoader } from "./data/image_loader.ts";
-export { readNpz } from "./data/npz.ts";
-export { readPth } from "./data/pth.ts";
-export { crop, resize } from "./data/resize.ts";
-export type { Box, RgbImage } from "./data/rgb_image.ts";
-export { readWeights } from "./data/weights.ts";
+} from "./data/images/augment.ts";
+export { decodeImage, encodeJpeg, encodePng } from "./data/images/image.ts";
+export { type ImageFolder, listImages, readImageFolder } from "./data/images/image_folder.ts";
+export { ImageLoader } from "./data/images/image_loader.ts";
+export { readNpz } from "./data/formats/npz.ts";
+export { readPth } from "./data/formats/pth/pth.ts";
+export { crop, resize } from "./data/images/resize.ts";
+export type { Box, RgbImage } from "./data/images/rgb_image.ts";
+export { readWeights } from "./data/formats/weights.ts";
 export {
   type CaptionData,
   type CaptionSelection,
@@ -336,15 +336,15 @@ export {
   type Standardizer,
   standardizer,
   takeCaptions,
-} from "./data/captions.ts";
-export { type CocoCaptioningOptions, loadCocoCaptioning } from "./data/coco_captioning.ts";
+} from "./data/sets/captions.ts";
+export { type CocoCaptioningOptions, loadCocoCaptioning } from "./data/sets/coco_captioning.ts";
 export {
   download,
   type Downloaded,
   DownloadError,
   type DownloadOptions,
   type DownloadProgress,
-} from "./data/download.ts";
+} from "./data/files/download.ts";
 export {
   contentDrawing,
   type DrawnSplits,
@@ -353,16 +353,21 @@ export {
   styleDrawing,
   type StyleName,
   transferDrawings,
-} from "./data/drawings.ts";
+} from "./data/made/drawings.ts";
 export {
   type GloveOptions,
   readGlove,
   type VectorTable,
   vectorTable,
   type WordVectors,
-} from "./data/glove.ts";
-export { type Hdf5Array, type Hdf5Dataset, type Hdf5Options, readHdf5 } from "./data/hdf5.ts";
-export { makeReviews, type ReviewOptions } from "./data/review_grammar.ts";
+} from "./data/text/glove.ts";
+export {
+  type Hdf5Array,
+  type Hdf5Dataset,
+  type Hdf5Options,
+  readHdf5,
+} from "./data/formats/hdf5/hdf5.ts";
+export { makeReviews, type ReviewOptions } from "./data/made/review_grammar.ts";
 export { type MutableArrayLike, type RandomState, RandomStream } from "./data/rng.ts";
 export {
   decodeSafetensors,
@@ -370,9 +375,9 @@ export {
   readSafetensors,
   type SafetensorsFile,
   writeSafetensors,
-} from "./data/safetensors.ts";
-export type { Colour, DrawnShape, Shape } from "./data/scene_drawing.ts";
-export { makeScenes, sampleScenes, type Scene, type SceneOptions } from "./data/scenes.ts";
+} from "./data/formats/safetensors.ts";
+export type { Colour, DrawnShape, Shape } from "./data/made/scene_drawing.ts";
+export { makeScenes, sampleScenes, type Scene, type SceneOptions } from "./data/made/scenes.ts";
 export {
   loadSentences,
   readUnlabelled,
@@ -380,12 +385,12 @@ export {
   type SentenceSplit,
   sentenceVocabulary,
   tokenize,
-} from "./data/sentences.ts";
+} from "./data/text/sentences.ts";
 export {
   type TensorArrays,
   type TensorData,
   type TensorDtype,
   toFloat32,
-} from "./data/tensor_data.ts";
-export { unpackZip } from "./data/unpack.ts";
-export { END, NULL, START, UNK, Vocabulary } from "./data/vocabulary.ts";
+} from "./data/formats/tensor_data.ts";
+export { unpackZip } from "./data/formats/zip/unpack.ts";
+export { END, NULL, START, UNK, Vocabulary } from "./data/text/vocabulary.ts";

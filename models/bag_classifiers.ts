@@ -1,6 +1,6 @@
 /** Classifiers that read a sentence as a bag of words, in no order. */
 import type { RandomStream } from "../data/rng.ts";
-import { UNK } from "../data/vocabulary.ts";
+import { UNK } from "../data/text/vocabulary.ts";
 import { type Bags, uploadBags } from "../kernels/embedding/embedding_bag.ts";
 import { checkIndices } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";

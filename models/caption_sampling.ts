@@ -1,5 +1,5 @@
 /** Captions from a trained captioner: greedy, and by beam search. */
-import { END, NULL, START } from "../data/vocabulary.ts";
+import { END, NULL, START } from "../data/text/vocabulary.ts";
 import { lookUp } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { lstmForward } from "../kernels/recurrent/lstm.ts";

@@ -4,9 +4,9 @@ import {
   referencesByImage,
   standardize,
   type Standardizer,
-} from "../data/captions.ts";
+} from "../data/sets/captions.ts";
 import type { RandomStream } from "../data/rng.ts";
-import { NULL, type Vocabulary } from "../data/vocabulary.ts";
+import { NULL, type Vocabulary } from "../data/text/vocabulary.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape } from "./autograd.ts";
 import { type BleuScore, corpusBleu, unigramPrecision } from "./bleu.ts";

@@ -3,8 +3,8 @@
  * cell of either kind reads the words so far and scores the next one.
  */
 import type { RandomStream } from "../data/rng.ts";
-import type { TensorData } from "../data/tensor_data.ts";
-import { NULL } from "../data/vocabulary.ts";
+import type { TensorData } from "../data/formats/tensor_data.ts";
+import { NULL } from "../data/text/vocabulary.ts";
 import { type Indices, uploadIndices } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";

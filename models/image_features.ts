@@ -1,5 +1,5 @@
 /** What a network makes of pictures, without learning: scores of classes, or features. */
-import type { ImageBatch } from "../data/image_loader.ts";
+import type { ImageBatch } from "../data/images/image_loader.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape } from "./autograd.ts";
 import type { VisionModel } from "./vision_model.ts";

@@ -1,5 +1,5 @@
 /** Training a network to tell pictures apart, and measuring its answers. */
-import type { ImageBatch } from "../data/image_loader.ts";
+import type { ImageBatch } from "../data/images/image_loader.ts";
 import type { RandomStream } from "../data/rng.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape } from "./autograd.ts";

@@ -1,5 +1,5 @@
 /** Which of torchvision's networks a state dict is of, so that a wrong file can be called by its name. */
-import type { TensorData } from "../data/tensor_data.ts";
+import type { TensorData } from "../data/formats/tensor_data.ts";
 
 type Dict = ReadonlyMap<string, TensorData>;
 

@@ -1,7 +1,7 @@
 /** Pretrained networks for pictures by name, with weights from a file. */
-import { listedKeys } from "../data/messages.ts";
+import { listedKeys } from "../data/files/messages.ts";
 import type { RandomStream } from "../data/rng.ts";
-import type { TensorData } from "../data/tensor_data.ts";
+import type { TensorData } from "../data/formats/tensor_data.ts";
 import { networkOf } from "./known_networks.ts";
 import { ResNet18 } from "./resnet.ts";
 import { describeMisfit } from "./state_dict.ts";

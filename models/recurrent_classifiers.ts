@@ -1,6 +1,6 @@
 /** Classifiers that read a sentence word by word. */
 import type { RandomStream } from "../data/rng.ts";
-import { NULL, UNK } from "../data/vocabulary.ts";
+import { NULL, UNK } from "../data/text/vocabulary.ts";
 import { type Indices, uploadIndices } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";

@@ -3,11 +3,11 @@
  * deviation of the features (`features.mean`, `features.deviation`), and its sizes and vocabulary as
  * JSON in the file's metadata.
  */
-import { MAX_CAPTION_LENGTH, type Standardizer } from "../data/captions.ts";
-import { quote } from "../data/messages.ts";
+import { MAX_CAPTION_LENGTH, type Standardizer } from "../data/sets/captions.ts";
+import { quote } from "../data/files/messages.ts";
 import { RandomStream } from "../data/rng.ts";
-import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
-import type { Vocabulary } from "../data/vocabulary.ts";
+import { readSafetensors, writeSafetensors } from "../data/formats/safetensors.ts";
+import type { Vocabulary } from "../data/text/vocabulary.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Captioner, type CaptionerConfig } from "./captioner.ts";
 import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";

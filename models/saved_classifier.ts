@@ -2,10 +2,10 @@
  * A sentence classifier in one safetensors file: its state dict in PyTorch's names and layout, and its
  * sizes and vocabulary as JSON in the file's metadata.
  */
-import { quote } from "../data/messages.ts";
+import { quote } from "../data/files/messages.ts";
 import { RandomStream } from "../data/rng.ts";
-import { readSafetensors, writeSafetensors } from "../data/safetensors.ts";
-import type { Vocabulary } from "../data/vocabulary.ts";
+import { readSafetensors, writeSafetensors } from "../data/formats/safetensors.ts";
+import type { Vocabulary } from "../data/text/vocabulary.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import {
   CLASSIFIER_KINDS,

@@ -1,7 +1,7 @@
 /** What a saved model says of itself in JSON: its sizes and its words. The file may be a stranger's. */
-import { parseJson } from "../data/json.ts";
-import { quote } from "../data/messages.ts";
-import { Vocabulary } from "../data/vocabulary.ts";
+import { parseJson } from "../data/files/json.ts";
+import { quote } from "../data/files/messages.ts";
+import { Vocabulary } from "../data/text/vocabulary.ts";
 
 /** The sizes: a JSON object of plain values. SyntaxError for anything else. */
 export function readSizes(json: string): Record<string, unknown> {

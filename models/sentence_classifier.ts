@@ -6,7 +6,7 @@
  * bags never see padding, and a recurrent cell's answer is taken at each sentence's own last word.
  */
 import type { RandomStream } from "../data/rng.ts";
-import type { TensorData } from "../data/tensor_data.ts";
+import type { TensorData } from "../data/formats/tensor_data.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import type { Tensor } from "../kernels/runtime/tensor.ts";
 import type { Tape, Variable } from "./autograd.ts";

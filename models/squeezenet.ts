@@ -4,7 +4,7 @@
  * @module
  */
 import type { RandomStream } from "../data/rng.ts";
-import type { TensorData } from "../data/tensor_data.ts";
+import type { TensorData } from "../data/formats/tensor_data.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import { adaptiveAveragePool2d, maxPool2d } from "./image_operations.ts";
 import { normal } from "./init.ts";

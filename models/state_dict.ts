@@ -1,6 +1,11 @@
 /** A model's parameters under PyTorch's names and in PyTorch's layout. */
-import { listedKeys, quote } from "../data/messages.ts";
-import { type TensorData, toFloat32, whyNotFinite, whyNotFloats } from "../data/tensor_data.ts";
+import { listedKeys, quote } from "../data/files/messages.ts";
+import {
+  type TensorData,
+  toFloat32,
+  whyNotFinite,
+  whyNotFloats,
+} from "../data/formats/tensor_data.ts";
 import { sizeOf } from "../kernels/runtime/tensor.ts";
 import type { Parameter } from "./parameters.ts";
 

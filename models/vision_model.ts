@@ -1,7 +1,7 @@
 /** What networks for pictures have in common: their parameters on the GPU, freezing, loading of weights. */
-import { quote } from "../data/messages.ts";
+import { quote } from "../data/files/messages.ts";
 import type { RandomStream } from "../data/rng.ts";
-import { type TensorData, toFloat32, whyNotFloats } from "../data/tensor_data.ts";
+import { type TensorData, toFloat32, whyNotFloats } from "../data/formats/tensor_data.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import type { Tape, Variable } from "./autograd.ts";
 import type { Parameter } from "./parameters.ts";

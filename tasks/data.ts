@@ -1,8 +1,13 @@
 /** `deno task data`: the official data sets and weights, listed or downloaded. */
 import { basename, join } from "@std/path";
-import { CATALOGUE, type CatalogueEntry } from "../data/catalogue.ts";
-import { download, DownloadError, type DownloadProgress, fileSha256 } from "../data/download.ts";
-import { checkZip, unpackZip } from "../data/unpack.ts";
+import { CATALOGUE, type CatalogueEntry } from "../data/sets/catalogue.ts";
+import {
+  download,
+  DownloadError,
+  type DownloadProgress,
+  fileSha256,
+} from "../data/files/download.ts";
+import { checkZip, unpackZip } from "../data/formats/zip/unpack.ts";
 import { defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
 import { interruptSignal, runTask, TaskError } from "./lib/main.ts";
 import { type Progress, progress } from "./lib/progress.ts";

@@ -1,9 +1,14 @@
 /** `deno task features`: pictures turned into the captioner's features. */
 import { join } from "@std/path";
-import { CAPTION_SPLITS, ownFeatureFile, readPictures, urlsFile } from "../data/coco_captioning.ts";
-import { writeFeatures } from "../data/feature_files.ts";
-import { checkFiles, folderName } from "../data/folder.ts";
-import { checkWithin } from "../data/picture_lines.ts";
+import {
+  CAPTION_SPLITS,
+  ownFeatureFile,
+  readPictures,
+  urlsFile,
+} from "../data/sets/coco_captioning.ts";
+import { writeFeatures } from "../data/sets/feature_files.ts";
+import { checkFiles, folderName } from "../data/files/folder.ts";
+import { checkWithin } from "../data/sets/picture_lines.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/features.ts";
 import { boolean, defineFlags, text, UsageError } from "./lib/flags.ts";

@@ -2,13 +2,13 @@
  * `deno task pretrain`: make the embedded network anew. It is trained on drawings, so that every task on
  * pictures has a network where there are no other weights.
  */
-import { IMAGENET_MEAN, IMAGENET_STD, randomHorizontalFlip } from "../data/augment.ts";
-import { DRAWING_CLASSES, drawPictures } from "../data/drawings.ts";
-import { EMBEDDED_SIZE, EMBEDDED_WIDTH } from "../data/embedded/network.ts";
-import { checkWritable } from "../data/file.ts";
-import { ImageLoader } from "../data/image_loader.ts";
+import { IMAGENET_MEAN, IMAGENET_STD, randomHorizontalFlip } from "../data/images/augment.ts";
+import { DRAWING_CLASSES, drawPictures } from "../data/made/drawings.ts";
+import { EMBEDDED_SIZE, EMBEDDED_WIDTH } from "../data/made/embedded/network.ts";
+import { checkWritable } from "../data/files/file.ts";
+import { ImageLoader } from "../data/images/image_loader.ts";
 import { RandomStream } from "../data/rng.ts";
-import { type TensorData, toFloat32, writeSafetensors } from "../data/safetensors.ts";
+import { type TensorData, toFloat32, writeSafetensors } from "../data/formats/safetensors.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { imageScores, measure, trainImageEpoch } from "../models/image_training.ts";
 import { LossHistory } from "../models/loss_history.ts";
@@ -26,7 +26,7 @@ const flags = defineFlags({
   file: text({
     default: "drawings.safetensors",
     placeholder: "FILE",
-    help: "Where the weights go; the embedded ones are data/embedded/drawings.safetensors",
+    help: "Where the weights go; the embedded ones are data/made/embedded/drawings.safetensors",
   }),
   each: integer({ default: 220, min: 1, max: 100_000, help: "Pictures drawn of each class" }),
   val: integer({ default: 40, min: 1, max: 100_000, help: "Further ones of each to measure on" }),
@@ -192,7 +192,7 @@ await runTask(async () => {
     summary: "Train the small embedded network anew on drawn pictures.",
     examples: [
       "deno task pretrain",
-      "deno task pretrain --file=data/embedded/drawings.safetensors",
+      "deno task pretrain --file=data/made/embedded/drawings.safetensors",
     ],
   });
   await checkWritable(settings.file); // before minutes of work, and not after them

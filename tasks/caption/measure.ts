@@ -1,5 +1,5 @@
 /** How good a captioner is at the end of a run. */
-import { type CaptionData, spreadPictures } from "../../data/captions.ts";
+import { type CaptionData, spreadPictures } from "../../data/sets/captions.ts";
 import {
   evaluateLoss,
   type OnBatch,

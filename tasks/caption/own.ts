@@ -1,7 +1,7 @@
 /** Captions of one's own pictures, by the captioner of an earlier run. */
-import { type Picture, spread, standardize } from "../../data/captions.ts";
-import { SCENE_FEATURE_DIM } from "../../data/scenes.ts";
-import { printable } from "../../data/messages.ts";
+import { type Picture, spread, standardize } from "../../data/sets/captions.ts";
+import { SCENE_FEATURE_DIM } from "../../data/made/scenes.ts";
+import { printable } from "../../data/files/messages.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { sampleCaptions } from "../../models/caption_training.ts";
 import type { Captioner } from "../../models/captioner.ts";

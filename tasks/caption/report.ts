@@ -1,5 +1,5 @@
 /** What a captioning run leaves to look at: the loss chart and the page. */
-import { type CaptionData, referencesByImage, spread } from "../../data/captions.ts";
+import { type CaptionData, referencesByImage, spread } from "../../data/sets/captions.ts";
 import type { CaptionScores, PreparedSplit } from "../../models/caption_training.ts";
 import { lineChart, type Point, smoothed } from "../lib/chart.ts";
 import { type Card, type Cell, page, pictureHtml, type Section } from "../lib/page.ts";

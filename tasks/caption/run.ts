@@ -1,5 +1,5 @@
 /** One captioning run, from the command line to the page. Both caption tasks are this with their cell. */
-import type { CaptionData } from "../../data/captions.ts";
+import type { CaptionData } from "../../data/sets/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";

@@ -6,10 +6,10 @@ import {
   type Standardizer,
   standardizer,
   takeCaptions,
-} from "../../data/captions.ts";
-import { loadCocoCaptioning } from "../../data/coco_captioning.ts";
+} from "../../data/sets/captions.ts";
+import { loadCocoCaptioning } from "../../data/sets/coco_captioning.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { makeScenes } from "../../data/scenes.ts";
+import { makeScenes } from "../../data/made/scenes.ts";
 import type { CellType } from "../../models/layers.ts";
 import {
   boolean,

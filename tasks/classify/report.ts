@@ -1,7 +1,7 @@
 /** What a classification run leaves to look at. */
-import { spread } from "../../data/captions.ts";
-import { encodePng } from "../../data/image.ts";
-import type { RgbImage } from "../../data/rgb_image.ts";
+import { spread } from "../../data/sets/captions.ts";
+import { encodePng } from "../../data/images/image.ts";
+import type { RgbImage } from "../../data/images/rgb_image.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { type Card, type Cell, type Html, page, pictureHtml } from "../lib/page.ts";
 import { dataImage } from "../lib/picture.ts";

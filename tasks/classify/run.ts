@@ -1,10 +1,10 @@
 /** A classification run from the command line to the page. */
-import { DRAWING_CLASSES, drawPictures } from "../../data/drawings.ts";
-import { EMBEDDED_SIZE } from "../../data/embedded/network.ts";
-import { ImageLoader } from "../../data/image_loader.ts";
-import { imagenetClasses } from "../../data/imagenet_classes.ts";
-import { printable } from "../../data/messages.ts";
-import type { RgbImage } from "../../data/rgb_image.ts";
+import { DRAWING_CLASSES, drawPictures } from "../../data/made/drawings.ts";
+import { EMBEDDED_SIZE } from "../../data/made/embedded/network.ts";
+import { ImageLoader } from "../../data/images/image_loader.ts";
+import { imagenetClasses } from "../../data/sets/imagenet_classes.ts";
+import { printable } from "../../data/files/messages.ts";
+import type { RgbImage } from "../../data/images/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { imageOutputs } from "../../models/image_features.ts";

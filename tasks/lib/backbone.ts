@@ -1,12 +1,16 @@
 /** The flags that name a pretrained network, and the network that they name. */
 import { join } from "@std/path";
-import { EMBEDDED_NOTE, EMBEDDED_SIZE, readEmbeddedNetwork } from "../../data/embedded/network.ts";
-import { isFolder } from "../../data/folder.ts";
+import {
+  EMBEDDED_NOTE,
+  EMBEDDED_SIZE,
+  readEmbeddedNetwork,
+} from "../../data/made/embedded/network.ts";
+import { isFolder } from "../../data/files/folder.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { parseJson } from "../../data/json.ts";
-import { listed, quote } from "../../data/messages.ts";
-import type { TensorData } from "../../data/tensor_data.ts";
-import { readWeightFile } from "../../data/weights.ts";
+import { parseJson } from "../../data/files/json.ts";
+import { listed, quote } from "../../data/files/messages.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
+import { readWeightFile } from "../../data/formats/weights.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { networkOf, networkWithin } from "../../models/known_networks.ts";
 import {

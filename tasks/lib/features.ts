@@ -1,5 +1,5 @@
 /** The captioner's features of pictures: SqueezeNet's last feature map, averaged over its places. */
-import { ImageLoader } from "../../data/image_loader.ts";
+import { ImageLoader } from "../../data/images/image_loader.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { imageOutputs } from "../../models/image_features.ts";
 import { type OpenBackbone, openBackbone } from "./backbone.ts";

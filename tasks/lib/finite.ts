@@ -1,6 +1,6 @@
 /** Runs whose numbers are no longer finite: they are stopped, and what was good is kept. */
-import { type TensorData, whyNotFinite } from "../../data/tensor_data.ts";
-import { quote } from "../../data/messages.ts";
+import { type TensorData, whyNotFinite } from "../../data/formats/tensor_data.ts";
+import { quote } from "../../data/files/messages.ts";
 import { sum } from "../../kernels/reduce/reduce.ts";
 import { NonFiniteLossError } from "../../models/loss_history.ts";
 import type { ParameterStore } from "../../models/parameters.ts";

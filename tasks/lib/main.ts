@@ -1,6 +1,6 @@
 /** How a task starts and ends: errors as sentences, exit codes, Ctrl-C and its kin. */
-import { isSystemError, systemReason } from "../../data/file.ts";
-import { printable } from "../../data/messages.ts";
+import { isSystemError, systemReason } from "../../data/files/file.ts";
+import { printable } from "../../data/files/messages.ts";
 import { HelpRequest, UsageError } from "./flags.ts";
 
 /** A failure that a user can act on; its message is all that is shown. */

@@ -1,11 +1,11 @@
 /** Pictures that a user names: files, and folders of them. */
 import { resolve } from "@std/path";
-import { resizedCenterCrop } from "../../data/augment.ts";
-import { unreadable } from "../../data/file.ts";
-import { type ImageList, listImages } from "../../data/image_folder.ts";
-import { printable, quote } from "../../data/messages.ts";
-import type { RgbImage } from "../../data/rgb_image.ts";
-import type { SkippedFile } from "../../data/image_loader.ts";
+import { resizedCenterCrop } from "../../data/images/augment.ts";
+import { unreadable } from "../../data/files/file.ts";
+import { type ImageList, listImages } from "../../data/images/image_folder.ts";
+import { printable, quote } from "../../data/files/messages.ts";
+import type { RgbImage } from "../../data/images/rgb_image.ts";
+import type { SkippedFile } from "../../data/images/image_loader.ts";
 import { boolean, text } from "./flags.ts";
 import { grouped } from "./format.ts";
 import { TaskError } from "./main.ts";

@@ -1,11 +1,11 @@
 /** Pictures as HTML that stands alone: small copies inside the page instead of links to files. */
 import { Buffer } from "node:buffer";
 import { extname } from "@std/path";
-import type { Picture } from "../../data/captions.ts";
-import { readBytes } from "../../data/file.ts";
-import { encodeJpeg, encodePng, type RgbImage, useImage } from "../../data/image.ts";
-import { checkWithin } from "../../data/picture_lines.ts";
-import { resize } from "../../data/resize.ts";
+import type { Picture } from "../../data/sets/captions.ts";
+import { readBytes } from "../../data/files/file.ts";
+import { encodeJpeg, encodePng, type RgbImage, useImage } from "../../data/images/image.ts";
+import { checkWithin } from "../../data/sets/picture_lines.ts";
+import { resize } from "../../data/images/resize.ts";
 
 /** Markup that may go into a page as it is. Only the makers in this folder build it. */
 export type Html = string & { readonly __html: true };

@@ -1,7 +1,7 @@
 /** The folder of one run: its settings, its metrics, its results. Never overwrites another run's. */
-import { parseJson } from "../../data/json.ts";
+import { parseJson } from "../../data/files/json.ts";
 import { join } from "@std/path";
-import { systemReason, writeError, writeWholeSync } from "../../data/file.ts";
+import { systemReason, writeError, writeWholeSync } from "../../data/files/file.ts";
 import { TaskError } from "./main.ts";
 
 /** Where a run folder goes. */

@@ -1,5 +1,5 @@
 /** The homework's three paintings with their numbers, and those that suit the embedded network. */
-import type { StyleName } from "../../data/drawings.ts";
+import type { StyleName } from "../../data/made/drawings.ts";
 
 /** How the search goes on: settings whose defaults differ between networks. */
 export interface SearchDefaults {

@@ -1,8 +1,8 @@
 /** The two pictures of a style run: files, or drawings. */
 import { basename, join } from "@std/path";
-import { resizeShorter } from "../../data/augment.ts";
-import { contentDrawing, styleDrawing } from "../../data/drawings.ts";
-import { type RgbImage, useImage } from "../../data/image.ts";
+import { resizeShorter } from "../../data/images/augment.ts";
+import { contentDrawing, styleDrawing } from "../../data/made/drawings.ts";
+import { type RgbImage, useImage } from "../../data/images/image.ts";
 import { TaskError } from "../lib/main.ts";
 import { CONTENT_FILE, type StylePreset } from "./paintings.ts";
 import type { StyleSettings } from "./settings.ts";

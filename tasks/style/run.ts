@@ -1,8 +1,8 @@
 /** A style run from the command line to the page. All style tasks are this with their settings. */
-import { denormalise, normalise } from "../../data/augment.ts";
-import { encodePng, type RgbImage } from "../../data/image.ts";
+import { denormalise, normalise } from "../../data/images/augment.ts";
+import { encodePng, type RgbImage } from "../../data/images/image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { printable } from "../../data/messages.ts";
+import { printable } from "../../data/files/messages.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";

@@ -1,16 +1,21 @@
 /** What a text task learns from: sentences as word ids, word vectors, and sentences to answer. */
 import { join } from "@std/path";
-import { isFolder } from "../../data/folder.ts";
-import { type GloveOptions, readGlove, vectorTable, type WordVectors } from "../../data/glove.ts";
-import { makeReviews } from "../../data/review_grammar.ts";
+import { isFolder } from "../../data/files/folder.ts";
+import {
+  type GloveOptions,
+  readGlove,
+  vectorTable,
+  type WordVectors,
+} from "../../data/text/glove.ts";
+import { makeReviews } from "../../data/made/review_grammar.ts";
 import type { RandomStream } from "../../data/rng.ts";
 import {
   loadSentences,
   readUnlabelled,
   type SentenceData,
   sentenceVocabulary,
-} from "../../data/sentences.ts";
-import { UNK, type Vocabulary } from "../../data/vocabulary.ts";
+} from "../../data/text/sentences.ts";
+import { UNK, type Vocabulary } from "../../data/text/vocabulary.ts";
 import { normal } from "../../models/init.ts";
 import type { SentenceClassifier } from "../../models/sentence_classifier.ts";
 import { checkLengths, type LabelledSentences } from "../../models/sentence_training.ts";

@@ -1,7 +1,7 @@
 /** Answers of a trained classifier for a sentence typed in, or for a file of them. */
-import { writeWhole } from "../../data/file.ts";
-import { readUnlabelled, tokenize } from "../../data/sentences.ts";
-import { UNK, type Vocabulary } from "../../data/vocabulary.ts";
+import { writeWhole } from "../../data/files/file.ts";
+import { readUnlabelled, tokenize } from "../../data/text/sentences.ts";
+import { UNK, type Vocabulary } from "../../data/text/vocabulary.ts";
 import { loadClassifier } from "../../models/saved_classifier.ts";
 import type { SentenceClassifier } from "../../models/sentence_classifier.ts";
 import { sentenceLogits } from "../../models/sentence_training.ts";

@@ -1,6 +1,6 @@
 /** One seed of a text run: the classifier is made, trained, measured, saved and let go. */
 import { join } from "@std/path";
-import { spread } from "../../data/captions.ts";
+import { spread } from "../../data/sets/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";

@@ -1,7 +1,7 @@
 /** A network's answers to the validation pictures, as parts of a page. */
-import { spread } from "../../data/captions.ts";
-import { encodePng } from "../../data/image.ts";
-import type { RgbImage } from "../../data/rgb_image.ts";
+import { spread } from "../../data/sets/captions.ts";
+import { encodePng } from "../../data/images/image.ts";
+import type { RgbImage } from "../../data/images/rgb_image.ts";
 import { answers, type PictureScores, probabilities } from "../../models/image_training.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { type Card, type Html, pictureHtml, type Section } from "../lib/page.ts";

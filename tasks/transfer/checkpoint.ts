@@ -1,7 +1,11 @@
 /** What a transfer run writes after each epoch, and goes on from after an interruption. */
-import { readSafetensors, type TensorData, writeSafetensors } from "../../data/safetensors.ts";
-import { parseJson } from "../../data/json.ts";
-import { printable, quote } from "../../data/messages.ts";
+import {
+  readSafetensors,
+  type TensorData,
+  writeSafetensors,
+} from "../../data/formats/safetensors.ts";
+import { parseJson } from "../../data/files/json.ts";
+import { printable, quote } from "../../data/files/messages.ts";
 import type { Measure } from "../../models/image_training.ts";
 import type { OptimizerState } from "../../models/optimizers.ts";
 import type { Cell } from "../lib/page.ts";

@@ -1,13 +1,17 @@
 /** The pictures of a transfer run: two folders of classes, or drawn ones. */
-import { randomHorizontalFlip, randomResizedCrop, resizedCenterCrop } from "../../data/augment.ts";
-import { transferDrawings } from "../../data/drawings.ts";
-import { unreadable } from "../../data/file.ts";
-import { checkFiles, folderName } from "../../data/folder.ts";
-import { useImage } from "../../data/image.ts";
-import { readImageFolder } from "../../data/image_folder.ts";
-import { ImageLoader } from "../../data/image_loader.ts";
-import { listed, printable, quote } from "../../data/messages.ts";
-import type { RgbImage } from "../../data/rgb_image.ts";
+import {
+  randomHorizontalFlip,
+  randomResizedCrop,
+  resizedCenterCrop,
+} from "../../data/images/augment.ts";
+import { transferDrawings } from "../../data/made/drawings.ts";
+import { unreadable } from "../../data/files/file.ts";
+import { checkFiles, folderName } from "../../data/files/folder.ts";
+import { useImage } from "../../data/images/image.ts";
+import { readImageFolder } from "../../data/images/image_folder.ts";
+import { ImageLoader } from "../../data/images/image_loader.ts";
+import { listed, printable, quote } from "../../data/files/messages.ts";
+import type { RgbImage } from "../../data/images/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { grouped } from "../lib/format.ts";
 import { TaskError } from "../lib/main.ts";

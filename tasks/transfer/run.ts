@@ -1,6 +1,6 @@
 /** A transfer run from the command line to the page. Both transfer tasks are this. */
 import { join } from "@std/path";
-import { printable } from "../../data/messages.ts";
+import { printable } from "../../data/files/messages.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { grouped } from "../lib/format.ts";
 import { diverged, divergence } from "../lib/finite.ts";

@@ -1,8 +1,8 @@
 /** The flags of the two transfer tasks, and the settings of an earlier run that goes on. */
-import { parseJson } from "../../data/json.ts";
-import { printable } from "../../data/messages.ts";
+import { parseJson } from "../../data/files/json.ts";
+import { printable } from "../../data/files/messages.ts";
 import { join } from "@std/path";
-import { EMBEDDED_SIZE } from "../../data/embedded/network.ts";
+import { EMBEDDED_SIZE } from "../../data/made/embedded/network.ts";
 import type { Learnt } from "../../models/vision_model.ts";
 import { BACKBONE_FLAGS } from "../lib/backbone.ts";
 import {

@@ -1,9 +1,9 @@
 /** One seed of a transfer run: the network is opened, trained, measured, saved and let go. */
 import { join } from "@std/path";
-import { IMAGENET_MEAN, IMAGENET_STD } from "../../data/augment.ts";
-import type { SkippedFile } from "../../data/image_loader.ts";
+import { IMAGENET_MEAN, IMAGENET_STD } from "../../data/images/augment.ts";
+import type { SkippedFile } from "../../data/images/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { writeSafetensors } from "../../data/safetensors.ts";
+import { writeSafetensors } from "../../data/formats/safetensors.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   type Measure,

@@ -1,6 +1,6 @@
 /** A network's answers to the validation pictures of a run. */
-import { spread } from "../../data/captions.ts";
-import type { ImageBatch } from "../../data/image_loader.ts";
+import { spread } from "../../data/sets/captions.ts";
+import type { ImageBatch } from "../../data/images/image_loader.ts";
 import { imageScores, type PictureScores } from "../../models/image_training.ts";
 import type { VisionModel } from "../../models/vision_model.ts";
 import type { Pace } from "../lib/pace.ts";

@@ -1,21 +1,21 @@
 /** Thousands of damaged files: each is read, or refused with an error that the readers declare. */
 import { assert, assertLess } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { loadCocoCaptioning } from "../../data/coco_captioning.ts";
-import { readGlove } from "../../data/glove.ts";
-import { readHdf5 } from "../../data/hdf5.ts";
-import { decodeNpy, decodeNpz } from "../../data/npz.ts";
-import { decodePth } from "../../data/pth.ts";
+import { loadCocoCaptioning } from "../../data/sets/coco_captioning.ts";
+import { readGlove } from "../../data/text/glove.ts";
+import { readHdf5 } from "../../data/formats/hdf5/hdf5.ts";
+import { decodeNpy, decodeNpz } from "../../data/formats/npz.ts";
+import { decodePth } from "../../data/formats/pth/pth.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { decodeSafetensors } from "../../data/safetensors.ts";
-import type { TensorData } from "../../data/tensor_data.ts";
-import { readWeights } from "../../data/weights.ts";
-import { memorySource, readZipDirectory, readZipEntry } from "../../data/zip.ts";
+import { decodeSafetensors } from "../../data/formats/safetensors.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
+import { readWeights } from "../../data/formats/weights.ts";
+import { memorySource, readZipDirectory, readZipEntry } from "../../data/formats/zip/zip.ts";
 import { explain } from "../../tasks/lib/main.ts";
 import { permissionTest } from "../support.ts";
-import { withFolder } from "./coco_folder.ts";
+import { withFolder } from "./sets/coco_folder.ts";
 import { mutate } from "./mutate.ts";
-import { writeZip } from "./zip_writer.ts";
+import { writeZip } from "./formats/zip/zip_writer.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -1,9 +1,9 @@
 /** Archives, saved runs, data folders and pictures that are made to harm. */
 import { join } from "@std/path";
-import { type TensorData, writeSafetensors } from "../../data/safetensors.ts";
-import { Vocabulary } from "../../data/vocabulary.ts";
-import { withFolder } from "../data/coco_folder.ts";
-import { writeZip, type ZipFile } from "../data/zip_writer.ts";
+import { type TensorData, writeSafetensors } from "../../data/formats/safetensors.ts";
+import { Vocabulary } from "../../data/text/vocabulary.ts";
+import { withFolder } from "../data/sets/coco_folder.ts";
+import { writeZip, type ZipFile } from "../data/formats/zip/zip_writer.ts";
 import type { Attack } from "./attacks.ts";
 
 const MB = 1_000_000;

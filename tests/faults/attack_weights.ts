@@ -1,5 +1,5 @@
 /** Files of weights that are made to take very long or very much memory. */
-import { writeSafetensors } from "../../data/safetensors.ts";
+import { writeSafetensors } from "../../data/formats/safetensors.ts";
 import {
   call,
   dict,
@@ -9,9 +9,9 @@ import {
   int,
   type Piece,
   text,
-} from "../data/pickler.ts";
-import { tuple, word } from "../data/pickler.ts";
-import { concat, writeZip } from "../data/zip_writer.ts";
+} from "../data/formats/pth/pickler.ts";
+import { tuple, word } from "../data/formats/pth/pickler.ts";
+import { concat, writeZip } from "../data/formats/zip/zip_writer.ts";
 import type { Attack } from "./attacks.ts";
 
 const encoder = new TextEncoder();

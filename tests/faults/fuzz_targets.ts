@@ -1,12 +1,12 @@
 /** What the fuzzer damages: sound files of every format, and where a damaged one is put to be read. */
 import { dirname, fromFileUrl, join } from "@std/path";
-import { type TensorData, writeSafetensors } from "../../data/safetensors.ts";
-import { memorySource, readZipDirectory, readZipEntry } from "../../data/zip.ts";
+import { type TensorData, writeSafetensors } from "../../data/formats/safetensors.ts";
+import { memorySource, readZipDirectory, readZipEntry } from "../../data/formats/zip/zip.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { writeCheckpoint } from "../../tasks/transfer/checkpoint.ts";
-import { withFolder } from "../data/coco_folder.ts";
-import { writeZip } from "../data/zip_writer.ts";
+import { withFolder } from "../data/sets/coco_folder.ts";
+import { writeZip } from "../data/formats/zip/zip_writer.ts";
 import { randomSqueezeNet, writeTinyModel } from "../tasks/small_network.ts";
 import { CHECKPOINT_SIZES, type Format, MADE } from "./readers.ts";
 

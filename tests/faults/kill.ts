@@ -9,9 +9,9 @@
  */
 import { parseArgs } from "@std/cli";
 import { join } from "@std/path";
-import { decodeImage } from "../../data/image.ts";
+import { decodeImage } from "../../data/images/image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { readSafetensors } from "../../data/safetensors.ts";
+import { readSafetensors } from "../../data/formats/safetensors.ts";
 import { STOPPED } from "../../tasks/lib/main.ts";
 import { hasLosses, jsonLines, runTaskProcess, taskCommand } from "../tasks/task_process.ts";
 import { prepare, type Subject } from "./subjects.ts";

@@ -1,17 +1,17 @@
 /** How the product reads each format from a path, and whether what it throws is a clear sentence. */
 import { basename } from "@std/path";
-import { loadCocoCaptioning } from "../../data/coco_captioning.ts";
-import { readFeatures } from "../../data/feature_files.ts";
-import { readGlove } from "../../data/glove.ts";
-import { readHdf5 } from "../../data/hdf5.ts";
-import { decodeImage } from "../../data/image.ts";
-import { decodeNpy } from "../../data/npz.ts";
+import { loadCocoCaptioning } from "../../data/sets/coco_captioning.ts";
+import { readFeatures } from "../../data/sets/feature_files.ts";
+import { readGlove } from "../../data/text/glove.ts";
+import { readHdf5 } from "../../data/formats/hdf5/hdf5.ts";
+import { decodeImage } from "../../data/images/image.ts";
+import { decodeNpy } from "../../data/formats/npz.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { readSafetensors } from "../../data/safetensors.ts";
-import { loadSentences } from "../../data/sentences.ts";
-import { unpackZip } from "../../data/unpack.ts";
-import { readVocabulary } from "../../data/vocabulary.ts";
-import { readWeightFile } from "../../data/weights.ts";
+import { readSafetensors } from "../../data/formats/safetensors.ts";
+import { loadSentences } from "../../data/text/sentences.ts";
+import { unpackZip } from "../../data/formats/zip/unpack.ts";
+import { readVocabulary } from "../../data/text/vocabulary.ts";
+import { readWeightFile } from "../../data/formats/weights.ts";
 import { type Gpu, openGpu } from "../../kernels/runtime/gpu.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { loadCaptioner } from "../../models/saved_captioner.ts";

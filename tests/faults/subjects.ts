@@ -1,9 +1,9 @@
 /** The tasks that are killed, on small data of their own, and what must be left of each. */
 import { join } from "@std/path";
-import { encodePng } from "../../data/image.ts";
+import { encodePng } from "../../data/images/image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { writeSafetensors } from "../../data/safetensors.ts";
-import { noise } from "../data/images.ts";
+import { writeSafetensors } from "../../data/formats/safetensors.ts";
+import { noise } from "../data/images/images.ts";
 import { randomSqueezeNet } from "../tasks/small_network.ts";
 import { runTaskProcess } from "../tasks/task_process.ts";
 

@@ -6,7 +6,7 @@ import {
   assertGreater,
   assertRejects,
 } from "@std/assert";
-import { END, NULL, START } from "../../data/vocabulary.ts";
+import { END, NULL, START } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { sampleBeam, sampleGreedy } from "../../models/caption_sampling.ts";

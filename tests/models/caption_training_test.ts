@@ -8,10 +8,10 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { type CaptionSplit, standardizer } from "../../data/captions.ts";
+import { type CaptionSplit, standardizer } from "../../data/sets/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { makeScenes } from "../../data/scenes.ts";
-import { Vocabulary } from "../../data/vocabulary.ts";
+import { makeScenes } from "../../data/made/scenes.ts";
+import { Vocabulary } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { sampleBeam, sampleGreedy } from "../../models/caption_sampling.ts";

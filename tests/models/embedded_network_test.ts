@@ -1,14 +1,14 @@
 /** The embedded network: it is what its file says it is. */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { DRAWING_CLASSES, drawPictures, TRANSFER_CLASSES } from "../../data/drawings.ts";
+import { DRAWING_CLASSES, drawPictures, TRANSFER_CLASSES } from "../../data/made/drawings.ts";
 import {
   EMBEDDED_NOTE,
   EMBEDDED_SIZE,
   EMBEDDED_WIDTH,
   readEmbeddedNetwork,
-} from "../../data/embedded/network.ts";
-import { ImageLoader } from "../../data/image_loader.ts";
+} from "../../data/made/embedded/network.ts";
+import { ImageLoader } from "../../data/images/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { imageScores, measure } from "../../models/image_training.ts";
 import { squeezeNetWidth } from "../../models/squeezenet.ts";
@@ -16,7 +16,7 @@ import { openBackbone } from "../../tasks/lib/backbone.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 
-const FILE = fromFileUrl(new URL("../../data/embedded/drawings.safetensors", import.meta.url));
+const FILE = fromFileUrl(new URL("../../data/made/embedded/drawings.safetensors", import.meta.url));
 
 permissionTest("the embedded network is small, and its classes are the drawings'", [
   { name: "read" },

@@ -1,9 +1,13 @@
 /** Weights with NaN or infinity: no way in, and no way out. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { decodeSafetensors, encodeSafetensors, type TensorData } from "../../data/safetensors.ts";
-import { whyNotFinite } from "../../data/tensor_data.ts";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  type TensorData,
+} from "../../data/formats/safetensors.ts";
+import { whyNotFinite } from "../../data/formats/tensor_data.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { Vocabulary } from "../../data/vocabulary.ts";
+import { Vocabulary } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
 import { loadCaptioner, saveCaptioner } from "../../models/saved_captioner.ts";

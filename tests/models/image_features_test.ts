@@ -1,17 +1,17 @@
 /** What a network makes of pictures in batches. */
 import { assertEquals, assertLess } from "@std/assert";
 import { join } from "@std/path";
-import { normalise, prepareForEvaluation } from "../../data/augment.ts";
-import { readPictures } from "../../data/coco_captioning.ts";
-import { readHdf5 } from "../../data/hdf5.ts";
-import { ImageLoader } from "../../data/image_loader.ts";
+import { normalise, prepareForEvaluation } from "../../data/images/augment.ts";
+import { readPictures } from "../../data/sets/coco_captioning.ts";
+import { readHdf5 } from "../../data/formats/hdf5/hdf5.ts";
+import { ImageLoader } from "../../data/images/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { readWeights } from "../../data/weights.ts";
+import { readWeights } from "../../data/formats/weights.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { imageOutputs } from "../../models/image_features.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { library, noise } from "../data/images.ts";
+import { library, noise } from "../data/images/images.ts";
 import { gpuDataTest, gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 

@@ -8,8 +8,8 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { type ImageBatch, ImageLoader } from "../../data/image_loader.ts";
-import type { RgbImage } from "../../data/rgb_image.ts";
+import { type ImageBatch, ImageLoader } from "../../data/images/image_loader.ts";
+import type { RgbImage } from "../../data/images/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import type { TensorData } from "../../data/tensor_data.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { networkOf, networkWithin } from "../../models/known_networks.ts";
 import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
 

@@ -1,11 +1,11 @@
 /** Whole networks for pictures against PyTorch: scores, losses, gradients and weights over steps of training. */
 import { assert } from "@std/assert";
 import { join } from "@std/path";
-import { normalise, prepareForEvaluation } from "../../data/augment.ts";
-import { decodeImage } from "../../data/image.ts";
-import { readWeights } from "../../data/weights.ts";
+import { normalise, prepareForEvaluation } from "../../data/images/augment.ts";
+import { decodeImage } from "../../data/images/image.ts";
+import { readWeights } from "../../data/formats/weights.ts";
 import type { VisionModel } from "../../models/vision_model.ts";
-import { library } from "../data/images.ts";
+import { library } from "../data/images/images.ts";
 import { gpuDataTest, gpuTest } from "../gpu_support.ts";
 import {
   compareWithTorch,

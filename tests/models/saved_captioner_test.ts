@@ -1,9 +1,9 @@
 /** Saved captioners: back again, and to and from PyTorch. */
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import type { Standardizer } from "../../data/captions.ts";
-import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
-import { Vocabulary } from "../../data/vocabulary.ts";
+import type { Standardizer } from "../../data/sets/captions.ts";
+import { readSafetensors, writeSafetensors } from "../../data/formats/safetensors.ts";
+import { Vocabulary } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";

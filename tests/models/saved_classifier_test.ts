@@ -1,8 +1,8 @@
 /** Saved sentence classifiers: back again, and files that hold something else. */
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
-import { Vocabulary } from "../../data/vocabulary.ts";
+import { readSafetensors, writeSafetensors } from "../../data/formats/safetensors.ts";
+import { Vocabulary } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { loadClassifier, saveClassifier } from "../../models/saved_classifier.ts";
 import { CLASSIFIER_KINDS } from "../../models/sentence_classifier.ts";

@@ -1,6 +1,6 @@
 /** The sentence classifiers against PyTorch: logits, losses, gradients and weights over eight steps. */
 import { assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
-import type { TensorData } from "../../data/tensor_data.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";

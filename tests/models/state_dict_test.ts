@@ -1,7 +1,7 @@
 /** State dicts: the round trip, and the report of what does not fit. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { decodeSafetensors, encodeSafetensors } from "../../data/safetensors.ts";
-import type { TensorData } from "../../data/tensor_data.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../data/formats/safetensors.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { loadStateDict, stateDict } from "../../models/state_dict.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { smallCaptioner } from "./small_captioner.ts";

@@ -1,6 +1,6 @@
 /** Style transfer against PyTorch (fixtures/style_torch.py, in float64), and what an iteration costs. */
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
-import type { TensorData } from "../../data/tensor_data.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";

@@ -1,6 +1,6 @@
 /** The stored runs of tests/fixtures/captioner_torch.py, as the tests use them. */
 import { fromFileUrl } from "@std/path";
-import type { TensorData } from "../../data/tensor_data.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
 import type { CaptionerConfig, CellType } from "./small_captioner.ts";
 import fixture from "../fixtures/captioner_torch.json" with { type: "json" };
 

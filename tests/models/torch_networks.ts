@@ -1,7 +1,7 @@
 /** Runs of the vision networks against those stored by tests/fixtures/networks_torch.py. */
 import { assert, assertEquals } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import type { TensorData } from "../../data/tensor_data.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { sizeOf, Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";

@@ -1,7 +1,7 @@
 /** Layers for pictures, convolutions side by side, and the loading of pretrained weights. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import type { TensorData } from "../../data/tensor_data.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import { concatChannels } from "../../models/image_operations.ts";

@@ -1,6 +1,6 @@
 /** The network that flags name. */
 import { assertRejects, assertStringIncludes } from "@std/assert";
-import { encodeSafetensors } from "../../data/safetensors.ts";
+import { encodeSafetensors } from "../../data/formats/safetensors.ts";
 import { openBackbone } from "../../tasks/lib/backbone.ts";
 import { gpuProcessTest, gpuTest } from "../gpu_support.ts";
 import { granted } from "../support.ts";

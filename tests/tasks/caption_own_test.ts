@@ -1,17 +1,17 @@
 /** Captioning one's own pictures, from the command line to the run folder. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
-import { encodePng } from "../../data/image.ts";
-import { writeSafetensors } from "../../data/safetensors.ts";
-import { Vocabulary } from "../../data/vocabulary.ts";
+import { encodePng } from "../../data/images/image.ts";
+import { writeSafetensors } from "../../data/formats/safetensors.ts";
+import { Vocabulary } from "../../data/text/vocabulary.ts";
 import type { CellType } from "../../models/layers.ts";
 import { checkCaptioner } from "../../tasks/caption/own.ts";
 import { captionSettings } from "../../tasks/caption/settings.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
 import { modelFile } from "../../tasks/lib/model_file.ts";
-import { withFolder } from "../data/coco_folder.ts";
-import { noise } from "../data/images.ts";
+import { withFolder } from "../data/sets/coco_folder.ts";
+import { noise } from "../data/images/images.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import { randomSqueezeNet } from "./small_network.ts";

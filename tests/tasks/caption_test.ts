@@ -7,8 +7,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "@std/path";
-import { readSafetensors } from "../../data/safetensors.ts";
-import { withFolder } from "../data/coco_folder.ts";
+import { readSafetensors } from "../../data/formats/safetensors.ts";
+import { withFolder } from "../data/sets/coco_folder.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import {

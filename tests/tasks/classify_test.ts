@@ -8,13 +8,13 @@ import {
   assertThrows,
 } from "@std/assert";
 import { join } from "@std/path";
-import { encodePng } from "../../data/image.ts";
-import { writeSafetensors } from "../../data/safetensors.ts";
+import { encodePng } from "../../data/images/image.ts";
+import { writeSafetensors } from "../../data/formats/safetensors.ts";
 import { classifySettings } from "../../tasks/classify/settings.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
 import { findPictures } from "../../tasks/lib/own_pictures.ts";
-import { noise } from "../data/images.ts";
+import { noise } from "../data/images/images.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import { randomSqueezeNet, writeTinyModel } from "./small_network.ts";

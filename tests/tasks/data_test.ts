@@ -7,13 +7,13 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "@std/path";
-import { CATALOGUE, type CatalogueEntry } from "../../data/catalogue.ts";
-import { DownloadError } from "../../data/download.ts";
+import { CATALOGUE, type CatalogueEntry } from "../../data/sets/catalogue.ts";
+import { DownloadError } from "../../data/files/download.ts";
 import { getData, listCatalogue } from "../../tasks/data.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
-import { serveFile } from "../data/file_server.ts";
-import { writeZip } from "../data/zip_writer.ts";
+import { serveFile } from "../data/files/file_server.ts";
+import { writeZip } from "../data/formats/zip/zip_writer.ts";
 import { permissionTest } from "../support.ts";
 import { runTaskProcess, TASK_PERMISSIONS, withTempFolder } from "./task_process.ts";
 

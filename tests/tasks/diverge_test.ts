@@ -1,7 +1,7 @@
 /** Runs that are not finite any more, from the command line: how they end, and what they keep. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { decodeImage } from "../../data/image.ts";
+import { decodeImage } from "../../data/images/image.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import {
   jsonLines,

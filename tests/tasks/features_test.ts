@@ -1,12 +1,12 @@
 /** The features task from the command line to the files. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { loadCocoCaptioning } from "../../data/coco_captioning.ts";
-import { readFeatures } from "../../data/feature_files.ts";
-import { encodePng } from "../../data/image.ts";
-import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
-import { withFolder } from "../data/coco_folder.ts";
-import { noise } from "../data/images.ts";
+import { loadCocoCaptioning } from "../../data/sets/coco_captioning.ts";
+import { readFeatures } from "../../data/sets/feature_files.ts";
+import { encodePng } from "../../data/images/image.ts";
+import { readSafetensors, writeSafetensors } from "../../data/formats/safetensors.ts";
+import { withFolder } from "../data/sets/coco_folder.ts";
+import { noise } from "../data/images/images.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import { randomSqueezeNet, writeTinyModel } from "./small_network.ts";

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from 
 import { fromFileUrl } from "@std/path";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { explain, TaskError } from "../../tasks/lib/main.ts";
-import { writeError } from "../../data/file.ts";
+import { writeError } from "../../data/files/file.ts";
 import { permissionTest } from "../support.ts";
 
 /** The error that some code throws. */

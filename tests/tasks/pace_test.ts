@@ -1,6 +1,6 @@
 /** Loops of GPU work that stay answerable. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { TensorData } from "../../data/tensor_data.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
 import { checkMeasured, checkWeights, DivergedError, notFinite } from "../../tasks/lib/finite.ts";
 import { Pace } from "../../tasks/lib/pace.ts";

@@ -2,9 +2,9 @@ import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows }
 import { fromFileUrl } from "@std/path";
 import { Buffer } from "node:buffer";
 import { lineChart } from "../../tasks/lib/chart.ts";
-import { encodePng } from "../../data/image.ts";
+import { encodePng } from "../../data/images/image.ts";
 import { page, pictureHtml, type Section } from "../../tasks/lib/page.ts";
-import type { Picture } from "../../data/captions.ts";
+import type { Picture } from "../../data/sets/captions.ts";
 import { dataTest, permissionTest } from "../support.ts";
 
 const sections = (...list: Section[]) => page({ title: "T", subtitle: "S", sections: list });

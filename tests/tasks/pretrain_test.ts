@@ -1,9 +1,9 @@
 /** `deno task pretrain`, on very few pictures. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { DRAWING_CLASSES } from "../../data/drawings.ts";
-import { EMBEDDED_SIZE, EMBEDDED_WIDTH } from "../../data/embedded/network.ts";
-import { readSafetensors } from "../../data/safetensors.ts";
+import { DRAWING_CLASSES } from "../../data/made/drawings.ts";
+import { EMBEDDED_SIZE, EMBEDDED_WIDTH } from "../../data/made/embedded/network.ts";
+import { readSafetensors } from "../../data/formats/safetensors.ts";
 import { squeezeNetWidth } from "../../models/squeezenet.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
-import { WriteError } from "../../data/file.ts";
+import { WriteError } from "../../data/files/file.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
 import { createRunFolder, reopenRunFolder } from "../../tasks/lib/run_folder.ts";
 import { permissionTest } from "../support.ts";

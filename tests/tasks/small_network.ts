@@ -1,6 +1,6 @@
 /** Random SqueezeNets in files, for tests of tasks. */
 import { RandomStream } from "../../data/rng.ts";
-import { type TensorData, writeSafetensors } from "../../data/safetensors.ts";
+import { type TensorData, writeSafetensors } from "../../data/formats/safetensors.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 
 /** The first values of a SqueezeNet's weights. */

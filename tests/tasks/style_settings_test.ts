@@ -1,7 +1,7 @@
 /** The style tasks' settings and pictures, without a GPU. */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
-import { encodePng } from "../../data/image.ts";
+import { encodePng } from "../../data/images/image.ts";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
 import {
@@ -16,7 +16,7 @@ import {
   settingsInUse,
   transferSettings,
 } from "../../tasks/style/settings.ts";
-import { library, noise } from "../data/images.ts";
+import { library, noise } from "../data/images/images.ts";
 import { permissionTest } from "../support.ts";
 import { withTempFolder } from "./task_process.ts";
 

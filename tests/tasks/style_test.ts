@@ -7,11 +7,11 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "@std/path";
-import { decodeImage, encodePng } from "../../data/image.ts";
+import { decodeImage, encodePng } from "../../data/images/image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { type TensorData, writeSafetensors } from "../../data/safetensors.ts";
+import { type TensorData, writeSafetensors } from "../../data/formats/safetensors.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { noise } from "../data/images.ts";
+import { noise } from "../data/images/images.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import {

@@ -7,7 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "@std/path";
-import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../../data/formats/safetensors.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import {

@@ -8,8 +8,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { dirname, join } from "@std/path";
-import type { TensorData } from "../../data/tensor_data.ts";
-import { readSafetensors, writeSafetensors } from "../../data/safetensors.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
+import { readSafetensors, writeSafetensors } from "../../data/formats/safetensors.ts";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
 import { confusion, examples } from "../../tasks/transfer/answers.ts";

@@ -7,9 +7,13 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "@std/path";
-import { encodePng } from "../../data/image.ts";
+import { encodePng } from "../../data/images/image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { readSafetensors, type TensorData, writeSafetensors } from "../../data/safetensors.ts";
+import {
+  readSafetensors,
+  type TensorData,
+  writeSafetensors,
+} from "../../data/formats/safetensors.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";

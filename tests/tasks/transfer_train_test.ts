@@ -1,9 +1,13 @@
 /** Training a seed of a transfer run: what is kept, and going on after an interruption. */
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
-import type { RgbImage } from "../../data/rgb_image.ts";
+import type { RgbImage } from "../../data/images/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { encodeSafetensors, readSafetensors, type TensorData } from "../../data/safetensors.ts";
+import {
+  encodeSafetensors,
+  readSafetensors,
+  type TensorData,
+} from "../../data/formats/safetensors.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { stateDict } from "../../models/state_dict.ts";
