@@ -27,6 +27,9 @@ export type TransferLearnt = Exclude<Learnt, "none">;
 /** Without weights of its own a run gets the embedded network, which was trained on smaller pictures. */
 const SIZE = 224;
 
+/** As many as the report has, and as many as drawn pictures need. */
+const [EPOCHS, DRAWN_EPOCHS] = [25, 12];
+
 /** What makes a run. One with `--resume` takes all of it from an earlier run. */
 const RUN_FLAGS = defineFlags({
   data: text({
@@ -36,7 +39,12 @@ const RUN_FLAGS = defineFlags({
       "A folder with train and val, and in each a folder of pictures for each class; without it, pictures drawn by neckar itself",
   }),
   ...BACKBONE_FLAGS,
-  epochs: integer({ default: 25, min: 1, max: 100_000, help: "Passes over the pictures" }),
+  epochs: integer({
+    optional: true,
+    min: 1,
+    max: 100_000,
+    help: `Passes over the pictures; ${EPOCHS} with --data, else ${DRAWN_EPOCHS}`,
+  }),
   batch: integer({ default: 4, min: 1, max: 4096, help: "Pictures in a step" }),
   optimizer: choice(["sgd", "adam"], { default: "sgd", help: "The optimizer" }),
   lr: number({ default: 1e-3, moreThan: 0, help: "Learning rate" }),
@@ -98,6 +106,7 @@ type Given = Parsed<typeof RUN_FLAGS>;
 /** The settings of a transfer run, all decided. */
 export interface TransferSettings extends Given {
   learnt: TransferLearnt;
+  epochs: number;
   size: number;
   /** The folder of the runs. */
   out: string;
@@ -111,7 +120,7 @@ export function taskName(learnt: TransferLearnt): "transfer-finetune" | "transfe
 }
 
 /** Check flags against each other, and decide those that depend on others. */
-function decide(given: Given): Given & { size: number } {
+function decide(given: Given): Given & { epochs: number; size: number } {
   const { optimizer, weights } = given;
   if (optimizer !== "sgd" && given.momentum !== undefined) {
     throw new UsageError(`Flag --momentum is for sgd: ${optimizer} has its own`);
@@ -132,6 +141,7 @@ function decide(given: Given): Given & { size: number } {
     ...given,
     momentum: optimizer === "sgd" ? momentum : undefined,
     batchNorm: normalised ? batchNorm : undefined,
+    epochs: given.epochs ?? (given.data === undefined ? DRAWN_EPOCHS : EPOCHS),
     size: given.size ?? (weights === undefined ? EMBEDDED_SIZE : SIZE),
   };
 }
@@ -180,7 +190,7 @@ function settingsOf(
   run: string,
   args: readonly string[],
   about: Parameters<typeof parseFlags>[2],
-): Given & { size: number } {
+): Given & { epochs: number; size: number } {
   try {
     return decide(parseFlags(RUN_FLAGS, args, about));
   } catch (error) {
