@@ -82,8 +82,7 @@ function kept(path: string, adapter: string): Costs | undefined {
  *
  * Errors: those of Deno where it cannot be written.
  */
-export function keepCosts(adapter: string, costs: Costs): string | undefined {
-  const path = setting();
+export function keepCosts(adapter: string, costs: Costs, path = setting()): string | undefined {
   if (path === undefined || path.startsWith("{")) return undefined;
   const part = `${path}.${Deno.pid}`;
   Deno.writeTextFileSync(part, `${JSON.stringify({ adapter, costs }, undefined, 2)}\n`);
@@ -97,8 +96,11 @@ export function keepCosts(adapter: string, costs: Costs): string | undefined {
  *
  * Errors: GpuError for costs given that cannot be read.
  */
-export function costsOf(adapter: string, measure: (() => Costs) | undefined): Costs {
-  const path = setting();
+export function costsOf(
+  adapter: string,
+  measure: (() => Costs) | undefined,
+  path = setting(),
+): Costs {
   if (path?.startsWith("{")) {
     let fields: unknown;
     try {
@@ -113,7 +115,7 @@ export function costsOf(adapter: string, measure: (() => Costs) | undefined): Co
   if (known !== undefined) return known;
   const costs = measure();
   try {
-    keepCosts(adapter, costs);
+    keepCosts(adapter, costs, path);
   } catch {
     // They are measured again next time.
   }

@@ -181,6 +181,15 @@ function shown(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
+/** A paragraph in lines of at most 100 characters, as `deno fmt` has them. */
+function wrapped(text: string): string {
+  return text.split(" ").reduce((lines, word) =>
+    lines.length - lines.lastIndexOf("\n") + word.length > 100
+      ? `${lines}\n${word}`
+      : `${lines} ${word}`
+  );
+}
+
 /** A row's table, and the sentences on its laws, as `deno fmt` would lay them out. */
 function report(row: Row, points: readonly Point[]): string {
   const work = workOf(row);
@@ -203,7 +212,8 @@ function report(row: Row, points: readonly Point[]): string {
     } %)`;
   };
   const times = law("ms", points.map(({ ms }) => ms));
-  return `**${row.name}**, by ${row.size}: ${times}; ${law("MB", megabytes)}\n\n` +
+  const laws = `**${row.name}**, by ${row.size}: ${times}; ${law("MB", megabytes)}`;
+  return `${wrapped(laws)}\n\n` +
     [line(cells[0]), rule, ...cells.slice(1).map(line)].join("\n") + "\n";
 }
 
@@ -236,7 +246,10 @@ async function main(): Promise<void> {
   using gpu = await openGpu();
   const machine = `${await cpuName()}, ${gpu.adapter.description}${await driverVersion()}`;
   const tables = [
-    `Measured on ${machine}, ${gpu.path} kernels. (!) costs more than ${JUMP} times as much for each value as a neighbour.\n`,
+    wrapped(
+      `Measured on ${machine}, ${gpu.path} kernels. (!) costs more than ${JUMP} times as much for ` +
+        "each value as a neighbor.",
+    ) + "\n",
   ];
   console.log(tables[0]);
   for (const row of rows) {

@@ -11,27 +11,15 @@ import { gpuTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import { normals, upload } from "./values.ts";
 
-const ENV = [{ name: "env" }, { name: "read" }, { name: "write" }] as const;
-
-/** Call with NECKAR_COSTS set. */
-function withSetting<T>(value: string, call: () => T): T {
-  const before = Deno.env.get("NECKAR_COSTS");
-  Deno.env.set("NECKAR_COSTS", value);
-  try {
-    return call();
-  } finally {
-    if (before === undefined) Deno.env.delete("NECKAR_COSTS");
-    else Deno.env.set("NECKAR_COSTS", before);
-  }
-}
+const FILES = [{ name: "read" }, { name: "write" }] as const;
 
 const MEASURED: Costs = { ...STANDARD_COSTS, load: 7, cores: 3 };
 
-permissionTest("costs that are given are taken, and wrong ones refused", [...ENV], () => {
+Deno.test("costs that are given are taken, and wrong ones refused", () => {
   const never = () => {
     throw new Error("measured");
   };
-  const take = (text: string) => withSetting(text, () => costsOf("an adapter", never));
+  const take = (text: string) => costsOf("an adapter", never, text);
   assertEquals(take("{}"), STANDARD_COSTS);
   assertEquals(take('{ "load": 3, "tiles": { "1x2x3": "8x1" } }'), {
     ...STANDARD_COSTS,
@@ -51,17 +39,16 @@ permissionTest("costs that are given are taken, and wrong ones refused", [...ENV
   }
 });
 
-permissionTest("costs are measured once for an adapter, and kept", [...ENV], () => {
+permissionTest("costs are measured once for an adapter, and kept", [...FILES], () => {
   const folder = Deno.makeTempDirSync();
   try {
     const path = `${folder}/costs.json`;
     let times = 0;
     const take = (adapter: string, to = path) =>
-      withSetting(to, () =>
-        costsOf(adapter, () => {
-          times++;
-          return MEASURED;
-        }));
+      costsOf(adapter, () => {
+        times++;
+        return MEASURED;
+      }, to);
     assertEquals([take("one"), take("one"), times], [MEASURED, MEASURED, 1]);
     assertEquals([take("another"), times], [MEASURED, 2]);
     Deno.writeTextFileSync(path, '{ "adapter": "another", "costs": { "lo');
@@ -71,7 +58,7 @@ permissionTest("costs are measured once for an adapter, and kept", [...ENV], () 
     // Where nothing can be kept, nothing is lost but the time.
     assertEquals([take("one", `${folder}/none/costs.json`), times], [MEASURED, 5]);
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["costs.json"]);
-    assertEquals(withSetting(path, () => costsOf("a GPU", undefined)), STANDARD_COSTS);
+    assertEquals(costsOf("a GPU", undefined, path), STANDARD_COSTS);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
