@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { paint } from "./palette.ts";
 import { checkPixels, type RgbImage } from "./rgb_image.ts";
 
 const EXTENSION = 0x21;
@@ -14,6 +13,29 @@ const GRAPHIC_CONTROL = 0xf9;
 
 /** Codes have at most 12 bits. */
 const MOST_CODES = 4096;
+
+/**
+ * The picture of numbers of colours, `[height, width]`, and colours, `[C, 3]`. As in PIL a number beyond the last
+ * colour is that grey. The numbers' memory is let go of.
+ */
+function paint(
+  indices: Uint8Array<ArrayBuffer>,
+  width: number,
+  height: number,
+  colours: Uint8Array,
+): RgbImage {
+  const table = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
+  table.set(colours.subarray(0, 768));
+  const data = new Uint8Array(3 * width * height);
+  for (let i = 0, to = 0; to < data.length; i++, to += 3) {
+    const from = 3 * indices[i];
+    data[to] = table[from];
+    data[to + 1] = table[from + 1];
+    data[to + 2] = table[from + 2];
+  }
+  indices.buffer.transfer(0);
+  return { width, height, data };
+}
 
 /** The first frame, not yet decoded. */
 interface Frame {

@@ -24,8 +24,8 @@ const LONG_FILE = 2 ** 23;
 const READ = 2 ** 20;
 
 /**
- * Decode a picture, from a file or its bytes: JPEG, PNG, WebP, TIFF, GIF, BMP, PPM or PGM, as its first bytes
- * say, whatever it is called.
+ * Decode a picture, from a file or its bytes: JPEG, PNG, WebP, TIFF or GIF, as its first bytes say, whatever it
+ * is called.
  *
  * The pixels are those of PIL's `convert("RGB")`, with which networks were trained: alpha is dropped and a
  * colour profile left aside, of several frames the first counts. Two things are other than there: a picture is

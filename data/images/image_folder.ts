@@ -8,8 +8,11 @@ import { folderName, isFolder } from "../files/folder.ts";
 import type { SkippedFile } from "./image_loader.ts";
 import { printable, quote } from "../files/messages.ts";
 
-/** What a picture's name ends with, in any case; torchvision's list. */
-const EXTENSIONS = ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+/** What a picture's name ends with, in any case. */
+const EXTENSIONS = ["jpg", "jpeg", "png", "tif", "tiff", "webp"];
+
+/** The rest of torchvision's list: pictures that are not read. They count, so that reading says so. */
+const NOT_READ = ["ppm", "bmp", "pgm"];
 
 /** The pictures in a folder. */
 export interface ImageList {
@@ -155,7 +158,8 @@ export async function listImages(folder: string): Promise<ImageList> {
 
 /** Whether a file's name is one of a picture. */
 function isPicture(path: string): boolean {
-  return EXTENSIONS.includes(path.slice(path.lastIndexOf(".") + 1).toLowerCase());
+  const extension = path.slice(path.lastIndexOf(".") + 1).toLowerCase();
+  return EXTENSIONS.includes(extension) || NOT_READ.includes(extension);
 }
 
 /**

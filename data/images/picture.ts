@@ -1,13 +1,11 @@
 /**
- * The bytes of a picture, and how they are decoded: by sharp (https://sharp.pixelplumbing.com) and, where its
- * colours are not PIL's, by decoders here. sharp decodes in its own threads.
+ * The bytes of a picture, and how they are decoded: by sharp (https://sharp.pixelplumbing.com) but for GIF,
+ * of which its colours are not PIL's. sharp decodes in its own threads.
  *
  * @module
  */
-import { decodeBmp } from "./bmp.ts";
 import { cmykToRgb } from "./cmyk.ts";
 import { decodeGif } from "./gif.ts";
-import { decodeNetpbm } from "./netpbm.ts";
 import { type PictureHeader, pictureHeader } from "./picture_header.ts";
 import { pngFault } from "./png_fault.ts";
 import { checkImage, checkPixels, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
@@ -15,9 +13,6 @@ import { placeTurned } from "./turned.ts";
 
 /** What decoding may hold at a time, in bytes: the largest picture and its file. */
 export const MOST_BYTES: number = 224 * 2 ** 20;
-
-/** The kinds that sharp decodes. */
-const BY_LIBRARY = new Set(["JPEG", "PNG", "WebP", "TIFF"]);
 
 /** A picture that is turned takes its pixels twice; below so many the orientation is not asked for. */
 const LARGE = 2 ** 22;
@@ -73,7 +68,7 @@ export class Picture {
     const header = pictureHeader(bytes);
     const { kind, width, height, workBytes } = header;
     checkPixels(width, height, maxPixels);
-    const large = width * height > LARGE && BY_LIBRARY.has(kind);
+    const large = width * height > LARGE && kind !== "GIF";
     const orientation = large ? await orientationOf(bytes) : 1;
     const cost = (each: number) => Math.ceil(width * height * (3 + workBytes + each)) + fileBytes;
     const fits = (bytes: number) => bytes <= MOST_BYTES;
@@ -94,14 +89,7 @@ export class Picture {
 
   async decode(use: (image: RgbImage) => RgbImage): Promise<RgbImage> {
     const { bytes, maxPixels } = this;
-    switch (this.header.kind) {
-      case "GIF":
-        return used(decodeGif(bytes, maxPixels), use);
-      case "BMP":
-        return used(decodeBmp(bytes, maxPixels), use);
-      case "Netpbm":
-        return used(decodeNetpbm(bytes, maxPixels), use);
-    }
+    if (this.header.kind === "GIF") return used(decodeGif(bytes, maxPixels), use);
     return used(await this.#decodeBySharp(), use, { copied: true });
   }
 

@@ -4,14 +4,12 @@
  *
  * @module
  */
-import { bmpSize } from "./bmp.ts";
 import { gifSize } from "./gif.ts";
 import { quote } from "../files/messages.ts";
-import { isNetpbm, netpbmSize } from "./netpbm.ts";
 import { tiffHeader } from "./tiff_header.ts";
 
 /** The kinds of picture that are read. */
-export type PictureKind = "JPEG" | "PNG" | "WebP" | "TIFF" | "GIF" | "BMP" | "Netpbm";
+export type PictureKind = "JPEG" | "PNG" | "WebP" | "TIFF" | "GIF";
 
 /** What is known of a picture before it is decoded. */
 export interface PictureHeader {
@@ -39,8 +37,8 @@ const OTHERS: readonly (readonly [start: string, what: string, at?: number])[] =
   ["\xff\x4f\xff\x51", "a JPEG 2000 file"],
   ["8BPS", "a Photoshop file"],
   ["\0\0\x01\0", "an icon file"],
-  ["P1", "a black and white Netpbm file"],
-  ["P4", "a black and white Netpbm file"],
+  ["BM", "a BMP file"],
+  ...[1, 2, 3, 4, 5, 6].map((n): [string, string] => [`P${n}`, "a Netpbm file"]),
   ["version https://git-lfs", "a Git LFS pointer, and the file itself is not fetched"],
 ];
 
@@ -53,14 +51,12 @@ function kindOf(bytes: Uint8Array): PictureKind {
   if (startsWith(bytes, "RIFF") && startsWith(bytes, "WEBP", 8)) return "WebP";
   if (["II*\0", "MM\0*", "II+\0", "MM\0+"].some((start) => startsWith(bytes, start))) return "TIFF";
   if (startsWith(bytes, "GIF87a") || startsWith(bytes, "GIF89a")) return "GIF";
-  if (startsWith(bytes, "BM")) return "BMP";
-  if (isNetpbm(bytes)) return "Netpbm";
   const text = String.fromCharCode(...bytes.subarray(0, 24));
   const other = OTHERS.find(([start, , at]) =>
     startsWith(bytes, start, at) || text.trimStart().toLowerCase().startsWith(start.toLowerCase())
   );
   throw new SyntaxError(
-    `it is none of the kinds that are read (JPEG, PNG, WebP, TIFF, GIF, BMP, PPM, PGM): ${
+    `it is none of the kinds that are read (JPEG, PNG, WebP, TIFF, GIF): ${
       other === undefined
         ? `it begins with ${quote(text.slice(0, 8))}`
         : `it seems to be ${other[1]}`
@@ -72,9 +68,9 @@ function kindOf(bytes: Uint8Array): PictureKind {
  * Read the header of a picture. What is of no kind that is read, or malformed, is a SyntaxError.
  *
  * ```ts
- * const bytes = new TextEncoder().encode("P6 3 2 255\n");
+ * const bytes = Uint8Array.fromBase64("R0lGODlhAwACAIAAAAAAAAAAACwAAAAAAwACAAACA4RvBQA7");
  * const { kind, width, height } = pictureHeader(bytes);
- * if (kind !== "Netpbm" || width !== 3 || height !== 2) throw new Error(`${kind} ${width} ${height}`);
+ * if (kind !== "GIF" || width !== 3 || height !== 2) throw new Error(`${kind} ${width} ${height}`);
  * ```
  */
 export function pictureHeader(bytes: Uint8Array): PictureHeader {
@@ -92,10 +88,6 @@ export function pictureHeader(bytes: Uint8Array): PictureHeader {
         return { kind, ...tiffHeader(view) };
       case "GIF":
         return { kind, ...gifSize(bytes), workBytes: 1 };
-      case "BMP":
-        return { kind, ...bmpSize(bytes), workBytes: 1 };
-      case "Netpbm":
-        return { kind, ...netpbmSize(bytes), workBytes: 0 };
     }
   } catch (error) {
     // A DataView's, of which only the place says something.

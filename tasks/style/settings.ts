@@ -169,7 +169,7 @@ function decide(
 const file = (what: string) =>
   ({
     placeholder: "FILE",
-    help: `The ${what} picture: JPEG, PNG, WebP, TIFF, GIF, BMP or PPM`,
+    help: `The ${what} picture: JPEG, PNG, WebP, TIFF or GIF`,
   }) as const;
 
 /** Read the command line of a task with a painting of its own. */

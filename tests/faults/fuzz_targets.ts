@@ -145,7 +145,7 @@ export async function makeTargets(): Promise<Target[]> {
     "dev.txt": text(sentences),
     "test.txt": text(sentences),
   };
-  const pictures = ["jpg", "png", "gif", "bmp", "tif", "webp", "ppm", "pgm"];
+  const pictures = ["jpg", "png", "gif", "tif", "webp"];
   const images = Array.from(Deno.readDirSync(join(FIXTURES, "images")), ({ name }) => name)
     .filter((name) => pictures.includes(name.split(".").pop()!));
   const config = {
