@@ -2,7 +2,7 @@
 import { DRAWING_CLASSES, drawPictures } from "../../data/made/drawings.ts";
 import { EMBEDDED_SIZE } from "../../data/made/embedded/network.ts";
 import { ImageLoader } from "../../data/images/image_loader.ts";
-import { imagenetClasses } from "../../data/sets/imagenet_classes.ts";
+import { IMAGENET_CLASSES } from "../../data/sets/imagenet_classes.ts";
 import { printable } from "../../data/files/messages.ts";
 import type { RgbImage } from "../../data/images/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
@@ -49,10 +49,10 @@ async function findAll({ images, strict }: ClassifySettings): Promise<Pictures> 
 }
 
 /** The names of a network's classes: its own, ImageNet's, or numbers. */
-async function nameClasses({ model, classNames }: OpenBackbone): Promise<readonly string[]> {
+function nameClasses({ model, classNames }: OpenBackbone): readonly string[] {
   const names = classNames ??
     (model.classes === 1000
-      ? await imagenetClasses()
+      ? IMAGENET_CLASSES
       : Array.from({ length: model.classes }, (_, k) => `class ${k}`));
   if (names.length === model.classes) return names;
   throw new TaskError(
@@ -132,7 +132,7 @@ function describeTruth(answers: readonly Answer[]): string[] {
 async function run(gpu: Gpu, settings: ClassifySettings, pictures: Pictures): Promise<void> {
   const opened = await openBackbone(gpu, settings, { learnt: "none" });
   using model = opened.model;
-  const classes = await nameClasses(opened);
+  const classes = nameClasses(opened);
   const { adapter } = gpu;
   console.log(
     [
