@@ -23,9 +23,9 @@
  * using history = new LossHistory(gpu, 20);
  * for (let step = 1; step <= 60; step++) {
  *   using tape = new Tape(gpu);
- *   const x = reshape(tape, embed.forward(tape, read), [6, 1, 8]); // [T, N, D]
- *   const h = cell.forward(tape, x, tape.constant(h0));
- *   const loss = temporalSoftmaxLoss(tape, score.forwardSequence(tape, h), next);
+ *   const x = reshape(embed.forward(read), [6, 1, 8]); // [T, N, D]
+ *   const h = cell.forward(x, constant(h0));
+ *   const loss = temporalSoftmaxLoss(score.forwardSequence(h), next);
  *   tape.backward(loss);
  *   adam.step();
  *   await history.add(loss.tensor);
@@ -131,7 +131,14 @@ export {
 } from "./kernels/softmax/softmax.ts";
 
 // Learning
-export { Tape, type TapeOptions, type TouchedRows, Variable } from "./models/autograd.ts";
+export {
+  constant,
+  Tape,
+  tapeOf,
+  type TapeOptions,
+  type TouchedRows,
+  Variable,
+} from "./models/autograd.ts";
 export {
   type Initializer,
   kaimingNormal,

@@ -25,7 +25,12 @@ export class Variable {
   /** The gradient of the loss, once a later operation has passed one back. */
   grad: Tensor | undefined;
 
-  constructor(readonly tensor: Tensor, readonly requiresGrad: boolean) {}
+  constructor(
+    readonly tensor: Tensor,
+    readonly requiresGrad: boolean,
+    /** Where it was made; parameters and constants are of none. */
+    readonly tape?: Tape,
+  ) {}
 
   get shape(): readonly number[] {
     return this.tensor.shape;
@@ -47,11 +52,44 @@ export class Variable {
   /** TypeError where no second gradient can be added to the first, as for a sparse parameter. */
   checkSum(): void {}
 
+  /** {@linkcode Tape.backward} of its tape. */
+  backward(): void {
+    tapeOf(this).backward(this);
+  }
+
   /** A tensor to write the first gradient to. */
   gradientTarget(tape: Tape): Tensor {
     const { gpu, shape, name } = this.tensor;
     return tape.keep(Tensor.empty(gpu, shape, { name: `gradient of ${name}` }));
   }
+}
+
+/** A constant: no gradient flows into it. The tensor stays the caller's. */
+export function constant(tensor: Tensor): Variable {
+  return new Variable(tensor, false);
+}
+
+/** The tapes that are open on a GPU, the last one last. */
+const open = new WeakMap<Gpu, Tape[]>();
+
+/**
+ * The tape that an operation on these goes to: theirs, or where they are of none the one that was opened last.
+ *
+ * Errors: TypeError where they are of two tapes, or of none while none is open.
+ */
+export function tapeOf(...variables: readonly Variable[]): Tape {
+  const [first, other] = new Set(variables.flatMap(({ tape }) => tape ?? []));
+  if (other !== undefined) {
+    const names = variables.filter(({ tape }) => tape).map(({ tensor }) => `"${tensor.name}"`);
+    throw new TypeError(
+      `${names.join(" and ")} are of different tapes: no operation can join them`,
+    );
+  }
+  const tape = first ?? open.get(variables[0].tensor.gpu)?.at(-1);
+  if (tape !== undefined) return tape;
+  throw new TypeError(
+    `An operation on "${variables[0].tensor.name}" needs a tape: using tape = new Tape(gpu)`,
+  );
 }
 
 /** Options of a {@linkcode Tape}. */
@@ -61,7 +99,8 @@ export interface TapeOptions {
 }
 
 /**
- * One forward and backward pass.
+ * One forward and backward pass. Operations on parameters and constants alone go to the tape that was opened
+ * last; all others to that of their inputs.
  *
  * ```ts
  * import { openGpu } from "../kernels/runtime/gpu.ts";
@@ -72,7 +111,7 @@ export interface TapeOptions {
  * using data = Tensor.from(gpu, [0, 1], [2]);
  * using tape = new Tape(gpu);
  * const x = tape.variable(data);
- * const loss = sumAll(tape, tanh(tape, x));
+ * const loss = sumAll(tanh(x));
  * tape.backward(loss);
  * console.log(await x.grad!.read()); // 1, 1 - tanh(1)^2
  * ```
@@ -91,6 +130,7 @@ export class Tape {
     this.training = options.training ?? true;
     // Uploaded now, before anything is recorded: in the middle of a step it would cost a submit.
     if (this.training) this.#one = this.keep(Tensor.from(gpu, [1], [], { name: "one" }));
+    open.set(gpu, [...open.get(gpu) ?? [], this]);
   }
 
   /** Let the tape own something: it is disposed of with the tape. */
@@ -99,14 +139,9 @@ export class Tape {
     return resource;
   }
 
-  /** A constant: no gradient flows into it. The tensor stays the caller's. */
-  constant(tensor: Tensor): Variable {
-    return new Variable(tensor, false);
-  }
-
   /** An input whose gradient is wanted, for instance the pixels of a picture. The tensor stays the caller's. */
   variable(tensor: Tensor): Variable {
-    return new Variable(tensor, true);
+    return new Variable(tensor, true, this);
   }
 
   /**
@@ -120,7 +155,7 @@ export class Tape {
   ): Variable {
     this.keep(output);
     const wanted = this.training && parents.some((parent) => parent.requiresGrad);
-    const variable = new Variable(output, wanted);
+    const variable = new Variable(output, wanted, this);
     if (wanted) {
       this.#notes.push(() => {
         if (variable.grad !== undefined) backward(variable.grad);
@@ -204,6 +239,11 @@ export class Tape {
         "The tape was run backward or disposed of, and holds no notes any more",
       );
     }
+    if (loss.tape !== this) {
+      throw new TypeError(
+        `"${loss.tensor.name}" is not of this tape, and cannot be run backward on it`,
+      );
+    }
     if (loss.tensor.size !== 1) {
       throw new TypeError(
         `A backward pass starts from one number, and "${loss.tensor.name}" has the shape [${
@@ -226,6 +266,8 @@ export class Tape {
   dispose(): void {
     this.#finished = true;
     this.#notes.length = 0;
+    const tapes = open.get(this.gpu)!;
+    if (tapes.includes(this)) tapes.splice(tapes.indexOf(this), 1);
     for (const resource of this.#kept.splice(0).reverse()) resource[Symbol.dispose]();
   }
 

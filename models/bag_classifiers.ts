@@ -4,7 +4,7 @@ import { UNK } from "../data/text/vocabulary.ts";
 import { type Bags, uploadBags } from "../kernels/embedding/embedding_bag.ts";
 import { checkIndices } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import type { Variable } from "./autograd.ts";
 import { zeros } from "./init.ts";
 import { Dropout, type Embedding, Linear } from "./layers.ts";
 import { embeddingBag } from "./operations.ts";
@@ -88,8 +88,8 @@ export class BagOfWords extends SentenceClassifier<Bags> {
     return uploadBags(this.gpu, bags, this.weights.shape[0], "words");
   }
 
-  override logits(tape: Tape, input: Bags): Variable {
-    return embeddingBag(tape, this.weights.variable, input, "sum");
+  override logits(input: Bags): Variable {
+    return embeddingBag(this.weights.variable, input, "sum");
   }
 }
 
@@ -120,8 +120,8 @@ export class AveragedEmbedding extends SentenceClassifier<Bags> {
     return uploadBags(this.gpu, sentences, this.config.vocabularySize, "words");
   }
 
-  override logits(tape: Tape, input: Bags): Variable {
-    const means = embeddingBag(tape, this.embed.weight.variable, input, "mean");
-    return this.score.forward(tape, this.dropout.forward(tape, means));
+  override logits(input: Bags): Variable {
+    const means = embeddingBag(this.embed.weight.variable, input, "mean");
+    return this.score.forward(this.dropout.forward(means));
   }
 }

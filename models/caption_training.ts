@@ -136,7 +136,7 @@ export async function trainEpoch(options: EpochOptions): Promise<boolean> {
   for (const chosen of drawBatches(split, options)) {
     using batch = captionBatch(captioner, split, chosen);
     using tape = new Tape(captioner.gpu);
-    const loss = captioner.loss(tape, batch);
+    const loss = captioner.loss(batch);
     tape.backward(loss);
     optimizer.step();
     await history.add(loss.tensor);
@@ -176,8 +176,8 @@ export async function evaluateLoss(
     const size = Math.min(most, count - start);
     const chosen = Array.from({ length: size }, (_, i) => start + i);
     using batch = captionBatch(captioner, split, chosen);
-    using tape = new Tape(captioner.gpu, { training: false });
-    await history.add(captioner.loss(tape, batch).tensor);
+    using _tape = new Tape(captioner.gpu, { training: false });
+    await history.add(captioner.loss(batch).tensor);
     captioner.gpu.flush();
     sizes.push(size);
     await onBatch?.();

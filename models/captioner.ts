@@ -8,7 +8,7 @@ import { NULL } from "../data/text/vocabulary.ts";
 import { type Indices, uploadIndices } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import { constant, type Variable } from "./autograd.ts";
 import { normal } from "./init.ts";
 import { type CellType, Dropout, Embedding, Linear, Recurrent } from "./layers.ts";
 import { reshape, temporalSoftmaxLoss } from "./operations.ts";
@@ -127,7 +127,7 @@ export function uploadCaptions(
  * using captioner = new Captioner(gpu, { cell: "lstm", ...sizes }, new RandomStream(1));
  * using batch = uploadCaptions(gpu, [1, 4, 5, 2], [0.5, -0.5], { batch: 1, vocabularySize: 6 });
  * using tape = new Tape(gpu);
- * const loss = captioner.loss(tape, batch);
+ * const loss = captioner.loss(batch);
  * tape.backward(loss);
  * console.log(await loss.tensor.read()); // about 3 · ln 6
  * ```
@@ -165,18 +165,18 @@ export class Captioner {
   }
 
   /** The scores of the next word at each step, `[T, N, V]`. */
-  scores(tape: Tape, batch: CaptionBatch): Variable {
+  scores(batch: CaptionBatch): Variable {
     const [steps, examples] = batch.targets.shape;
-    const h0 = this.project.forward(tape, tape.constant(batch.features));
-    const vectors = this.embed.forward(tape, batch.words);
-    const x = reshape(tape, vectors, [steps, examples, this.config.wordDim]);
-    const h = this.dropout.forward(tape, this.recurrent.forward(tape, x, h0));
-    return this.score.forwardSequence(tape, h);
+    const h0 = this.project.forward(constant(batch.features));
+    const vectors = this.embed.forward(batch.words);
+    const x = reshape(vectors, [steps, examples, this.config.wordDim]);
+    const h = this.dropout.forward(this.recurrent.forward(x, h0));
+    return this.score.forwardSequence(h);
   }
 
   /** The loss of a batch: -log p of each caption's words, summed over time, averaged over the batch. */
-  loss(tape: Tape, batch: CaptionBatch): Variable {
-    return temporalSoftmaxLoss(tape, this.scores(tape, batch), batch.targets, { ignore: NULL });
+  loss(batch: CaptionBatch): Variable {
+    return temporalSoftmaxLoss(this.scores(batch), batch.targets, { ignore: NULL });
   }
 
   dispose(): void {

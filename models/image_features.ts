@@ -1,7 +1,7 @@
 /** What a network makes of pictures, without learning: scores of classes, or features. */
 import type { ImageBatch } from "../data/images/image_loader.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
-import { Tape } from "./autograd.ts";
+import { constant, Tape } from "./autograd.ts";
 import type { VisionModel } from "./vision_model.ts";
 
 /** What is wanted of a network: `[N, classes]` before the softmax, or `[N, featureDim]`, the last map's means. */
@@ -34,9 +34,9 @@ export async function* imageOutputs(
   for await (const { pixels, width, height, indices } of batches) {
     const shape = [indices.length, height, width, 3];
     using pictures = Tensor.from(gpu, pixels, shape, { name: "pictures" });
-    using tape = new Tape(gpu, { training: false });
-    const x = tape.constant(pictures);
-    const y = output === "scores" ? model.forward(tape, x) : model.features(tape, x);
+    using _tape = new Tape(gpu, { training: false });
+    const x = constant(pictures);
+    const y = output === "scores" ? model.forward(x) : model.features(x);
     yield { values: await y.tensor.read(), indices };
   }
 }

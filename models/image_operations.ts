@@ -19,7 +19,7 @@ import {
 import { sum } from "../kernels/reduce/reduce.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
 import { expectShape, type Tensor } from "../kernels/runtime/tensor.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import { tapeOf, type Variable } from "./autograd.ts";
 import { concat, meanShare, reshape } from "./operations.ts";
 
 /** What a batch norm knows of its C channels: `[C]` each. */
@@ -37,16 +37,16 @@ export interface BatchNormChannels {
  * with frozen parameters. With the running statistics, they must stay as they are until `backward`.
  */
 export function batchNorm(
-  tape: Tape,
   x: Variable,
   { weight, bias, ...running }: BatchNormChannels,
   { residual, ...options }: BatchNormOptions & { residual?: Variable | undefined },
 ): Variable {
   const tensors = { x: x.tensor, weight: weight.tensor, bias: bias.tensor, ...running };
   const all = { ...tensors, residual: residual?.tensor };
-  const forward = tape.keep(batchNormForward(all, options));
   const inputs = { dx: x, dweight: weight, dbias: bias };
   const parents = [x, weight, bias, ...residual === undefined ? [] : [residual]];
+  const tape = tapeOf(...parents);
+  const forward = tape.keep(batchNormForward(all, options));
   return tape.record(forward.y.view(forward.y.shape), parents, (dy) => {
     if (residual !== undefined && forward.relu) {
       tape.gradients({ ...inputs, dresidual: residual }, (targets) => {
@@ -62,7 +62,8 @@ export function batchNorm(
 }
 
 /** The largest value of each window: `x [N, H, W, C]` to `[N, OH, OW, C]`. */
-export function maxPool2d(tape: Tape, x: Variable, options: MaxPool2dOptions): Variable {
+export function maxPool2d(x: Variable, options: MaxPool2dOptions): Variable {
+  const tape = tapeOf(x);
   const forward = tape.keep(maxPool2dForward(x.tensor, options));
   return tape.record(forward.y.view(forward.y.shape), [x], (dy) => {
     tape.gradient(x, (dx) => maxPool2dBackward(dy, forward, dx));
@@ -71,29 +72,30 @@ export function maxPool2d(tape: Tape, x: Variable, options: MaxPool2dOptions): V
 
 /** The means of `size = [OH, OW]` windows over each map, one for the whole map by default. */
 export function adaptiveAveragePool2d(
-  tape: Tape,
   x: Variable,
   size: readonly [number, number] = [1, 1],
 ): Variable {
+  const tape = tapeOf(x);
   return tape.record(averageWindows(x.tensor, size), [x], (dy) => {
     tape.gradient(x, (dx) => adaptiveAveragePool2dGradient(dy, dx));
   });
 }
 
 /** Maps `[N, H, W, A]`, `[N, H, W, B]`, … with their channels side by side: `[N, H, W, A + B + …]`. */
-export function concatChannels(tape: Tape, parts: readonly Variable[]): Variable {
+export function concatChannels(parts: readonly Variable[]): Variable {
   if (parts.length === 0) throw new TypeError("There must be at least one map to concatenate");
   const [batch, height, width] = parts[0].shape;
   const rows = parts.map((part) => {
     expectShape(part.tensor, [batch, height, width, null], "A map [N, H, W, A] set beside others");
-    return reshape(tape, part, [batch * height * width, part.shape[3]]);
+    return reshape(part, [batch * height * width, part.shape[3]]);
   });
-  const whole = concat(tape, rows);
-  return reshape(tape, whole, [batch, height, width, whole.shape[1]]);
+  const whole = concat(rows);
+  return reshape(whole, [batch, height, width, whole.shape[1]]);
 }
 
 /** The Gram matrix of the features of one map, `f [1, H, W, C]`, divided by C H W: `[C, C]`. */
-export function gram(tape: Tape, f: Variable): Variable {
+export function gram(f: Variable): Variable {
+  const tape = tapeOf(f);
   return tape.record(gramMatrix(f.tensor), [f], (dy) => {
     tape.gradient(f, (df) => gramMatrixGradient(dy, f.tensor, df));
   });
@@ -101,10 +103,10 @@ export function gram(tape: Tape, f: Variable): Variable {
 
 /** A loss whose gradient was computed with it. */
 function recordLoss(
-  tape: Tape,
   x: Variable,
   compute: (options: { withGradient: boolean }) => losses.ImageLoss,
 ): Variable {
+  const tape = tapeOf(x);
   const { loss, gradient } = compute({ withGradient: tape.training && x.requiresGrad });
   if (gradient !== undefined) tape.keep(gradient);
   return tape.record(loss, [x], (dy) => {
@@ -115,22 +117,19 @@ function recordLoss(
 
 /** `weight Σ (x - target)²`: the content loss of feature maps, the style loss of Gram matrices. */
 export function squaredDifference(
-  tape: Tape,
   x: Variable,
   target: Tensor,
   weight = 1,
 ): Variable {
   return recordLoss(
-    tape,
     x,
     (options) => losses.squaredDifference(x.tensor, target, { ...options, weight }),
   );
 }
 
 /** `weight` times the sum of the squared differences between pixels of `x [N, H, W, C]` side by side. */
-export function totalVariation(tape: Tape, x: Variable, weight = 1): Variable {
+export function totalVariation(x: Variable, weight = 1): Variable {
   return recordLoss(
-    tape,
     x,
     (options) => losses.totalVariation(x.tensor, { ...options, weight }),
   );
@@ -140,8 +139,8 @@ export function totalVariation(tape: Tape, x: Variable, weight = 1): Variable {
  * Softmax cross-entropy of `logits [N, K]` with the classes `targets [N]`, from 0 to K - 1, averaged over
  * the examples: one number. A target that is no class makes it NaN.
  */
-export function crossEntropy(tape: Tape, logits: Variable, targets: Tensor<"u32">): Variable {
-  return recordLoss(tape, logits, (options) => {
+export function crossEntropy(logits: Variable, targets: Tensor<"u32">): Variable {
+  return recordLoss(logits, (options) => {
     const scale = meanShare(logits.shape[0], "A cross-entropy");
     const { losses: rows, gradient } = softmaxCrossEntropy(logits.tensor, targets, {
       ...options,

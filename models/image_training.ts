@@ -2,7 +2,7 @@
 import type { ImageBatch } from "../data/images/image_loader.ts";
 import type { RandomStream } from "../data/rng.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
-import { Tape } from "./autograd.ts";
+import { constant, Tape } from "./autograd.ts";
 import { crossEntropy } from "./image_operations.ts";
 import type { LossHistory } from "./loss_history.ts";
 import type { Optimizer } from "./optimizers.ts";
@@ -120,11 +120,11 @@ export async function trainImageEpoch(options: ImageEpoch): Promise<PictureScore
       dtype: "u32",
     });
     using tape = new Tape(gpu);
-    const logits = model.forward(tape, tape.constant(pictures), {
+    const logits = model.forward(constant(pictures), {
       batchStatistics,
       stream: stream.split(step++),
     });
-    const loss = crossEntropy(tape, logits, targets);
+    const loss = crossEntropy(logits, targets);
     tape.backward(loss);
     scores.add(logits.tensor, batch);
     optimizer.step();
@@ -152,8 +152,8 @@ export async function imageScores(
   for await (const batch of batches) {
     checkLabels(model, batch);
     using pixels = upload(model, batch);
-    using tape = new Tape(gpu, { training: false });
-    scores.add(model.forward(tape, tape.constant(pixels)).tensor, batch);
+    using _tape = new Tape(gpu, { training: false });
+    scores.add(model.forward(constant(pixels)).tensor, batch);
     gpu.flush();
     await onBatch?.();
   }

@@ -4,7 +4,7 @@
  */
 import type { RandomStream } from "../data/rng.ts";
 import type { Indices } from "../kernels/embedding/embedding.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import { tapeOf, type Variable } from "./autograd.ts";
 import { type Initializer, normal, scaledNormal, zeros } from "./init.ts";
 import * as operations from "./operations.ts";
 import { Parameter, type StateLayout } from "./parameters.ts";
@@ -64,13 +64,13 @@ export class Linear {
   }
 
   /** `x [M, in]` to `[M, out]`. */
-  forward(tape: Tape, x: Variable): Variable {
-    return operations.linear(tape, x, this.weight.variable, this.bias?.variable);
+  forward(x: Variable): Variable {
+    return operations.linear(x, this.weight.variable, this.bias?.variable);
   }
 
   /** `x [T, N, in]` to `[T, N, out]`. */
-  forwardSequence(tape: Tape, x: Variable): Variable {
-    return operations.temporalLinear(tape, x, this.weight.variable, this.bias?.variable);
+  forwardSequence(x: Variable): Variable {
+    return operations.temporalLinear(x, this.weight.variable, this.bias?.variable);
   }
 }
 
@@ -94,8 +94,8 @@ export class Embedding {
   }
 
   /** Indices `[M]` to vectors `[M, dim]`. */
-  forward(tape: Tape, indices: Indices): Variable {
-    return operations.embedding(tape, this.weight.variable, indices);
+  forward(indices: Indices): Variable {
+    return operations.embedding(this.weight.variable, indices);
   }
 }
 
@@ -210,9 +210,9 @@ export class Recurrent {
   }
 
   /** `x [T, N, D]` from `h0 [N, H]` (and a cell state of zeros) to the states `[T, N, H]`. */
-  forward(tape: Tape, x: Variable, h0: Variable): Variable {
+  forward(x: Variable, h0: Variable): Variable {
     const weights = { wx: this.wx.variable, wh: this.wh.variable, b: this.b.variable };
-    return operations[this.cell](tape, x, h0, weights);
+    return operations[this.cell](x, h0, weights);
   }
 }
 
@@ -227,9 +227,9 @@ export class Dropout {
     this.#stream = stream;
   }
 
-  forward(tape: Tape, x: Variable): Variable {
-    if (!tape.training || this.p === 0) return x;
+  forward(x: Variable): Variable {
+    if (this.p === 0 || !tapeOf(x).training) return x;
     const key = [this.#stream.uint32(), this.#stream.uint32()] as const;
-    return operations.dropout(tape, x, this.p, key);
+    return operations.dropout(x, this.p, key);
   }
 }

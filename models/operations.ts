@@ -29,12 +29,14 @@ import { rnnBackward, rnnForward, type RnnInputs } from "../kernels/recurrent/rn
 import { sigmoidCrossEntropy } from "../kernels/softmax/sigmoid_cross_entropy.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
 import { expectShape, sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import { tapeOf, type Variable } from "./autograd.ts";
 
 /** `x w + b`: `x [M, D]`, `w [D, K]`, `b [K]` or none. */
-export function linear(tape: Tape, x: Variable, w: Variable, b?: Variable): Variable {
+export function linear(x: Variable, w: Variable, b?: Variable): Variable {
+  const parents = b === undefined ? [x, w] : [x, w, b];
+  const tape = tapeOf(...parents);
   const y = matmul(x.tensor, w.tensor, { bias: b?.tensor, name: "linear" });
-  return tape.record(y, b === undefined ? [x, w] : [x, w, b], (dy) => {
+  return tape.record(y, parents, (dy) => {
     tape.gradient(x, (out) => matmul(dy, w.tensor, { transB: true, out }));
     tape.gradient(w, (out) => matmul(x.tensor, dy, { transA: true, out }));
     if (b !== undefined) tape.gradient(b, (out) => columnSum(dy, out));
@@ -45,15 +47,16 @@ export function linear(tape: Tape, x: Variable, w: Variable, b?: Variable): Vari
  * The same linear layer at every step of a sequence (the homework's `temporal_fc`): `x [T, N, D]`,
  * `w [D, K]`, `b [K]`, result `[T, N, K]`. One product for all steps.
  */
-export function temporalLinear(tape: Tape, x: Variable, w: Variable, b?: Variable): Variable {
+export function temporalLinear(x: Variable, w: Variable, b?: Variable): Variable {
   expectShape(x.tensor, [null, null, null], "A temporal linear layer's x [T, N, D]");
   const [steps, batch, input] = x.shape;
-  const rows = linear(tape, reshape(tape, x, [steps * batch, input]), w, b);
-  return reshape(tape, rows, [steps, batch, w.shape[1]]);
+  const rows = linear(reshape(x, [steps * batch, input]), w, b);
+  return reshape(rows, [steps, batch, w.shape[1]]);
 }
 
 /** The same numbers under another shape. TypeError when that has room for more or fewer. */
-export function reshape(tape: Tape, x: Variable, shape: readonly number[]): Variable {
+export function reshape(x: Variable, shape: readonly number[]): Variable {
+  const tape = tapeOf(x);
   if (sizeOf(shape) !== x.tensor.size) {
     throw new TypeError(
       `"${x.tensor.name}" of shape [${x.shape.join(", ")}] cannot be reshaped to [${
@@ -65,7 +68,8 @@ export function reshape(tape: Tape, x: Variable, shape: readonly number[]): Vari
 }
 
 /** Rows of `table [V, D]` by index: `[M, D]`. */
-export function embedding(tape: Tape, table: Variable, indices: Indices): Variable {
+export function embedding(table: Variable, indices: Indices): Variable {
+  const tape = tapeOf(table);
   return tape.record(lookUp(table.tensor, indices), [table], (dy) => {
     const rowsOnly = table.touchRows(indices);
     tape.gradient(table, (out) => embeddingGradient(dy, indices, out, { rowsOnly }));
@@ -73,7 +77,8 @@ export function embedding(tape: Tape, table: Variable, indices: Indices): Variab
 }
 
 /** The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. */
-export function embeddingBag(tape: Tape, table: Variable, bags: Bags, mode: BagMode): Variable {
+export function embeddingBag(table: Variable, bags: Bags, mode: BagMode): Variable {
+  const tape = tapeOf(table);
   return tape.record(sumBags(table.tensor, bags, mode), [table], (dy) => {
     const rowsOnly = table.touchRows(bags);
     tape.gradient(table, (out) => embeddingBagGradient(dy, bags, mode, out, { rowsOnly }));
@@ -81,7 +86,8 @@ export function embeddingBag(tape: Tape, table: Variable, bags: Bags, mode: BagM
 }
 
 /** The largest value over the first `lengths[n]` steps of each example: `x [T, N, H]` to `[N, H]`. */
-export function maxOverTime(tape: Tape, x: Variable, lengths: Tensor<"u32">): Variable {
+export function maxOverTime(x: Variable, lengths: Tensor<"u32">): Variable {
+  const tape = tapeOf(x);
   const { out, steps } = largestOverTime(x.tensor, lengths);
   tape.keep(steps);
   return tape.record(out, [x], (dy) => {
@@ -90,7 +96,7 @@ export function maxOverTime(tape: Tape, x: Variable, lengths: Tensor<"u32">): Va
 }
 
 /** Matrices `[N, A]`, `[N, B]`, … side by side: `[N, A + B + …]`. */
-export function concat(tape: Tape, parts: readonly Variable[]): Variable {
+export function concat(parts: readonly Variable[]): Variable {
   const places: number[] = [];
   let columns = 0;
   for (const { tensor } of parts) {
@@ -99,6 +105,7 @@ export function concat(tape: Tape, parts: readonly Variable[]): Variable {
     columns += tensor.shape[1];
   }
   if (parts.length === 0) throw new TypeError("There must be at least one matrix to concatenate");
+  const tape = tapeOf(...parts);
   const whole = Tensor.empty(tape.gpu, [parts[0].shape[0], columns], { name: "concatenation" });
   parts.forEach(({ tensor }, i) => joinColumns(tensor, whole, places[i]));
   return tape.record(whole, parts, (dy) => {
@@ -116,7 +123,8 @@ export function meanShare(count: number, what: string): number {
  * Binary cross-entropy from logits `[N, 1]` or `[N]`, averaged over the examples: one number.
  * `targets [N]` holds numbers from 0 to 1: one outside makes the loss NaN. Safe for every finite logit.
  */
-export function binaryCrossEntropy(tape: Tape, logits: Variable, targets: Tensor): Variable {
+export function binaryCrossEntropy(logits: Variable, targets: Tensor): Variable {
+  const tape = tapeOf(logits);
   using flat = logits.tensor.view([logits.tensor.size]);
   const scale = meanShare(flat.size, "A binary cross-entropy");
   const { loss, gradient } = sigmoidCrossEntropy(flat, targets, { scale });
@@ -146,7 +154,8 @@ function cellVariables(x: Variable, h0: Variable, { wx, wh, b }: CellWeights) {
 }
 
 /** A vanilla RNN over `x [T, N, D]` from `h0 [N, H]`: the states `[T, N, H]`. */
-export function rnn(tape: Tape, x: Variable, h0: Variable, weights: CellWeights): Variable {
+export function rnn(x: Variable, h0: Variable, weights: CellWeights): Variable {
+  const tape = tapeOf(x, h0, ...Object.values(weights));
   const forward = tape.keep(rnnForward(cellInputs(x, h0, weights)));
   const inputs = cellVariables(x, h0, weights);
   return tape.record(forward.h.view(forward.h.shape), Object.values(inputs), (dy) => {
@@ -155,7 +164,8 @@ export function rnn(tape: Tape, x: Variable, h0: Variable, weights: CellWeights)
 }
 
 /** An LSTM over `x [T, N, D]` from `h0 [N, H]` and a cell state of zeros: the states `[T, N, H]`. */
-export function lstm(tape: Tape, x: Variable, h0: Variable, weights: CellWeights): Variable {
+export function lstm(x: Variable, h0: Variable, weights: CellWeights): Variable {
+  const tape = tapeOf(x, h0, ...Object.values(weights));
   const forward = tape.keep(lstmForward(cellInputs(x, h0, weights)));
   const inputs = cellVariables(x, h0, weights);
   return tape.record(forward.h.view(forward.h.shape), Object.values(inputs), (dy) => {
@@ -179,11 +189,11 @@ export interface TemporalSoftmaxLossOptions {
  * loss NaN.
  */
 export function temporalSoftmaxLoss(
-  tape: Tape,
   scores: Variable,
   targets: Tensor<"u32">,
   options: TemporalSoftmaxLossOptions = {},
 ): Variable {
+  const tape = tapeOf(scores);
   expectShape(scores.tensor, [null, null, null], "A temporal softmax loss' scores [T, N, V]");
   const [steps, batch, vocabulary] = scores.shape;
   expectShape(targets, [steps, batch], "A temporal softmax loss' targets [T, N]");
@@ -213,7 +223,8 @@ export function temporalSoftmaxLoss(
 }
 
 /** The sum of all numbers. */
-export function sumAll(tape: Tape, x: Variable): Variable {
+export function sumAll(x: Variable): Variable {
+  const tape = tapeOf(x);
   return tape.record(sum(x.tensor), [x], (dy) => {
     tape.gradient(x, (out) => {
       using ones = Tensor.from(tape.gpu, new Float32Array(x.tensor.size).fill(1), x.shape);
@@ -223,14 +234,16 @@ export function sumAll(tape: Tape, x: Variable): Variable {
 }
 
 /** `a + b`. */
-export function add(tape: Tape, a: Variable, b: Variable): Variable {
+export function add(a: Variable, b: Variable): Variable {
+  const tape = tapeOf(a, b);
   return tape.record(elementwise.add(a.tensor, b.tensor), [a, b], (dy) => {
     tape.pass(a, dy);
     tape.pass(b, dy);
   });
 }
 
-function unary(tape: Tape, name: elementwise.UnaryName, x: Variable): Variable {
+function unary(name: elementwise.UnaryName, x: Variable): Variable {
+  const tape = tapeOf(x);
   const y = elementwise.unary(name, x.tensor);
   return tape.record(y, [x], (dy) => {
     tape.gradient(x, (out) => elementwise.unaryGradient(name, dy, x.tensor, y, out));
@@ -238,18 +251,18 @@ function unary(tape: Tape, name: elementwise.UnaryName, x: Variable): Variable {
 }
 
 /** `max(x, 0)`. */
-export function relu(tape: Tape, x: Variable): Variable {
-  return unary(tape, "relu", x);
+export function relu(x: Variable): Variable {
+  return unary("relu", x);
 }
 
 /** The hyperbolic tangent. */
-export function tanh(tape: Tape, x: Variable): Variable {
-  return unary(tape, "tanh", x);
+export function tanh(x: Variable): Variable {
+  return unary("tanh", x);
 }
 
 /** `1 / (1 + exp(-x))`. */
-export function sigmoid(tape: Tape, x: Variable): Variable {
-  return unary(tape, "sigmoid", x);
+export function sigmoid(x: Variable): Variable {
+  return unary("sigmoid", x);
 }
 
 /**
@@ -257,11 +270,11 @@ export function sigmoid(tape: Tape, x: Variable): Variable {
  * `1 / (1 - p)`; `key`, two words of a random stream, decides which. Else: `x` itself.
  */
 export function dropout(
-  tape: Tape,
   x: Variable,
   p: number,
   key: readonly [number, number],
 ): Variable {
+  const tape = tapeOf(x);
   if (!(p >= 0 && p < 1)) {
     throw new RangeError(`Dropout takes a probability from 0 to less than 1, and ${p} was given`);
   }
@@ -284,12 +297,13 @@ export interface Branch extends WindowOptions {
  * ReLU at the end where wanted. Strides and paddings must lead to results of one height and width.
  */
 export function convolutions(
-  tape: Tape,
   x: Variable,
   branches: readonly Branch[],
   { relu = false }: { relu?: boolean } = {},
 ): Variable {
   if (branches.length === 0) throw new TypeError("There must be at least one convolution");
+  const parents = [x, ...branches.flatMap(({ w, b }) => b === undefined ? [w] : [w, b])];
+  const tape = tapeOf(...parents);
   const total = branches.reduce((sum, { w }) => sum + w.shape[3], 0);
   const places: number[] = [];
   let out: Tensor | undefined;
@@ -303,7 +317,6 @@ export function convolutions(
     at += w.shape[3];
   }
   const y = out!;
-  const parents = [x, ...branches.flatMap(({ w, b }) => b === undefined ? [w] : [w, b])];
   return tape.record(y, parents, (dy) => {
     using dz = relu ? elementwise.unaryGradient("relu", dy, y, y) : dy.view(dy.shape);
     branches.forEach(({ w, b, ...window }, i) => {
@@ -320,11 +333,10 @@ export function convolutions(
 
 /** Convolution of `x [N, H, W, C]` with `w [kh, kw, C, K]`: `[N, OH, OW, K]`. */
 export function conv2d(
-  tape: Tape,
   x: Variable,
   w: Variable,
   b?: Variable,
   { relu = false, ...window }: WindowOptions & { relu?: boolean } = {},
 ): Variable {
-  return convolutions(tape, x, [{ w, b, ...window }], { relu });
+  return convolutions(x, [{ w, b, ...window }], { relu });
 }

@@ -4,7 +4,7 @@ import { NULL, UNK } from "../data/text/vocabulary.ts";
 import { type Indices, uploadIndices } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import { constant, tapeOf, type Variable } from "./autograd.ts";
 import { type CellType, Dropout, type Embedding, Linear, Recurrent } from "./layers.ts";
 import * as operations from "./operations.ts";
 import type { Parameter, ParameterStore } from "./parameters.ts";
@@ -77,10 +77,11 @@ export function uploadSequences(
 }
 
 /** A recurrent layer over `x [T·N, W]` from a state of zeros: the states `[T, N, H]`. */
-function runCell(tape: Tape, cell: Recurrent, x: Variable, { steps, count }: SentenceSequences) {
-  const sequence = operations.reshape(tape, x, [steps, count, cell.inputDim]);
+function runCell(cell: Recurrent, x: Variable, { steps, count }: SentenceSequences) {
+  const sequence = operations.reshape(x, [steps, count, cell.inputDim]);
+  const tape = tapeOf(x);
   const h0 = tape.keep(Tensor.zeros(tape.gpu, [count, cell.hiddenDim], { name: "h0" }));
-  return cell.forward(tape, sequence, tape.constant(h0));
+  return cell.forward(sequence, constant(h0));
 }
 
 /**
@@ -136,12 +137,12 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
     return uploadSequences(this.gpu, sentences, this.config.vocabularySize);
   }
 
-  override logits(tape: Tape, input: SentenceSequences): Variable {
-    const x = this.wordDropout.forward(tape, this.embed.forward(tape, input.words));
-    const states = runCell(tape, this.recurrent, x, input);
-    const rows = operations.reshape(tape, states, [input.words.ids.size, this.recurrent.hiddenDim]);
-    const last = operations.embedding(tape, rows, input.last);
-    return this.score.forward(tape, this.dropout.forward(tape, last));
+  override logits(input: SentenceSequences): Variable {
+    const x = this.wordDropout.forward(this.embed.forward(input.words));
+    const states = runCell(this.recurrent, x, input);
+    const rows = operations.reshape(states, [input.words.ids.size, this.recurrent.hiddenDim]);
+    const last = operations.embedding(rows, input.last);
+    return this.score.forward(this.dropout.forward(last));
   }
 }
 
@@ -174,16 +175,16 @@ class BidirectionalMember {
     return [this.embed, this.forwards, this.backwards, this.score].flatMap((l) => l.parameters);
   }
 
-  logits(tape: Tape, input: SentenceSequences): Variable {
-    const x = this.wordDropout.forward(tape, this.embed.forward(tape, input.words));
-    const reversed = operations.embedding(tape, x, input.reversed);
+  logits(input: SentenceSequences): Variable {
+    const x = this.wordDropout.forward(this.embed.forward(input.words));
+    const reversed = operations.embedding(x, input.reversed);
     const pool = (cell: Recurrent, words: Variable) =>
-      operations.maxOverTime(tape, runCell(tape, cell, words, input), input.lengths);
-    const pooled = operations.concat(tape, [
+      operations.maxOverTime(runCell(cell, words, input), input.lengths);
+    const pooled = operations.concat([
       pool(this.forwards, x),
       pool(this.backwards, reversed),
     ]);
-    return this.score.forward(tape, this.dropout.forward(tape, pooled));
+    return this.score.forward(this.dropout.forward(pooled));
   }
 }
 
@@ -226,18 +227,20 @@ export class BidirectionalClassifier extends SentenceClassifier<SentenceSequence
     return uploadSequences(this.gpu, sentences, this.config.vocabularySize);
   }
 
-  override logits(tape: Tape, input: SentenceSequences): Variable {
-    const all = this.members.map((member) => member.logits(tape, input));
+  override logits(input: SentenceSequences): Variable {
+    const all = this.members.map((member) => member.logits(input));
     if (all.length === 1) return all[0];
     const share = new Float32Array(all.length).fill(1 / all.length);
-    const mean = tape.keep(Tensor.from(this.gpu, share, [all.length, 1], { name: "mean" }));
-    return operations.linear(tape, operations.concat(tape, all), tape.constant(mean));
+    const mean = tapeOf(...all).keep(
+      Tensor.from(this.gpu, share, [all.length, 1], { name: "mean" }),
+    );
+    return operations.linear(operations.concat(all), constant(mean));
   }
 
   /** The cross-entropy of each member, summed over them. */
-  override loss(tape: Tape, input: SentenceSequences, targets: Tensor): Variable {
+  override loss(input: SentenceSequences, targets: Tensor): Variable {
     return this.members
-      .map((member) => operations.binaryCrossEntropy(tape, member.logits(tape, input), targets))
-      .reduce((sum, loss) => operations.add(tape, sum, loss));
+      .map((member) => operations.binaryCrossEntropy(member.logits(input), targets))
+      .reduce((sum, loss) => operations.add(sum, loss));
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { RandomStream } from "../data/rng.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import { tapeOf, type Variable } from "./autograd.ts";
 import { adaptiveAveragePool2d, maxPool2d } from "./image_operations.ts";
 import { type Initializer, normal, uniform } from "./init.ts";
 import { Linear } from "./layers.ts";
@@ -49,12 +49,12 @@ class BasicBlock {
     return [this.conv1, this.bn1, this.conv2, this.bn2, ...this.downsample ?? []];
   }
 
-  forward(tape: Tape, x: Variable, options: { batchStatistics: boolean }): Variable {
-    const inner = this.bn1.forward(tape, this.conv1.forward(tape, x), { ...options, relu: true });
+  forward(x: Variable, options: { batchStatistics: boolean }): Variable {
+    const inner = this.bn1.forward(this.conv1.forward(x), { ...options, relu: true });
     const [conv, norm] = this.downsample ?? [];
-    const residual = conv && norm ? norm.forward(tape, conv.forward(tape, x), options) : x;
-    const outer = this.conv2.forward(tape, inner);
-    return this.bn2.forward(tape, outer, { ...options, residual, relu: true });
+    const residual = conv && norm ? norm.forward(conv.forward(x), options) : x;
+    const outer = this.conv2.forward(inner);
+    return this.bn2.forward(outer, { ...options, residual, relu: true });
   }
 }
 
@@ -69,7 +69,7 @@ const CHANNELS = [64, 128, 256, 512];
  * model.load(await readWeights("resnet18-f37072fd.pth"));
  * model.toGpu(gpu);
  * using tape = new Tape(gpu, { training: false });
- * const scores = model.forward(tape, tape.constant(pixels)); // [N, 1000]
+ * const scores = model.forward(constant(pixels)); // [N, 1000]
  * ```
  */
 export class ResNet18 extends VisionModel {
@@ -122,19 +122,19 @@ export class ResNet18 extends VisionModel {
     return started;
   }
 
-  features(tape: Tape, x: Variable, options: VisionCall = {}): Variable {
-    const { batchStatistics = tape.training } = options;
-    const stem = this.#bn1.forward(tape, this.#conv1.forward(tape, x), {
+  features(x: Variable, options: VisionCall = {}): Variable {
+    const { batchStatistics = tapeOf(x).training } = options;
+    const stem = this.#bn1.forward(this.#conv1.forward(x), {
       batchStatistics,
       relu: true,
     });
-    let map = maxPool2d(tape, stem, { kernel: 3, stride: 2, padding: 1 });
-    for (const block of this.#blocks) map = block.forward(tape, map, { batchStatistics });
-    const pooled = adaptiveAveragePool2d(tape, map, [1, 1]);
-    return reshape(tape, pooled, [x.shape[0], this.featureDim]);
+    let map = maxPool2d(stem, { kernel: 3, stride: 2, padding: 1 });
+    for (const block of this.#blocks) map = block.forward(map, { batchStatistics });
+    const pooled = adaptiveAveragePool2d(map, [1, 1]);
+    return reshape(pooled, [x.shape[0], this.featureDim]);
   }
 
-  forward(tape: Tape, x: Variable, options: VisionCall = {}): Variable {
-    return this.#fc.forward(tape, this.features(tape, x, options));
+  forward(x: Variable, options: VisionCall = {}): Variable {
+    return this.#fc.forward(this.features(x, options));
   }
 }

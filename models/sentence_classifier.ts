@@ -9,7 +9,7 @@ import type { RandomStream } from "../data/rng.ts";
 import type { TensorData } from "../data/formats/tensor_data.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import type { Tensor } from "../kernels/runtime/tensor.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import type { Variable } from "./autograd.ts";
 import { normal } from "./init.ts";
 import { Embedding } from "./layers.ts";
 import { binaryCrossEntropy } from "./operations.ts";
@@ -74,11 +74,11 @@ export abstract class SentenceClassifier<I extends Disposable = Disposable> {
   abstract upload(sentences: readonly Sentence[]): I;
 
   /** The logits `[N, 1]` of uploaded sentences. */
-  abstract logits(tape: Tape, input: I): Variable;
+  abstract logits(input: I): Variable;
 
   /** The cross-entropy of sentences with `targets [N]`, 0 or 1, averaged. */
-  loss(tape: Tape, input: I, targets: Tensor): Variable {
-    return binaryCrossEntropy(tape, this.logits(tape, input), targets);
+  loss(input: I, targets: Tensor): Variable {
+    return binaryCrossEntropy(this.logits(input), targets);
   }
 
   dispose(): void {

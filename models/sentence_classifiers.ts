@@ -26,7 +26,7 @@ import type {
  * using classifier = makeClassifier(gpu, config, new RandomStream(1));
  * using input = classifier.upload([[4, 5, 6], [7]]); // two sentences as word ids
  * using tape = new Tape(gpu, { training: false });
- * console.log(await classifier.logits(tape, input).tensor.read()); // two log-odds
+ * console.log(await classifier.logits(input).tensor.read()); // two log-odds
  * ```
  */
 export function makeClassifier(

@@ -136,7 +136,7 @@ export async function trainSentenceBatch(
   using input = classifier.upload(sentences);
   using targets = Tensor.from(gpu, labels, undefined, { name: "targets" });
   using tape = new Tape(gpu);
-  const loss = classifier.loss(tape, input, targets);
+  const loss = classifier.loss(input, targets);
   tape.backward(loss);
   optimizer.step();
   await history.add(loss.tensor);
@@ -202,9 +202,9 @@ export async function sentenceLogits(
   for (const { start, end } of parts) {
     const chosen = order.slice(start, end);
     using input = classifier.upload(chosen.map((i) => sentences[i]));
-    using tape = new Tape(gpu, { training: false });
+    using _tape = new Tape(gpu, { training: false });
     using slot = all.view([chosen.length], start);
-    slot.copyFrom(classifier.logits(tape, input).tensor);
+    slot.copyFrom(classifier.logits(input).tensor);
     gpu.flush();
     await onBatch?.();
   }

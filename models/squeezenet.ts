@@ -5,7 +5,7 @@
  */
 import type { RandomStream } from "../data/rng.ts";
 import type { TensorData } from "../data/formats/tensor_data.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import { tapeOf, type Variable } from "./autograd.ts";
 import { adaptiveAveragePool2d, maxPool2d } from "./image_operations.ts";
 import { normal } from "./init.ts";
 import { convolutions, dropout, reshape } from "./operations.ts";
@@ -27,11 +27,11 @@ class Unit {
     return [...this.layers, ...this.norm ? [this.norm] : []].flatMap((layer) => layer.parameters);
   }
 
-  forward(tape: Tape, x: Variable, batchStatistics: boolean): Variable {
+  forward(x: Variable, batchStatistics: boolean): Variable {
     const branches = this.layers.map((layer) => layer.branch);
-    if (this.norm === undefined) return convolutions(tape, x, branches, { relu: true });
-    const y = convolutions(tape, x, branches);
-    return this.norm.forward(tape, y, { batchStatistics, relu: true });
+    if (this.norm === undefined) return convolutions(x, branches, { relu: true });
+    const y = convolutions(x, branches);
+    return this.norm.forward(y, { batchStatistics, relu: true });
   }
 }
 
@@ -80,7 +80,7 @@ export const SQUEEZENET_MODULES = 13;
  * model.load(await readWeights("squeezenet1_1-b8a52dc0.pth"));
  * model.toGpu(gpu);
  * using tape = new Tape(gpu, { training: false });
- * const maps = model.featureMaps(tape, tape.constant(pixels), [3, 7]);
+ * const maps = model.featureMaps(constant(pixels), [3, 7]);
  * ```
  */
 export class SqueezeNet11 extends VisionModel {
@@ -164,10 +164,9 @@ export class SqueezeNet11 extends VisionModel {
    * Errors: RangeError for a module that there is not.
    */
   featureMaps(
-    tape: Tape,
     x: Variable,
     wanted: readonly number[],
-    { batchStatistics = tape.training }: VisionCall = {},
+    { batchStatistics = tapeOf(x).training }: VisionCall = {},
   ): Map<number, Variable> {
     for (const at of wanted) {
       if (Number.isInteger(at) && at >= 0 && at < SQUEEZENET_MODULES) continue;
@@ -181,32 +180,32 @@ export class SqueezeNet11 extends VisionModel {
     for (const [at, module] of this.#modules) {
       if (at > last) break;
       map = module === "pooling"
-        ? maxPool2d(tape, map, { kernel: 3, stride: 2, ceilMode: true })
-        : module.reduce((x, unit) => unit.forward(tape, x, batchStatistics), map);
+        ? maxPool2d(map, { kernel: 3, stride: 2, ceilMode: true })
+        : module.reduce((x, unit) => unit.forward(x, batchStatistics), map);
       maps.set(at, map);
       if (at === 0) maps.set(1, map);
     }
     return new Map(wanted.map((at) => [at, maps.get(at)!]));
   }
 
-  #lastMap(tape: Tape, x: Variable, options: VisionCall): Variable {
+  #lastMap(x: Variable, options: VisionCall): Variable {
     const last = SQUEEZENET_MODULES - 1;
-    return this.featureMaps(tape, x, [last], options).get(last)!;
+    return this.featureMaps(x, [last], options).get(last)!;
   }
 
-  features(tape: Tape, x: Variable, options: VisionCall = {}): Variable {
-    const pooled = adaptiveAveragePool2d(tape, this.#lastMap(tape, x, options), [1, 1]);
-    return reshape(tape, pooled, [x.shape[0], this.featureDim]);
+  features(x: Variable, options: VisionCall = {}): Variable {
+    const pooled = adaptiveAveragePool2d(this.#lastMap(x, options), [1, 1]);
+    return reshape(pooled, [x.shape[0], this.featureDim]);
   }
 
   /** As torchvision's classifier, with dropout (p = 0.5) while the tape is training. */
-  forward(tape: Tape, x: Variable, options: VisionCall = {}): Variable {
+  forward(x: Variable, options: VisionCall = {}): Variable {
     const { stream = this.#stream } = options;
     const key = [stream.uint32(), stream.uint32()] as const;
-    const dropped = dropout(tape, this.#lastMap(tape, x, options), 0.5, key);
-    const scores = this.#classifier.forward(tape, dropped, { relu: true });
-    const pooled = adaptiveAveragePool2d(tape, scores, [1, 1]);
-    return reshape(tape, pooled, [x.shape[0], this.classes]);
+    const dropped = dropout(this.#lastMap(x, options), 0.5, key);
+    const scores = this.#classifier.forward(dropped, { relu: true });
+    const pooled = adaptiveAveragePool2d(scores, [1, 1]);
+    return reshape(pooled, [x.shape[0], this.classes]);
   }
 
   /**

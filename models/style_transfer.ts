@@ -10,7 +10,7 @@ import { clampInPlace, scaleBy } from "../kernels/elementwise.ts";
 import { gramProduct } from "../kernels/conv2d/gram.ts";
 import { squaredDifference, totalVariation } from "../kernels/image_losses.ts";
 import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "./autograd.ts";
+import { constant, Tape, type Variable } from "./autograd.ts";
 import { LossHistory } from "./loss_history.ts";
 import { Adam } from "./optimizers.ts";
 import { Parameter, ParameterStore } from "./parameters.ts";
@@ -134,12 +134,12 @@ export class StyleTransfer {
       new LossHistory(gpu, this.#parts * readEvery, { perStep: this.#parts, unit: "iteration" }),
     );
     {
-      using tape = new Tape(gpu, { training: false });
-      const maps = this.#maps(tape, tape.constant(content));
+      using _tape = new Tape(gpu, { training: false });
+      const maps = this.#maps(constant(content));
       const { tensor } = maps.get(contentLayer)!;
       this.#contentTarget = owned.use(Tensor.empty(gpu, tensor.shape, { name: "content" }));
       this.#contentTarget.copyFrom(tensor);
-      const styleMaps = this.#maps(tape, tape.constant(style));
+      const styleMaps = this.#maps(constant(style));
       this.#styleTargets = styleLayers.map((at) => {
         const { tensor } = styleMaps.get(at)!;
         using product = gramProduct(tensor);
@@ -176,16 +176,16 @@ export class StyleTransfer {
   }
 
   /** What the network sees in a picture, in the layers that count. */
-  #maps(tape: Tape, x: Variable): Map<number, Variable> {
+  #maps(x: Variable): Map<number, Variable> {
     const { contentLayer, styleLayers } = this.settings;
-    return this.network.featureMaps(tape, x, [...new Set([contentLayer, ...styleLayers])]);
+    return this.network.featureMaps(x, [...new Set([contentLayer, ...styleLayers])]);
   }
 
   /** Record an iteration's losses, in the order of `#parts`, and their gradient on the pixels. */
   #record(tape: Tape): Tensor[] {
     const { contentLayer, contentWeight, styleLayers, styleWeights, tvWeight } = this.settings;
     const pixels = this.#pixels.variable;
-    const maps = this.#maps(tape, pixels);
+    const maps = this.#maps(pixels);
     const contentMap = maps.get(contentLayer)!;
     const content = squaredDifference(contentMap.tensor, this.#contentTarget, {
       weight: contentWeight,

@@ -1,7 +1,7 @@
 /** Layers for pictures and feature maps `[N, H, W, C]`. Their names and saved layouts are PyTorch's. */
 import type { RandomStream } from "../data/rng.ts";
 import { sizeOf } from "../kernels/runtime/tensor.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import type { Variable } from "./autograd.ts";
 import { batchNorm } from "./image_operations.ts";
 import { type Initializer, uniform } from "./init.ts";
 import { type Branch, conv2d } from "./operations.ts";
@@ -84,9 +84,9 @@ export class Conv2d {
   }
 
   /** `x [N, H, W, in]` to `[N, OH, OW, out]`, with a ReLU at the end where wanted. */
-  forward(tape: Tape, x: Variable, { relu = false }: { relu?: boolean } = {}): Variable {
+  forward(x: Variable, { relu = false }: { relu?: boolean } = {}): Variable {
     const { w, b, ...window } = this.branch;
-    return conv2d(tape, x, w, b, { ...window, relu });
+    return conv2d(x, w, b, { ...window, relu });
   }
 }
 
@@ -131,9 +131,9 @@ export class BatchNorm2d {
   }
 
   /** `x [N, H, W, C]` to the same shape. */
-  forward(tape: Tape, x: Variable, options: BatchNormCall): Variable {
+  forward(x: Variable, options: BatchNormCall): Variable {
     const { batchStatistics, residual, relu = false } = options;
-    return batchNorm(tape, x, {
+    return batchNorm(x, {
       weight: this.weight.variable,
       bias: this.bias.variable,
       runningMean: this.runningMean.tensor,

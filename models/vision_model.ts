@@ -3,7 +3,7 @@ import { quote } from "../data/files/messages.ts";
 import type { RandomStream } from "../data/rng.ts";
 import { type TensorData, toFloat32, whyNotFloats } from "../data/formats/tensor_data.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
-import type { Tape, Variable } from "./autograd.ts";
+import type { Variable } from "./autograd.ts";
 import type { Parameter } from "./parameters.ts";
 import { ParameterStore } from "./parameters.ts";
 import { type LoadReport, loadStateDict } from "./state_dict.ts";
@@ -39,9 +39,9 @@ export abstract class VisionModel {
   abstract readonly head: readonly Parameter[];
 
   /** The last feature map, averaged over its places: `[N, featureDim]`. */
-  abstract features(tape: Tape, x: Variable, options?: VisionCall): Variable;
+  abstract features(x: Variable, options?: VisionCall): Variable;
   /** Scores `[N, classes]`, before the softmax. */
-  abstract forward(tape: Tape, x: Variable, options?: VisionCall): Variable;
+  abstract forward(x: Variable, options?: VisionCall): Variable;
 
   /** Put the parameters on the GPU. Those that are not learnt cost no gradient work. */
   toGpu(gpu: Gpu, learnt: Learnt = "all"): this {

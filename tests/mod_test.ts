@@ -50,7 +50,7 @@ permissionTest("mod.ts: statically imports nothing from outside the project", [
 /** A script that trains an LSTM: is the sum of five numbers above zero? */
 const script = (from: string) =>
   `import {
-  Adam, Linear, openGpu, ParameterStore, RandomStream, Recurrent, Tape, temporalSoftmaxLoss, Tensor,
+  Adam, constant, Linear, openGpu, ParameterStore, RandomStream, Recurrent, Tape, temporalSoftmaxLoss, Tensor,
 } from "${from}";
 
 const [steps, batch] = [5, 32];
@@ -75,8 +75,8 @@ using h0 = Tensor.zeros(gpu, [batch, 12]);
 const losses: number[] = [];
 for (let step = 0; step < 40; step++) {
   using tape = new Tape(gpu);
-  const h = cell.forward(tape, tape.constant(x), tape.constant(h0));
-  const loss = temporalSoftmaxLoss(tape, score.forwardSequence(tape, h), targets);
+  const h = cell.forward(constant(x), constant(h0));
+  const loss = temporalSoftmaxLoss(score.forwardSequence(h), targets);
   tape.backward(loss);
   adam.step();
   losses.push((await loss.tensor.read())[0]);

@@ -4,7 +4,7 @@ import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
 import { matmul } from "../../kernels/gemm/matmul.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
+import { constant, Tape } from "../../models/autograd.ts";
 import { Captioner, uploadCaptions } from "../../models/captioner.ts";
 import { crossEntropy } from "../../models/image_operations.ts";
 import type { CellType } from "../../models/layers.ts";
@@ -71,7 +71,7 @@ export function captionerSteps(gpu: Gpu, cell: CellType, sizes: CaptionerSizes):
     for (let i = 0; i < times; i++) {
       using input = uploadCaptions(gpu, captions, features, { batch, vocabularySize: vocabulary });
       using tape = new Tape(gpu);
-      const loss = captioner.loss(tape, input);
+      const loss = captioner.loss(input);
       tape.backward(loss);
       optimizer.step();
       await history.add(loss.tensor);
@@ -130,7 +130,7 @@ export function pictureSteps(
       using x = Tensor.from(gpu, pixels, shape);
       using targets = Tensor.from(gpu, labels, [batch], { dtype: "u32" });
       using tape = new Tape(gpu);
-      const loss = crossEntropy(tape, model.forward(tape, tape.constant(x)), targets);
+      const loss = crossEntropy(model.forward(constant(x)), targets);
       tape.backward(loss);
       optimizer.step();
       await history.add(loss.tensor);

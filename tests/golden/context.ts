@@ -1,7 +1,7 @@
 /** What a call of the golden table sees: the inputs of its case, and a tape. */
 import type { Gpu, KernelPath } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
+import { constant, Tape, type Variable } from "../../models/autograd.ts";
 import { type InputSpec, type Kept, make, seedOf, type Values } from "./values.ts";
 
 /** A line of golden.jsonl. */
@@ -91,8 +91,8 @@ export class Context<P> {
   /** An input whose gradient is wanted, unless the case says of which inputs alone it is. */
   variable(name: string): Variable {
     const { wanted } = this.golden.p as { wanted?: string[] };
-    const kind = wanted?.includes(name) === false ? "constant" : "variable";
-    return this.tape[kind](this.tensor(name));
+    const tensor = this.tensor(name);
+    return wanted?.includes(name) === false ? constant(tensor) : this.tape.variable(tensor);
   }
 
   optionalVariable(name: string): Variable | undefined {

@@ -58,7 +58,7 @@ const recurrent = (kind: CellType): Call =>
     const parameters = { wx: layer.wx, wh: layer.wh, b: layer.b };
     load(c, parameters);
     const inputs = { x: c.variable("x"), h0: c.variable("h0") };
-    return differentiate(c, "h", layer.forward(c.tape, inputs.x, inputs.h0), inputs, parameters);
+    return differentiate(c, "h", layer.forward(inputs.x, inputs.h0), inputs, parameters);
   });
 
 interface Steps extends OptimizerOptions {
@@ -90,7 +90,7 @@ export const LAYER_CALLS: Record<string, Call> = {
     const parameters = { w: layer.weight, b: layer.bias };
     load(c, parameters);
     const x = c.variable("x");
-    return differentiate(c, "y", layer.forward(c.tape, x), { x }, parameters);
+    return differentiate(c, "y", layer.forward(x), { x }, parameters);
   }),
   "Conv2d layer": call<{ w: number[]; stride: number; padding: number; bias: boolean }>((c) => {
     const { w: [out, channels, kernel], bias, stride, padding } = c.p;
@@ -98,7 +98,7 @@ export const LAYER_CALLS: Record<string, Call> = {
     const parameters = { w: layer.weight, b: layer.bias };
     load(c, parameters);
     const x = c.variable("x");
-    return differentiate(c, "y", layer.forward(c.tape, x), { x }, parameters);
+    return differentiate(c, "y", layer.forward(x), { x }, parameters);
   }),
   "BatchNorm2d layer": call<{ x: number[]; training: boolean }>((c) => {
     const layer = new BatchNorm2d("b", c.p.x.at(-1)!);
@@ -106,7 +106,7 @@ export const LAYER_CALLS: Record<string, Call> = {
     const { runningMean, runningVar } = layer;
     load(c, { ...parameters, runningMean, runningVar });
     const x = c.variable("x");
-    const y = layer.forward(c.tape, x, { batchStatistics: c.p.training });
+    const y = layer.forward(x, { batchStatistics: c.p.training });
     const results = differentiate(c, "y", y, { x }, parameters);
     return { ...results, mean: runningMean.tensor, var: runningVar.tensor };
   }),
@@ -115,11 +115,11 @@ export const LAYER_CALLS: Record<string, Call> = {
     const parameters = { table: layer.weight };
     load(c, parameters);
     const ids = c.keep(uploadIndices(c.gpu, c.numbers("ids"), c.p.rows));
-    return differentiate(c, "y", layer.forward(c.tape, ids), {}, parameters);
+    return differentiate(c, "y", layer.forward(ids), {}, parameters);
   }),
   "Dropout layer": call<{ p: number; seed: number }>((c) => {
     const x = c.variable("x");
-    const y = new Dropout(c.p.p, new RandomStream(c.p.seed)).forward(c.tape, x);
+    const y = new Dropout(c.p.p, new RandomStream(c.p.seed)).forward(x);
     return differentiate(c, "y", y, { x }, {});
   }),
   "Recurrent layer rnn": recurrent("rnn"),
@@ -135,7 +135,7 @@ export const LAYER_CALLS: Record<string, Call> = {
     for (let i = 0; i < c.p.steps; i++) {
       const ids = c.keep(uploadIndices(c.gpu, c.numbers(`ids${i}`), c.p.rows));
       const tape = c.keep(new Tape(c.gpu));
-      const found = embedding(tape, table.variable, ids);
+      const found = embedding(table.variable, ids);
       const end = tape.record(Tensor.zeros(c.gpu, []), [found], () => {
         tape.pass(found, c.tensor(`g${i}`));
       });

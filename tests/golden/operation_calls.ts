@@ -12,27 +12,27 @@ import { type Call, call, type Context } from "./context.ts";
 const unary = (run: typeof operations.relu): Call =>
   call((c) => {
     const x = c.variable("x");
-    return c.differentiate("y", run(c.tape, x), { x });
+    return c.differentiate("y", run(x), { x });
   });
 
 const product = (run: typeof operations.linear): Call =>
   call((c) => {
     const [x, w, b] = [c.variable("x"), c.variable("w"), c.optionalVariable("b")];
-    return c.differentiate("y", run(c.tape, x, w, b), { x, w, b });
+    return c.differentiate("y", run(x, w, b), { x, w, b });
   });
 
 const concatenation = (run: typeof operations.concat): Call =>
   call<{ widths: number[] }>((c) => {
     const names = c.p.widths.map((_, i) => `x${i}`);
     const parts = Object.fromEntries(names.map((name) => [name, c.variable(name)]));
-    return c.differentiate("y", run(c.tape, Object.values(parts)), parts);
+    return c.differentiate("y", run(Object.values(parts)), parts);
   });
 
 const cell = (run: typeof operations.rnn): Call =>
   call((c) => {
     const [x, h0] = [c.variable("x"), c.variable("h0")];
     const weights = { wx: c.variable("wx"), wh: c.variable("wh"), b: c.variable("b") };
-    return c.differentiate("h", run(c.tape, x, h0, weights), { x, h0, ...weights });
+    return c.differentiate("h", run(x, h0, weights), { x, h0, ...weights });
   });
 
 interface Window {
@@ -51,7 +51,7 @@ function batchNorm(c: Context<BatchNormOptions>) {
   const residual = c.optionalVariable("residual");
   const running = { runningMean: c.tensor("runningMean"), runningVar: c.tensor("runningVar") };
   const options = { training, relu, momentum, eps, residual };
-  const y = images.batchNorm(c.tape, x, { weight, bias, ...running }, options);
+  const y = images.batchNorm(x, { weight, bias, ...running }, options);
   const results = c.differentiate("y", y, { x, weight, bias, residual });
   return { ...results, mean: running.runningMean, var: running.runningVar };
 }
@@ -71,31 +71,31 @@ export const OPERATION_CALLS: Record<string, Call> = {
   sigmoid: unary(operations.sigmoid),
   add: call((c) => {
     const [a, b] = [c.variable("a"), c.variable("b")];
-    return c.differentiate("y", operations.add(c.tape, a, b), { a, b });
+    return c.differentiate("y", operations.add(a, b), { a, b });
   }),
   "one variable used three times": call((c) => {
     const x = c.variable("x");
-    const sum = operations.add(c.tape, operations.tanh(c.tape, x), operations.relu(c.tape, x));
-    return c.differentiate("y", operations.add(c.tape, sum, x), { x });
+    const sum = operations.add(operations.tanh(x), operations.relu(x));
+    return c.differentiate("y", operations.add(sum, x), { x });
   }),
   reshape: call<{ to: number[] }>((c) => {
     const x = c.variable("x");
-    return c.differentiate("y", operations.reshape(c.tape, x, c.p.to), { x });
+    return c.differentiate("y", operations.reshape(x, c.p.to), { x });
   }),
   dropout: call<{ p: number; key: [number, number] }>((c) => {
     const x = c.variable("x");
-    return c.differentiate("y", operations.dropout(c.tape, x, c.p.p, c.p.key), { x });
+    return c.differentiate("y", operations.dropout(x, c.p.p, c.p.key), { x });
   }),
   sumAll: call((c) => {
     const x = c.variable("x");
-    return c.differentiate("sum", operations.sumAll(c.tape, x), { x });
+    return c.differentiate("sum", operations.sumAll(x), { x });
   }),
   linear: product(operations.linear),
   temporalLinear: product(operations.temporalLinear),
   conv2d: call<Window & { relu?: boolean }>((c) => {
     const [x, w, b] = [c.variable("x"), c.variable("w"), c.optionalVariable("b")];
     const options = { ...windowOf(c.p), relu: c.p.relu ?? false };
-    return c.differentiate("y", operations.conv2d(c.tape, x, w, b, options), { x, w, b });
+    return c.differentiate("y", operations.conv2d(x, w, b, options), { x, w, b });
   }),
   convolutions: call<{ branches: Window[]; relu: boolean }>((c) => {
     const x = c.variable("x");
@@ -105,39 +105,39 @@ export const OPERATION_CALLS: Record<string, Call> = {
       const b = inputs[`b${i}`] = c.optionalVariable(`b${i}`);
       return { w, b, ...windowOf(branch) };
     });
-    const y = operations.convolutions(c.tape, x, branches, { relu: c.p.relu });
+    const y = operations.convolutions(x, branches, { relu: c.p.relu });
     return c.differentiate("y", y, inputs);
   }),
   batchNorm: call<BatchNormOptions>(batchNorm),
   maxPool2d: call<MaxPool2dOptions>((c) => {
     const x = c.variable("x");
     const { kernel, stride = kernel, padding = 0, ceilMode = false } = c.p;
-    const y = images.maxPool2d(c.tape, x, { kernel, stride, padding, ceilMode });
+    const y = images.maxPool2d(x, { kernel, stride, padding, ceilMode });
     return c.differentiate("y", y, { x });
   }),
   adaptiveAveragePool2d: call<{ size: [number, number] }>((c) => {
     const x = c.variable("x");
-    return c.differentiate("y", images.adaptiveAveragePool2d(c.tape, x, c.p.size), { x });
+    return c.differentiate("y", images.adaptiveAveragePool2d(x, c.p.size), { x });
   }),
   concat: concatenation(operations.concat),
   concatChannels: concatenation(images.concatChannels),
   gram: call((c) => {
     const f = c.variable("f");
-    return c.differentiate("y", images.gram(c.tape, f), { f });
+    return c.differentiate("y", images.gram(f), { f });
   }),
   squaredDifference: call<{ weight?: number }>((c) => {
     const x = c.variable("x");
-    const loss = images.squaredDifference(c.tape, x, c.tensor("target"), c.p.weight);
+    const loss = images.squaredDifference(x, c.tensor("target"), c.p.weight);
     return c.differentiate("loss", loss, { x });
   }),
   totalVariation: call<{ weight?: number }>((c) => {
     const x = c.variable("x");
-    return c.differentiate("loss", images.totalVariation(c.tape, x, c.p.weight), { x });
+    return c.differentiate("loss", images.totalVariation(x, c.p.weight), { x });
   }),
   embedding: call<{ rows: number }>((c) => {
     const table = c.variable("table");
     const ids = c.keep(uploadIndices(c.gpu, c.numbers("ids"), c.p.rows));
-    return c.differentiate("y", operations.embedding(c.tape, table, ids), { table });
+    return c.differentiate("y", operations.embedding(table, ids), { table });
   }),
   embeddingBag: call<{ rows: number; bags: number[]; times?: number; mode: BagMode }>((c) => {
     const { rows, bags: sizes, times = 1, mode } = c.p;
@@ -148,23 +148,23 @@ export const OPERATION_CALLS: Record<string, Call> = {
       ids.subarray(at, at += size)
     );
     const uploaded = c.keep(uploadBags(c.gpu, bags, rows));
-    return c.differentiate("y", operations.embeddingBag(c.tape, table, uploaded, mode), { table });
+    return c.differentiate("y", operations.embeddingBag(table, uploaded, mode), { table });
   }),
   maxOverTime: call((c) => {
     const x = c.variable("x");
-    return c.differentiate("y", operations.maxOverTime(c.tape, x, c.whole("lengths")), { x });
+    return c.differentiate("y", operations.maxOverTime(x, c.whole("lengths")), { x });
   }),
   rnn: cell(operations.rnn),
   "lstm on the tape": cell(operations.lstm),
   temporalSoftmaxLoss: scoreLoss<operations.TemporalSoftmaxLossOptions>((c, scores) => {
     const { reduction = "batch", tokens } = c.p;
     const options = { reduction, ...tokens !== undefined && { tokens } };
-    return operations.temporalSoftmaxLoss(c.tape, scores, c.whole("targets"), options);
+    return operations.temporalSoftmaxLoss(scores, c.whole("targets"), options);
   }),
-  crossEntropy: scoreLoss((c, scores) => images.crossEntropy(c.tape, scores, c.whole("targets"))),
+  crossEntropy: scoreLoss((c, scores) => images.crossEntropy(scores, c.whole("targets"))),
   binaryCrossEntropy: call((c) => {
     const logits = c.variable("logits");
-    const loss = operations.binaryCrossEntropy(c.tape, logits, c.tensor("targets"));
+    const loss = operations.binaryCrossEntropy(logits, c.tensor("targets"));
     return c.differentiate("loss", loss, { logits });
   }),
 };

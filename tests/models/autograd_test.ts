@@ -3,7 +3,7 @@ import { assert, assertEquals, assertLess, assertStrictEquals, assertThrows } fr
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
+import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
 import { Linear } from "../../models/layers.ts";
 import { add, linear, relu, reshape, rnn, sigmoid, sumAll, tanh } from "../../models/operations.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
@@ -15,10 +15,10 @@ import { linspace, relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";
 
 /** Σ wᵢ xᵢ: a loss whose gradient differs from number to number. */
-function weightedSum(tape: Tape, x: Variable, weights: ArrayLike<number>): Variable {
+function weightedSum(x: Variable, weights: ArrayLike<number>): Variable {
   const { size } = x.tensor;
-  const column = tape.constant(tape.keep(Tensor.from(tape.gpu, weights, [size, 1])));
-  return linear(tape, reshape(tape, x, [1, size]), column);
+  const column = constant(tapeOf(x).keep(Tensor.from(tapeOf(x).gpu, weights, [size, 1])));
+  return linear(reshape(x, [1, size]), column);
 }
 
 async function assertGradient(variable: Variable, expected: ArrayLike<number>): Promise<void> {
@@ -36,7 +36,7 @@ gpuTest("a variable added to itself gets twice the gradient", async (gpu) => {
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
   const x = tape.variable(data);
-  tape.backward(weightedSum(tape, add(tape, x, x), WEIGHTS));
+  tape.backward(weightedSum(add(x, x), WEIGHTS));
   await assertGradient(x, WEIGHTS.map((w) => 2 * w));
 });
 
@@ -44,8 +44,8 @@ gpuTest("a variable that two operations use gets the sum of both gradients", asy
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
   const x = tape.variable(data);
-  const y = add(tape, tanh(tape, x), sigmoid(tape, x));
-  tape.backward(weightedSum(tape, y, WEIGHTS));
+  const y = add(tanh(x), sigmoid(x));
+  tape.backward(weightedSum(y, WEIGHTS));
   const loss = (v: Float64Array) => dot(WEIGHTS, v.map((a) => Math.tanh(a) + sigmoidOf(a)));
   await assertGradient(x, numericGradient(loss, X.slice()));
 });
@@ -54,11 +54,11 @@ gpuTest("gradients that are handed on unchanged stay whole in a residual chain",
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
   const x = tape.variable(data);
-  const branch = tanh(tape, x);
-  const first = add(tape, x, branch);
-  const second = add(tape, first, sigmoid(tape, first));
-  const third = add(tape, second, reshape(tape, reshape(tape, second, [6]), [2, 3]));
-  tape.backward(weightedSum(tape, third, WEIGHTS));
+  const branch = tanh(x);
+  const first = add(x, branch);
+  const second = add(first, sigmoid(first));
+  const third = add(second, reshape(reshape(second, [6]), [2, 3]));
+  tape.backward(weightedSum(third, WEIGHTS));
 
   const afterFirst = (v: number) => v + Math.tanh(v);
   const rest = (y: Float64Array) => dot(WEIGHTS, y.map((v) => 2 * (v + sigmoidOf(v))));
@@ -81,9 +81,9 @@ gpuTest("one variable in two places of one operation gets the sum", async (gpu) 
   using bData = Tensor.from(gpu, b, [3]);
   using tape = new Tape(gpu);
   const shared = tape.variable(wData);
-  const inputs = { wx: shared, wh: shared, b: tape.constant(bData) };
-  const h = rnn(tape, tape.constant(xData), tape.constant(h0Data), inputs);
-  tape.backward(sumAll(tape, h));
+  const inputs = { wx: shared, wh: shared, b: constant(bData) };
+  const h = rnn(constant(xData), constant(h0Data), inputs);
+  tape.backward(sumAll(h));
   // The twin is batch-major: [T, N, D] as [N, T, D] by hand.
   const swapped = Float64Array.from(xs, (_, i) => {
     const [n, t, d] = [Math.floor(i / 9), Math.floor(i / 3) % 3, i % 3];
@@ -99,8 +99,8 @@ gpuTest("a branch that does not reach the loss costs nothing backward", (gpu) =>
   const dispatches = (unused: boolean) => {
     using tape = new Tape(gpu);
     const x = tape.variable(data);
-    const side = unused ? relu(tape, x) : undefined;
-    const loss = sumAll(tape, tanh(tape, x));
+    const side = unused ? relu(x) : undefined;
+    const loss = sumAll(tanh(x));
     const before = gpu.recorder.counts.dispatches;
     tape.backward(loss);
     assertStrictEquals(side?.grad, undefined);
@@ -116,8 +116,8 @@ gpuTest(
     using store = new ParameterStore(gpu, [p]);
     const pass = () => {
       using tape = new Tape(gpu);
-      const twice = add(tape, p.variable, p.variable);
-      tape.backward(weightedSum(tape, twice, WEIGHTS));
+      const twice = add(p.variable, p.variable);
+      tape.backward(weightedSum(twice, WEIGHTS));
     };
     pass();
     await assertGradient(p.variable, WEIGHTS.map((w) => 2 * w)); // the tape is gone, the gradient is not
@@ -134,7 +134,7 @@ gpuTest("a parameter handed to reshape gets its gradient in the store", async (g
   const [a, p] = ["a", "p"].map((name) => new Parameter(name, [6], Float32Array.from(X)));
   using store = new ParameterStore(gpu, [a, p]);
   using tape = new Tape(gpu);
-  tape.backward(weightedSum(tape, reshape(tape, p.variable, [2, 3]), WEIGHTS));
+  tape.backward(weightedSum(reshape(p.variable, [2, 3]), WEIGHTS));
   assertStrictEquals(p.variable.grad, p.variable.slot);
   store.clearUnreached();
   const all = await store.gradients.read();
@@ -150,7 +150,7 @@ function layerPass(gpu: Gpu, frozen: { weight: boolean; bias: boolean }) {
   using store = new ParameterStore(gpu, layer.parameters);
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
-  const loss = sumAll(tape, layer.forward(tape, tape.constant(data)));
+  const loss = sumAll(layer.forward(constant(data)));
   const before = gpu.recorder.counts.dispatches;
   tape.backward(loss);
   return {
@@ -246,10 +246,10 @@ gpuTest("an evaluation tape computes the same and records nothing", async (gpu) 
   const values: Float32Array[] = [];
   for (const training of [true, false]) {
     using tape = new Tape(gpu, { training });
-    const y = tanh(tape, tape.variable(data));
+    const y = tanh(tape.variable(data));
     values.push(await y.tensor.read());
     assertEquals(y.requiresGrad, training);
-    const loss = sumAll(tape, y);
+    const loss = sumAll(y);
     if (!training) assertThrows(() => tape.backward(loss), TypeError, "its tape is not training");
   }
   assertEquals(values[0], values[1]);
@@ -259,21 +259,20 @@ gpuTest("backward starts from one number that needs a gradient, once", (gpu) => 
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
   const x = tape.variable(data);
-  const y = tanh(tape, x);
+  const y = tanh(x);
   assertThrows(() => tape.backward(y), TypeError, `"tanh" has the shape [2, 3]`);
   using one = Tensor.from(gpu, [1], [1], { name: "one" });
-  const constant = tape.constant(one);
-  assertThrows(() => tape.backward(constant), TypeError, `"one" depends on nothing`);
-  const ofConstant = sumAll(tape, tanh(tape, constant));
+  assertThrows(() => tape.backward(constant(one)), TypeError, `"one" is not of this tape`);
+  const ofConstant = sumAll(tanh(constant(one)));
   assertThrows(() => tape.backward(ofConstant), TypeError, "depends on nothing");
-  const loss = sumAll(tape, y);
+  const loss = sumAll(y);
   tape.backward(loss);
   assertThrows(() => tape.backward(loss), ReferenceError, "was run backward or disposed of");
   using evaluation = new Tape(gpu, { training: false });
   const leaf = evaluation.variable(one);
   assertThrows(() => evaluation.backward(leaf), TypeError, "its tape is not training");
   const another = new Tape(gpu);
-  const other = sumAll(another, another.variable(data));
+  const other = sumAll(another.variable(data));
   another.dispose();
   assertThrows(() => another.backward(other), ReferenceError, "was run backward or disposed of");
 });
@@ -285,7 +284,7 @@ gpuTest("a tape lets go of all it made, even when it is never run backward", (gp
     const tape = new Tape(gpu);
     const x = tape.variable(data);
     const kept = tape.keep(Tensor.zeros(gpu, [3]));
-    const loss = sumAll(tape, add(tape, tanh(tape, x), x));
+    const loss = sumAll(add(tanh(x), x));
     if (run) tape.backward(loss);
     assert(gpu.pool.liveBuffers > before);
     tape.dispose();
@@ -294,3 +293,29 @@ gpuTest("a tape lets go of all it made, even when it is never run backward", (gp
     assertEquals([kept.disposed, loss.tensor.disposed, data.disposed], [true, true, false]);
   }
 });
+
+gpuTest(
+  "operations go to the tape of their inputs, else to the one that was opened last",
+  (gpu) => {
+    using data = Tensor.from(gpu, X, [2, 3]);
+    const message = `An operation on "input" needs a tape: using tape = new Tape(gpu)`;
+    using input = data.view(data.shape, 0, "input");
+    assertThrows(() => tanh(constant(input)), TypeError, message);
+    using first = new Tape(gpu);
+    const x = first.variable(data);
+    assertEquals(tanh(constant(input)).tape, first);
+    using second = new Tape(gpu);
+    assertEquals([tanh(x).tape, tanh(constant(input)).tape], [first, second]);
+    assertEquals(add(x, constant(input)).tape, first);
+    const y = second.variable(input);
+    assertThrows(() => add(x, y), TypeError, `"unnamed" and "input" are of different tapes`);
+    const loss = sumAll(y);
+    assertThrows(() => first.backward(loss), TypeError, `"sum" is not of this tape`);
+    loss.backward();
+    assertEquals(y.grad?.shape, [2, 3]);
+    second.dispose();
+    assertEquals(tanh(constant(input)).tape, first);
+    first.dispose();
+    assertThrows(() => tanh(constant(input)), TypeError, message);
+  },
+);

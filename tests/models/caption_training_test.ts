@@ -114,10 +114,10 @@ async function stepLengths(gpu: Gpu, sortWithin: number): Promise<[number[], num
   const { loss } = captioner;
   const lengths: number[] = [];
   let tokens = 0;
-  captioner.loss = (tape, batch) => {
+  captioner.loss = (batch) => {
     lengths.push(batch.targets.shape[0]);
     tokens += batch.tokens;
-    return loss.call(captioner, tape, batch);
+    return loss.call(captioner, batch);
   };
   await trainEpoch({
     ...{ captioner, optimizer, split: TRAIN, batchSize: 16, sortWithin, history },

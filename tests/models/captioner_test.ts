@@ -24,8 +24,8 @@ const CELLS = ["rnn", "lstm"] as const;
 const { vocabularySize } = SIZES;
 
 async function lossOf(captioner: Captioner, batch: CaptionBatch, training = false) {
-  using tape = new Tape(captioner.gpu, { training });
-  return (await captioner.loss(tape, batch).tensor.read())[0];
+  using _tape = new Tape(captioner.gpu, { training });
+  return (await captioner.loss(batch).tensor.read())[0];
 }
 
 gpuTest("a batch is time-major and ends with its longest caption", async (gpu) => {
@@ -94,7 +94,7 @@ for (const cell of CELLS) {
         using batch = make(gpu);
         using tape = new Tape(gpu);
         captioner.store.zeroGradients();
-        const loss = captioner.loss(tape, batch);
+        const loss = captioner.loss(batch);
         tape.backward(loss);
         results.push([await loss.tensor.read(), await captioner.store.gradients.read()]);
       }
@@ -130,7 +130,7 @@ for (const cell of CELLS) {
       for (let i = 0; i < 4; i++) {
         const { dispatches } = { ...gpu.recorder.counts };
         using tape = new Tape(gpu);
-        tape.backward(captioner.loss(tape, batch));
+        tape.backward(captioner.loss(batch));
         optimizer.step();
         // Forward: projection, word vectors, T + 1 for the cell, scores, cross-entropy, sum.
         // Backward: 3 for the scores, T + 5 for the cell, 1 for the words, 2 for the projection. One update.
@@ -154,7 +154,7 @@ for (const cell of CELLS) {
         {
           using batch = smallBatch(gpu);
           using tape = new Tape(gpu);
-          tape.backward(captioner.loss(tape, batch));
+          tape.backward(captioner.loss(batch));
           optimizer.step();
         }
         assertEquals([pool.liveBuffers, pool.liveBytes], [live, bytes]);
@@ -198,6 +198,6 @@ gpuTest("a batch that does not fit is refused, and leaves nothing behind", (gpu)
   assertThrows(upload(change(0, 99)), RangeError, "The word index 99, word 0 of caption 0");
   using captioner = smallCaptioner(gpu, "rnn");
   using other = uploadCaptions(gpu, CAPTIONS, FEATURES.subarray(3), sizes);
-  using tape = new Tape(gpu);
-  assertThrows(() => captioner.loss(tape, other), TypeError, "inner sizes 4 and 5");
+  using _tape = new Tape(gpu);
+  assertThrows(() => captioner.loss(other), TypeError, "inner sizes 4 and 5");
 });

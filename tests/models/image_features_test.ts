@@ -8,7 +8,7 @@ import { ImageLoader } from "../../data/images/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { readWeights } from "../../data/formats/weights.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
+import { constant, Tape } from "../../models/autograd.ts";
 import { imageOutputs } from "../../models/image_features.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { library, noise } from "../data/images/images.ts";
@@ -25,11 +25,10 @@ gpuTest("imageOutputs() gives what the network makes of each picture", async (gp
       assertEquals(values.length, width * indices.length);
       for (const [i, index] of indices.entries()) {
         using x = Tensor.from(gpu, normalise(pictures[index]), [1, 33, 40, 3]);
-        using tape = new Tape(gpu, { training: false });
-        const constant = tape.constant(x);
+        using _tape = new Tape(gpu, { training: false });
         const alone = output === "scores"
-          ? model.forward(tape, constant)
-          : model.features(tape, constant);
+          ? model.forward(constant(x))
+          : model.features(constant(x));
         const row = values.subarray(width * i, width * (i + 1));
         assertLess(relativeError(row, await alone.tensor.read()), 1e-5);
         seen.push(index);

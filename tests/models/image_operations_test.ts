@@ -1,7 +1,7 @@
 /** The operations on pictures and maps on a tape, and their gradients against differences of the twins. */
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
+import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
 import * as images from "../../models/image_operations.ts";
 import * as operations from "../../models/operations.ts";
 import { batchNormForward } from "../../kernels/reference/batch_norm.ts";
@@ -17,7 +17,7 @@ interface Case {
   name: string;
   /** Shapes of the inputs. */
   shapes: number[][];
-  run: (tape: Tape, inputs: Variable[]) => Variable;
+  run: (inputs: Variable[]) => Variable;
   twin: (inputs: Float64Array[]) => Float64Array;
 }
 
@@ -32,11 +32,11 @@ function batchNormCase(training: boolean, relu: boolean, residual: boolean): Cas
   return {
     name: `batchNorm ${JSON.stringify({ training, relu, residual })}`,
     shapes: [MAP, [4], [4], ...residual ? [MAP] : []],
-    run: (tape, [x, weight, bias, added]) => {
-      const runningMean = tape.keep(Tensor.from(tape.gpu, MEAN));
-      const runningVar = tape.keep(Tensor.from(tape.gpu, VARIANCE));
+    run: ([x, weight, bias, added]) => {
+      const runningMean = tapeOf(x).keep(Tensor.from(tapeOf(x).gpu, MEAN));
+      const runningVar = tapeOf(x).keep(Tensor.from(tapeOf(x).gpu, VARIANCE));
       const channels = { weight, bias, runningMean, runningVar };
-      return images.batchNorm(tape, x, channels, { ...options, residual: added });
+      return images.batchNorm(x, channels, { ...options, residual: added });
     },
     twin: ([x, weight, bias, added]) => {
       const inputs = { x, weight, bias, residual: added, runningMean: MEAN, runningVar: VARIANCE };
@@ -52,55 +52,56 @@ const CASES: Case[] = [
   {
     name: "maxPool2d",
     shapes: [MAP],
-    run: (tape, [x]) =>
-      images.maxPool2d(tape, x, { kernel: 3, stride: 2, padding: 1, ceilMode: true }),
+    run: ([x]) => images.maxPool2d(x, { kernel: 3, stride: 2, padding: 1, ceilMode: true }),
     twin: ([x]) =>
       maxPoolForward(x, { ...SIZES, kernel: 3, stride: 2, padding: 1, ceilMode: true }).y,
   },
   {
     name: "adaptiveAveragePool2d",
     shapes: [MAP],
-    run: (tape, [x]) => images.adaptiveAveragePool2d(tape, x, [2, 3]),
+    run: ([x]) => images.adaptiveAveragePool2d(x, [2, 3]),
     twin: ([x]) => averagePoolForward(x, SIZES, [2, 3]),
   },
   {
     name: "adaptiveAveragePool2d of whole maps",
     shapes: [MAP],
-    run: (tape, [x]) => images.adaptiveAveragePool2d(tape, x),
+    run: ([x]) => images.adaptiveAveragePool2d(x),
     twin: ([x]) => averagePoolForward(x, SIZES, [1, 1]),
   },
   {
     name: "concatChannels",
     shapes: [[1, 2, 2, 3], [1, 2, 2, 1]],
-    run: (tape, parts) => images.concatChannels(tape, parts),
+    run: (parts) => images.concatChannels(parts),
     twin: ([a, b]) =>
       Float64Array.from([0, 1, 2, 3].flatMap((p) => [...a.slice(3 * p, 3 * p + 3), b[p]])),
   },
   {
     name: "gram",
     shapes: [[1, 3, 2, 5]],
-    run: (tape, [f]) => images.gram(tape, f),
+    run: ([f]) => images.gram(f),
     twin: ([f]) => losses.gramForward(f, 6, 5),
   },
   {
     name: "squaredDifference",
     shapes: [[3, 3]],
-    run: (tape, [x]) =>
-      images.squaredDifference(tape, x, tape.keep(Tensor.zeros(tape.gpu, [3, 3])), 0.3),
+    run: ([x]) =>
+      images.squaredDifference(x, tapeOf(x).keep(Tensor.zeros(tapeOf(x).gpu, [3, 3])), 0.3),
     twin: ([x]) => Float64Array.of(losses.squaredDifference(x, new Float64Array(9), 0.3).loss),
   },
   {
     name: "totalVariation",
     shapes: [[1, 4, 5, 3]],
-    run: (tape, [x]) => images.totalVariation(tape, x, 0.05),
+    run: ([x]) => images.totalVariation(x, 0.05),
     twin: ([x]) => Float64Array.of(losses.totalVariation(x, [1, 4, 5, 3], 0.05).loss),
   },
   {
     name: "crossEntropy",
     shapes: [[3, 5]],
-    run: (tape, [logits]) => {
-      const targets = tape.keep(Tensor.from(tape.gpu, [4, 0, 2], [3], { dtype: "u32" }));
-      return images.crossEntropy(tape, logits, targets);
+    run: ([logits]) => {
+      const targets = tapeOf(logits).keep(
+        Tensor.from(tapeOf(logits).gpu, [4, 0, 2], [3], { dtype: "u32" }),
+      );
+      return images.crossEntropy(logits, targets);
     },
     twin: ([z]) => Float64Array.of(meanCrossEntropy(z, [4, 0, 2], 5)),
   },
@@ -122,15 +123,15 @@ for (const { name, shapes, run, twin } of CASES) {
     const inputs = shapes.map((shape, i) =>
       tape.variable(tape.keep(Tensor.from(gpu, values[i], shape)))
     );
-    const y = run(tape, inputs);
+    const y = run(inputs);
     const expected = twin(values);
     assertLess(relativeError(await y.tensor.read(), expected), 1e-5);
 
     // The loss is a sum of the results with a weight for each.
     const weights = normals(`${name} weights`, expected.length);
     const column = tape.keep(Tensor.from(gpu, weights, [weights.length, 1]));
-    const row = operations.reshape(tape, y, [1, weights.length]);
-    tape.backward(operations.linear(tape, row, tape.constant(column)));
+    const row = operations.reshape(y, [1, weights.length]);
+    tape.backward(operations.linear(row, constant(column)));
     for (const [i, input] of inputs.entries()) {
       assertEquals([...input.grad!.shape], shapes[i]);
       const differences = numericGradient(() => dot(weights, twin(values)), values[i]);
@@ -146,25 +147,25 @@ gpuTest("a loss alone passes its gradient on, and without training computes none
   using target = Tensor.zeros(gpu, [1, 4, 5, 3]);
   const cases = [
     {
-      run: (tape: Tape, x: Variable) => images.totalVariation(tape, x, 0.05),
+      run: (x: Variable) => images.totalVariation(x, 0.05),
       expected: losses.totalVariation(values, [1, 4, 5, 3], 0.05),
     },
     {
-      run: (tape: Tape, x: Variable) => images.squaredDifference(tape, x, target),
+      run: (x: Variable) => images.squaredDifference(x, target),
       expected: losses.squaredDifference(values, new Float64Array(60), 1),
     },
   ];
   for (const { run, expected } of cases) {
     using tape = new Tape(gpu);
     const x = tape.variable(data);
-    const loss = run(tape, x);
+    const loss = run(x);
     const { dispatches } = countDispatches(gpu, () => tape.backward(loss));
     assertEquals([dispatches, [...x.grad!.shape]], [0, [1, 4, 5, 3]]);
     assertLess(relativeError(await x.grad!.read(), expected.gradient), 1e-6);
 
     using evaluation = new Tape(gpu, { training: false });
     const before = gpu.pool.liveBuffers;
-    const value = run(evaluation, evaluation.variable(data));
+    const value = run(evaluation.variable(data));
     assertEquals(gpu.pool.liveBuffers, before + 1); // the loss, and no gradient
     assertAlmostEquals((await value.tensor.read())[0], expected.loss, 1e-5 * expected.loss);
   }
@@ -178,14 +179,14 @@ gpuTest("a frozen batch norm costs no more than the gradient behind it", (gpu) =
   for (const [training, forward, backward] of [[true, 3, 4], [false, 1, 1]] as const) {
     for (const learnt of BOTH) {
       using tape = new Tape(gpu);
-      const x = learnt ? tape.variable(data) : tape.constant(data);
-      const [weight, bias] = [tape.constant(weights), tape.constant(weights)];
+      const x = learnt ? tape.variable(data) : constant(data);
+      const [weight, bias] = [constant(weights), constant(weights)];
       const channels = { weight, bias, runningMean, runningVar };
       const options = { training, relu: true, residual: x };
-      const run = countDispatches(gpu, () => images.batchNorm(tape, x, channels, options));
+      const run = countDispatches(gpu, () => images.batchNorm(x, channels, options));
       assertEquals([run.dispatches, run.result.requiresGrad], [forward, learnt]);
       if (!learnt) continue;
-      const loss = images.squaredDifference(tape, run.result, data);
+      const loss = images.squaredDifference(run.result, data);
       const back = countDispatches(gpu, () => tape.backward(loss));
       // One more adds up the two ways into x.
       assertEquals([back.dispatches, weight.grad, bias.grad], [backward + 1, undefined, undefined]);
@@ -201,7 +202,7 @@ gpuTestBothPaths(
       using targets = Tensor.from(gpu, [2, label], [2], { dtype: "u32" });
       using tape = new Tape(gpu);
       const logits = tape.variable(data);
-      const loss = images.crossEntropy(tape, logits, targets);
+      const loss = images.crossEntropy(logits, targets);
       assertEquals(await loss.tensor.read(), Float32Array.of(NaN));
       tape.backward(loss);
       const nan = Array.from(await logits.grad!.read(), Number.isNaN);
@@ -216,18 +217,18 @@ gpuTest("the operations on maps refuse what does not fit, and leave nothing behi
   using three = Tensor.zeros(gpu, [3], { dtype: "u32", name: "three" });
   using tape = new Tape(gpu);
   const [m, o] = [map, other].map((tensor) => tape.variable(tensor));
-  assertThrows(() => images.concatChannels(tape, []), TypeError, "at least one map");
+  assertThrows(() => images.concatChannels([]), TypeError, "at least one map");
   assertThrows(
-    () => images.concatChannels(tape, [m, o]),
+    () => images.concatChannels([m, o]),
     TypeError,
     `needs the shape [1, 2, 3, any], and the tensor "other"`,
   );
-  assertThrows(() => images.squaredDifference(tape, m, other), TypeError, `"other"`);
-  assertThrows(() => images.crossEntropy(tape, m, three), TypeError, "scores [M, V]");
-  const logits = operations.reshape(tape, m, [6, 4]);
-  assertThrows(() => images.crossEntropy(tape, logits, three), TypeError, `"three" has [3]`);
+  assertThrows(() => images.squaredDifference(m, other), TypeError, `"other"`);
+  assertThrows(() => images.crossEntropy(m, three), TypeError, "scores [M, V]");
+  const logits = operations.reshape(m, [6, 4]);
+  assertThrows(() => images.crossEntropy(logits, three), TypeError, `"three" has [3]`);
   using none = Tensor.zeros(gpu, [0, 4]);
   using nothing = Tensor.zeros(gpu, [0], { dtype: "u32" });
   const empty = "A cross-entropy is a mean over at least one example, and there is none";
-  assertThrows(() => images.crossEntropy(tape, tape.variable(none), nothing), TypeError, empty);
+  assertThrows(() => images.crossEntropy(tape.variable(none), nothing), TypeError, empty);
 });

@@ -2,7 +2,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
+import { constant, Tape } from "../../models/autograd.ts";
 import {
   type Initializer,
   kaimingNormal,
@@ -121,21 +121,21 @@ gpuTest(
   "a dropout layer draws a new mask each time, and the same ones from the same seed",
   async (gpu) => {
     using data = Tensor.from(gpu, new Float32Array(100).fill(1), [100]);
-    using tape = new Tape(gpu);
+    using _tape = new Tape(gpu);
     const masks = async () => {
       const layer = new Dropout(0.5, new RandomStream(3));
-      const draw = () => layer.forward(tape, tape.constant(data)).tensor.read();
+      const draw = () => layer.forward(constant(data)).tensor.read();
       return [await draw(), await draw()];
     };
     const [first, second] = await masks();
     assert(first.some((v, i) => v !== second[i]));
     assertEquals(await masks(), [first, second]);
 
-    using evaluation = new Tape(gpu, { training: false });
-    const x = evaluation.constant(data);
+    using _evaluation = new Tape(gpu, { training: false });
+    const x = constant(data);
     const stream = new RandomStream(3);
-    assert(new Dropout(0.5, stream).forward(evaluation, x) === x);
-    assert(new Dropout(0, stream).forward(tape, x) === x);
+    assert(new Dropout(0.5, stream).forward(x) === x);
+    assert(new Dropout(0, stream).forward(x) === x);
     assertEquals(stream.state.position, 0);
     for (const p of [1, -0.5, NaN]) {
       assertThrows(() => new Dropout(p, stream), RangeError, `and ${p} was given`);

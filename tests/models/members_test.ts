@@ -38,9 +38,9 @@ gpuTest(
       );
       using input = alone.upload(SENTENCES);
       using tape = new Tape(gpu);
-      const logits = await alone.logits(tape, input).tensor.read();
+      const logits = await alone.logits(input).tensor.read();
       logits.forEach((logit, n) => mean[n] += logit / 3);
-      const loss = alone.loss(tape, input, targets);
+      const loss = alone.loss(input, targets);
       tape.backward(loss);
       sum += (await loss.tensor.read())[0];
       for (const { name, variable } of alone.parameters) {
@@ -49,8 +49,8 @@ gpuTest(
     }
     using input = ensemble.upload(SENTENCES);
     using tape = new Tape(gpu);
-    assertLess(relativeError(await ensemble.logits(tape, input).tensor.read(), mean), 1e-5);
-    const loss = ensemble.loss(tape, input, targets);
+    assertLess(relativeError(await ensemble.logits(input).tensor.read(), mean), 1e-5);
+    const loss = ensemble.loss(input, targets);
     tape.backward(loss);
     assertAlmostEquals((await loss.tensor.read())[0], sum, 1e-5);
     for (const { name, variable } of ensemble.parameters) {

@@ -3,7 +3,7 @@ import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } fr
 import { threefry2x32 } from "../../data/rng.ts";
 import { uploadIndices } from "../../kernels/embedding/embedding.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
+import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
 import * as operations from "../../models/operations.ts";
 import { swapAxes } from "../kernels/values.ts";
 import { numericGradient } from "../../kernels/reference/gradient.ts";
@@ -21,7 +21,7 @@ interface Case {
   name: string;
   /** Shapes of the inputs. */
   shapes: number[][];
-  run: (tape: Tape, inputs: Variable[]) => Variable;
+  run: (inputs: Variable[]) => Variable;
   twin: (inputs: Arrays) => Float64Array;
 }
 
@@ -39,81 +39,84 @@ const CASES: Case[] = [
   {
     name: "linear",
     shapes: [[4, 5], [5, 3], [3]],
-    run: (tape, [x, w, b]) => operations.linear(tape, x, w, b),
+    run: ([x, w, b]) => operations.linear(x, w, b),
     twin: ([x, w, b]) => addBias(matmul(x, w, 4, 5, 3), b, 4, 3),
   },
   {
     name: "linear without a bias",
     shapes: [[4, 5], [5, 3]],
-    run: (tape, [x, w]) => operations.linear(tape, x, w),
+    run: ([x, w]) => operations.linear(x, w),
     twin: ([x, w]) => matmul(x, w, 4, 5, 3),
   },
   {
     name: "temporalLinear",
     shapes: [[T, N, D], [D, 3], [3]],
-    run: (tape, [x, w, b]) => operations.temporalLinear(tape, x, w, b),
+    run: ([x, w, b]) => operations.temporalLinear(x, w, b),
     twin: ([x, w, b]) => addBias(matmul(x, w, T * N, D, 3), b, T * N, 3),
   },
   {
     name: "reshape",
     shapes: [[4, 3]],
-    run: (tape, [x]) => operations.reshape(tape, x, [2, 6]),
+    run: ([x]) => operations.reshape(x, [2, 6]),
     twin: ([x]) => x,
   },
   {
     name: "embedding",
     shapes: [[5, 3]],
-    run: (tape, [table]) => {
-      return operations.embedding(tape, table, tape.keep(uploadIndices(tape.gpu, WORDS, 5)));
+    run: ([table]) => {
+      return operations.embedding(
+        table,
+        tapeOf(table).keep(uploadIndices(tapeOf(table).gpu, WORDS, 5)),
+      );
     },
     twin: ([table]) => embeddingForward(WORDS, table, { vocabulary: 5, dim: 3 }),
   },
   {
     name: "rnn",
     shapes: [[T, N, D], [N, H], [D, H], [H, H], [H]],
-    run: (tape, [x, h0, wx, wh, b]) => operations.rnn(tape, x, h0, { wx, wh, b }),
+    run: ([x, h0, wx, wh, b]) => operations.rnn(x, h0, { wx, wh, b }),
     twin: ([x, h0, wx, wh, b]) => timeMajor((v) => rnnForward(v, h0, wx, wh, b, RECURRENT), x),
   },
   {
     name: "lstm",
     shapes: [[T, N, D], [N, H], [D, 4 * H], [H, 4 * H], [4 * H]],
-    run: (tape, [x, h0, wx, wh, b]) => operations.lstm(tape, x, h0, { wx, wh, b }),
+    run: ([x, h0, wx, wh, b]) => operations.lstm(x, h0, { wx, wh, b }),
     twin: ([x, h0, wx, wh, b]) => timeMajor((v) => lstmForward(v, h0, wx, wh, b, RECURRENT).h, x),
   },
   {
     name: "sumAll",
     shapes: [[3, 5]],
-    run: (tape, [x]) => operations.sumAll(tape, x),
+    run: ([x]) => operations.sumAll(x),
     twin: ([x]) => Float64Array.of(x.reduce((a, b) => a + b, 0)),
   },
   {
     name: "add",
     shapes: [[3, 5], [3, 5]],
-    run: (tape, [a, b]) => operations.add(tape, a, b),
+    run: ([a, b]) => operations.add(a, b),
     twin: ([a, b]) => a.map((v, i) => v + b[i]),
   },
   {
     name: "relu",
     shapes: [[3, 5]],
-    run: (tape, [x]) => operations.relu(tape, x),
+    run: ([x]) => operations.relu(x),
     twin: ([x]) => x.map((v) => Math.max(0, v)),
   },
   {
     name: "tanh",
     shapes: [[3, 5]],
-    run: (tape, [x]) => operations.tanh(tape, x),
+    run: ([x]) => operations.tanh(x),
     twin: ([x]) => x.map(Math.tanh),
   },
   {
     name: "sigmoid",
     shapes: [[3, 5]],
-    run: (tape, [x]) => operations.sigmoid(tape, x),
+    run: ([x]) => operations.sigmoid(x),
     twin: ([x]) => x.map(sigmoid),
   },
   {
     name: "dropout",
     shapes: [[9, 7]],
-    run: (tape, [x]) => operations.dropout(tape, x, 0.4, KEY),
+    run: ([x]) => operations.dropout(x, 0.4, KEY),
     twin: ([x]) =>
       x.map((v, i) => threefry2x32(...KEY, i, 0)[0] >= Math.floor(0.4 * 2 ** 32) ? v / 0.6 : 0),
   },
@@ -128,15 +131,15 @@ for (const { name, shapes, run, twin } of CASES) {
     const inputs = shapes.map((shape, i) =>
       tape.variable(tape.keep(Tensor.from(gpu, values[i], shape)))
     );
-    const y = run(tape, inputs);
+    const y = run(inputs);
     const expected = twin(values);
     assertLess(relativeError(await y.tensor.read(), expected), 1e-5);
 
     // The loss is a sum of the results with a weight for each.
     const weights = Float64Array.from(normals(`${name} weights`, expected.length));
     const column = tape.keep(Tensor.from(gpu, weights, [weights.length, 1]));
-    const row = operations.reshape(tape, y, [1, weights.length]);
-    tape.backward(operations.linear(tape, row, tape.constant(column)));
+    const row = operations.reshape(y, [1, weights.length]);
+    tape.backward(operations.linear(row, constant(column)));
     for (const [i, input] of inputs.entries()) {
       assertEquals([...input.grad!.shape], shapes[i]);
       const differences = numericGradient(() => dot(weights, twin(values)), values[i]);
@@ -170,15 +173,15 @@ for (const reduction of ["batch", "tokens"] as const) {
       for (const times of [1, 2]) {
         using tape = new Tape(gpu);
         const scores = tape.variable(data);
-        const one = operations.temporalSoftmaxLoss(tape, scores, targets, options);
+        const one = operations.temporalSoftmaxLoss(scores, targets, options);
         assertAlmostEquals((await one.tensor.read())[0], factor * loss, 1e-5);
-        tape.backward(times === 1 ? one : operations.add(tape, one, one));
+        tape.backward(times === 1 ? one : operations.add(one, one));
         const gradient = await scores.grad!.read();
         assertLess(relativeError(gradient, expected.map((v) => times * v)), 1e-5);
       }
-      using evaluation = new Tape(gpu, { training: false });
-      const scores = evaluation.constant(data);
-      const again = operations.temporalSoftmaxLoss(evaluation, scores, targets, options);
+      using _evaluation = new Tape(gpu, { training: false });
+      const scores = constant(data);
+      const again = operations.temporalSoftmaxLoss(scores, targets, options);
       assertAlmostEquals((await again.tensor.read())[0], factor * loss, 1e-5);
     },
   );
@@ -187,11 +190,11 @@ for (const reduction of ["batch", "tokens"] as const) {
 gpuTest("temporalSoftmaxLoss leaves out the target it is told to", async (gpu) => {
   using data = Tensor.zeros(gpu, [3, 2, 5]);
   using targets = Tensor.from(gpu, TIME_MAJOR, [3, 2], { dtype: "u32" });
-  using tape = new Tape(gpu);
+  using _tape = new Tape(gpu);
   // Without the two zeros four targets count; without the one 4, five.
   for (const [ignore, counted] of [[0, 4], [4, 5], [99, 6]]) {
     const options = { ignore };
-    const loss = operations.temporalSoftmaxLoss(tape, tape.constant(data), targets, options);
+    const loss = operations.temporalSoftmaxLoss(constant(data), targets, options);
     assertAlmostEquals((await loss.tensor.read())[0], counted * Math.log(5) / 2, 1e-5);
   }
 });
@@ -200,15 +203,15 @@ gpuTest(
   "dropout lets everything through in evaluation and keeps about 1 - p in training",
   async (gpu) => {
     using data = Tensor.from(gpu, new Float32Array(5000).fill(1), [5000]);
-    using evaluation = new Tape(gpu, { training: false });
-    const x = evaluation.constant(data);
-    assert(operations.dropout(evaluation, x, 0.3, KEY) === x);
-    using tape = new Tape(gpu);
-    const y = await operations.dropout(tape, tape.constant(data), 0.3, KEY).tensor.read();
+    using _evaluation = new Tape(gpu, { training: false });
+    const x = constant(data);
+    assert(operations.dropout(x, 0.3, KEY) === x);
+    using _tape = new Tape(gpu);
+    const y = await operations.dropout(constant(data), 0.3, KEY).tensor.read();
     const kept = y.filter((v) => v !== 0);
     assertAlmostEquals(kept.length / 5000, 0.7, 0.02);
     assert(kept.every((v) => v === Math.fround(1 / 0.7)));
-    const other = await operations.dropout(tape, tape.constant(data), 0.3, [1, 2]).tensor.read();
+    const other = await operations.dropout(constant(data), 0.3, [1, 2]).tensor.read();
     assert(other.some((v, i) => v !== y[i]), "another key makes the same mask");
   },
 );
@@ -218,7 +221,7 @@ gpuTest("a target that is no word makes the temporal softmax loss NaN", async (g
   for (const wrong of [5, 0xffffffff]) {
     using targets = Tensor.from(gpu, [wrong, 1], [2, 1], { dtype: "u32" });
     using tape = new Tape(gpu);
-    const loss = operations.temporalSoftmaxLoss(tape, tape.variable(data), targets);
+    const loss = operations.temporalSoftmaxLoss(tape.variable(data), targets);
     assertEquals(await loss.tensor.read(), Float32Array.of(NaN));
   }
 });
@@ -228,21 +231,21 @@ gpuTest("operations refuse what does not fit", (gpu) => {
   using targets = Tensor.zeros(gpu, [2, 3], { dtype: "u32" });
   using good = Tensor.zeros(gpu, [3, 2], { dtype: "u32" });
   for (const training of [true, false]) {
-    using tape = new Tape(gpu, { training });
-    const x = tape.constant(data);
+    using _tape = new Tape(gpu, { training });
+    const x = constant(data);
     for (const p of [1, -0.1, NaN]) {
-      assertThrows(() => operations.dropout(tape, x, p, KEY), RangeError, `and ${p} was given`);
+      assertThrows(() => operations.dropout(x, p, KEY), RangeError, `and ${p} was given`);
     }
     const loss = (t: Tensor<"u32">, options: operations.TemporalSoftmaxLossOptions) => () =>
-      operations.temporalSoftmaxLoss(tape, x, t, options);
+      operations.temporalSoftmaxLoss(x, t, options);
     assertThrows(loss(targets, {}), TypeError, "targets [T, N]");
     assertThrows(loss(good, { reduction: "tokens" }), RangeError, "and undefined was given");
     assertThrows(loss(good, { reduction: "tokens", tokens: 0 }), RangeError, "and 0 was given");
     assertThrows(loss(good, { tokens: 3 }), TypeError, "takes no number of tokens");
-    assertThrows(() => operations.add(tape, x, tape.constant(good as never)), TypeError);
-    assertThrows(() => operations.linear(tape, x, x), TypeError, "[any, any]");
+    assertThrows(() => operations.add(x, constant(good as never)), TypeError);
+    assertThrows(() => operations.linear(x, x), TypeError, "[any, any]");
     for (const shape of [[7, 5], [3, 5]]) {
-      assertThrows(() => operations.reshape(tape, x, shape), TypeError, "cannot be reshaped to [");
+      assertThrows(() => operations.reshape(x, shape), TypeError, "cannot be reshaped to [");
     }
   }
 });

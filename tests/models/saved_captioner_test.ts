@@ -48,8 +48,8 @@ const SETTING = { vocabulary: VOCABULARY, scale: SCALE, captionLength: 6 };
 async function scoresOf(captioner: Captioner, captions: number[], features: Float32Array) {
   const { gpu, config: { vocabularySize } } = captioner;
   using batch = uploadCaptions(gpu, captions, features, { batch: 3, vocabularySize });
-  using tape = new Tape(gpu, { training: false });
-  const { tensor } = captioner.scores(tape, batch);
+  using _tape = new Tape(gpu, { training: false });
+  const { tensor } = captioner.scores(batch);
   const [steps] = tensor.shape;
   const values = await tensor.read();
   return Float32Array.from(values, (_, i) => {

@@ -2,7 +2,7 @@
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { uploadBags } from "../../kernels/embedding/embedding_bag.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
+import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
 import * as operations from "../../models/operations.ts";
 import { numericGradient } from "../../kernels/reference/gradient.ts";
 import { dot } from "../../kernels/reference/linear_algebra.ts";
@@ -16,7 +16,7 @@ interface Case {
   name: string;
   /** Shapes of the inputs. */
   shapes: number[][];
-  run: (tape: Tape, inputs: Variable[]) => Variable;
+  run: (inputs: Variable[]) => Variable;
   twin: (inputs: Float64Array[]) => Float64Array;
 }
 
@@ -36,18 +36,18 @@ const CASES: Case[] = [
   ...(["sum", "mean"] as const).map((mode): Case => ({
     name: `embeddingBag (${mode})`,
     shapes: [[5, 3]],
-    run: (tape, [table]) => {
-      const bags = tape.keep(uploadBags(tape.gpu, BAGS, 5));
-      return operations.embeddingBag(tape, table, bags, mode);
+    run: ([table]) => {
+      const bags = tapeOf(table).keep(uploadBags(tapeOf(table).gpu, BAGS, 5));
+      return operations.embeddingBag(table, bags, mode);
     },
     twin: ([table]) => bagForward(BAGS, table, { vocabulary: 5, dim: 3 }, mode),
   })),
   {
     name: "maxOverTime",
     shapes: [[3, 2, 4]],
-    run: (tape, [x]) => {
-      const lengths = tape.keep(Tensor.from(tape.gpu, LENGTHS, [2], { dtype: "u32" }));
-      return operations.maxOverTime(tape, x, lengths);
+    run: ([x]) => {
+      const lengths = tapeOf(x).keep(Tensor.from(tapeOf(x).gpu, LENGTHS, [2], { dtype: "u32" }));
+      return operations.maxOverTime(x, lengths);
     },
     twin: ([x]) =>
       Float64Array.from(LENGTHS.flatMap((length, n) => {
@@ -58,21 +58,21 @@ const CASES: Case[] = [
   {
     name: "concat",
     shapes: [[3, 2], [3, 5]],
-    run: (tape, parts) => operations.concat(tape, parts),
+    run: (parts) => operations.concat(parts),
     twin: ([a, b]) => sideBySide(a, b, 3),
   },
   {
     name: "concat of a matrix with itself",
     shapes: [[3, 2]],
-    run: (tape, [x]) => operations.concat(tape, [x, x]),
+    run: ([x]) => operations.concat([x, x]),
     twin: ([x]) => sideBySide(x, x, 3),
   },
   {
     name: "binaryCrossEntropy",
     shapes: [[5, 1]],
-    run: (tape, [logits]) => {
-      const targets = tape.keep(Tensor.from(tape.gpu, TARGETS));
-      return operations.binaryCrossEntropy(tape, logits, targets);
+    run: ([logits]) => {
+      const targets = tapeOf(logits).keep(Tensor.from(tapeOf(logits).gpu, TARGETS));
+      return operations.binaryCrossEntropy(logits, targets);
     },
     twin: ([z]) =>
       Float64Array.of(sigmoidCrossEntropy(z, TARGETS).losses.reduce((a, b) => a + b) / 5),
@@ -88,15 +88,15 @@ for (const { name, shapes, run, twin } of CASES) {
     const inputs = shapes.map((shape, i) =>
       tape.variable(tape.keep(Tensor.from(gpu, values[i], shape)))
     );
-    const y = run(tape, inputs);
+    const y = run(inputs);
     const expected = twin(values);
     assertLess(relativeError(await y.tensor.read(), expected), 1e-5);
 
     // The loss is a sum of the results with a weight for each.
     const weights = Float64Array.from(normals(`${name} weights`, expected.length));
     const column = tape.keep(Tensor.from(gpu, weights, [weights.length, 1]));
-    const row = operations.reshape(tape, y, [1, weights.length]);
-    tape.backward(operations.linear(tape, row, tape.constant(column)));
+    const row = operations.reshape(y, [1, weights.length]);
+    tape.backward(operations.linear(row, constant(column)));
     for (const [i, input] of inputs.entries()) {
       assertEquals([...input.grad!.shape], shapes[i]);
       const differences = numericGradient(() => dot(weights, twin(values)), values[i]);
@@ -115,7 +115,7 @@ gpuTest("binaryCrossEntropy as the loss itself, of a column or a vector", async 
     using targets = Tensor.from(gpu, TARGETS);
     using tape = new Tape(gpu);
     const logits = tape.variable(data);
-    const loss = operations.binaryCrossEntropy(tape, logits, targets);
+    const loss = operations.binaryCrossEntropy(logits, targets);
     assertAlmostEquals((await loss.tensor.read())[0], mean, 1e-6);
     tape.backward(loss);
     assertEquals([...logits.grad!.shape], shape);
@@ -127,8 +127,8 @@ gpuTest("inputs that need no gradient cost none", (gpu) => {
   using a = Tensor.zeros(gpu, [3, 2]);
   using b = Tensor.zeros(gpu, [3, 2]);
   using tape = new Tape(gpu);
-  const [learnt, fixed] = [tape.variable(a), tape.constant(b)];
-  const loss = operations.sumAll(tape, operations.concat(tape, [fixed, learnt]));
+  const [learnt, fixed] = [tape.variable(a), constant(b)];
+  const loss = operations.sumAll(operations.concat([fixed, learnt]));
   const { dispatches } = { ...gpu.recorder.counts };
   tape.backward(loss);
   assertEquals(gpu.recorder.counts.dispatches - dispatches, 2); // of the sum, of the learnt half
@@ -141,21 +141,21 @@ gpuTest("the operations refuse what does not fit, and leave nothing behind", (gp
   using vector = Tensor.zeros(gpu, [3]);
   using tape = new Tape(gpu);
   const [m, o, v] = [matrix, other, vector].map((tensor) => tape.variable(tensor));
-  assertThrows(() => operations.concat(tape, []), TypeError, "at least one matrix");
+  assertThrows(() => operations.concat([]), TypeError, "at least one matrix");
   assertThrows(
-    () => operations.concat(tape, [m, o]),
+    () => operations.concat([m, o]),
     TypeError,
     `needs the shape [3, any], and the tensor "other"`,
   );
-  assertThrows(() => operations.concat(tape, [v]), TypeError, "set beside others");
+  assertThrows(() => operations.concat([v]), TypeError, "set beside others");
   assertThrows(
-    () => operations.binaryCrossEntropy(tape, m, vector),
+    () => operations.binaryCrossEntropy(m, vector),
     TypeError,
     "needs the shape [6]",
   );
   using none = Tensor.zeros(gpu, [0]);
   assertThrows(
-    () => operations.binaryCrossEntropy(tape, tape.variable(none), none),
+    () => operations.binaryCrossEntropy(tape.variable(none), none),
     TypeError,
     "A binary cross-entropy is a mean over at least one example, and there is none",
   );

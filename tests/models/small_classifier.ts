@@ -52,8 +52,8 @@ export async function logitsOf(
   { training = false } = {},
 ): Promise<Float32Array> {
   using input = classifier.upload(sentences);
-  using tape = new Tape(classifier.gpu, { training });
-  return await classifier.logits(tape, input).tensor.read();
+  using _tape = new Tape(classifier.gpu, { training });
+  return await classifier.logits(input).tensor.read();
 }
 
 /** The loss of one batch, and its gradients by parameter. */
@@ -67,7 +67,7 @@ export async function gradientsOf(
   using targets = Tensor.from(gpu, labels);
   using tape = new Tape(gpu);
   store.zeroGradients();
-  const loss = classifier.loss(tape, input, targets);
+  const loss = classifier.loss(input, targets);
   tape.backward(loss);
   const gradients: Record<string, Float32Array> = {};
   for (const { name, variable } of store.trainable) gradients[name] = await variable.grad!.read();

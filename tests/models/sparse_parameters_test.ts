@@ -4,7 +4,7 @@ import { uploadBags } from "../../kernels/embedding/embedding_bag.ts";
 import { uploadIndices } from "../../kernels/embedding/embedding.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
+import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
 import * as operations from "../../models/operations.ts";
 import { Adam, type OptimizerOptions, RmsProp, Sgd } from "../../models/optimizers.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
@@ -35,10 +35,10 @@ function makeStore(gpu: Gpu) {
 }
 
 /** A loss that gives row i of a lookup the gradient `weights[i]`. */
-function weigh(tape: Tape, rows: Variable, weights: ArrayLike<number>): Variable {
-  const column = tape.keep(Tensor.from(tape.gpu, weights, [weights.length, 1]));
-  const row = operations.reshape(tape, rows, [1, weights.length]);
-  return operations.sumAll(tape, operations.linear(tape, row, tape.constant(column)));
+function weigh(rows: Variable, weights: ArrayLike<number>): Variable {
+  const column = tapeOf(rows).keep(Tensor.from(tapeOf(rows).gpu, weights, [weights.length, 1]));
+  const row = operations.reshape(rows, [1, weights.length]);
+  return operations.sumAll(operations.linear(row, constant(column)));
 }
 
 /** One step of the optimizer after a lookup of `ids` in the table, plus the bias; no ids, only the bias. */
@@ -48,14 +48,14 @@ function trainStep({ store, table, bias }: ReturnType<typeof makeStore>, adam: A
   using indices = uploadIndices(gpu, ids.length > 0 ? ids : [0], ROWS);
   using tape = new Tape(gpu);
   const looked = ids.length > 0
-    ? operations.embedding(tape, table.variable, indices)
-    : tape.constant(tape.keep(Tensor.zeros(gpu, [1, WIDTH])));
+    ? operations.embedding(table.variable, indices)
+    : constant(tape.keep(Tensor.zeros(gpu, [1, WIDTH])));
   // The bias for each row, as a product with a column of ones.
   const ones = Array<number>(looked.shape[0]).fill(1);
-  const column = tape.constant(tape.keep(Tensor.from(gpu, ones, [ones.length, 1])));
-  const row = operations.reshape(tape, bias.variable, [1, WIDTH]);
-  const sums = operations.add(tape, looked, operations.linear(tape, column, row));
-  tape.backward(weigh(tape, sums, weightsOf(step)));
+  const column = constant(tape.keep(Tensor.from(gpu, ones, [ones.length, 1])));
+  const row = operations.reshape(bias.variable, [1, WIDTH]);
+  const sums = operations.add(looked, operations.linear(column, row));
+  tape.backward(weigh(sums, weightsOf(step)));
   adam.step();
 }
 
@@ -140,8 +140,8 @@ gpuTest("a store may hold nothing but a sparse table, or have it frozen", async 
   {
     using bags = uploadBags(gpu, [[4, 0], [4]], ROWS);
     using tape = new Tape(gpu);
-    const sums = operations.embeddingBag(tape, table.variable, bags, "sum");
-    tape.backward(weigh(tape, sums, new Float32Array(2 * WIDTH).fill(1)));
+    const sums = operations.embeddingBag(table.variable, bags, "sum");
+    tape.backward(weigh(sums, new Float32Array(2 * WIDTH).fill(1)));
     adam.step();
   }
   const moved = table.initial.map((v, i) => [0, 4].includes(Math.floor(i / WIDTH)) ? v - 0.05 : v);
@@ -162,47 +162,48 @@ gpuTest("a second lookup in one step is refused, also in a second backward pass"
   using adam = new Adam(store, { lr: 0.05 });
   using indices = uploadIndices(gpu, [1, 2], ROWS);
   using bags = uploadBags(gpu, [[1], [3]], ROWS);
-  const one = (tape: Tape) => operations.embedding(tape, table.variable, indices);
-  const two = (tape: Tape) => operations.embeddingBag(tape, table.variable, bags, "mean");
+  const one = () => operations.embedding(table.variable, indices);
+  const two = () => operations.embeddingBag(table.variable, bags, "mean");
   const weights = new Float32Array(2 * WIDTH).fill(1);
   const message = `The sparse table "table" is looked up twice in one step`;
   {
     using tape = new Tape(gpu);
-    const loss = weigh(tape, operations.add(tape, one(tape), two(tape)), weights);
+    const loss = weigh(operations.add(one(), two()), weights);
     assertThrows(() => tape.backward(loss), TypeError, message);
   }
   store.zeroGradients();
   {
     using tape = new Tape(gpu);
-    tape.backward(weigh(tape, one(tape), weights));
+    tape.backward(weigh(one(), weights));
     using second = new Tape(gpu);
-    const loss = weigh(second, one(second), weights);
+    const loss = weigh(one(), weights);
     assertThrows(() => second.backward(loss), TypeError, message);
     adam.step();
     using third = new Tape(gpu); // a new step, a new lookup
-    third.backward(weigh(third, two(third), weights));
+    third.backward(weigh(two(), weights));
     adam.step();
   }
   // Without a backward pass rows may be read as often as one likes.
-  using tape = new Tape(gpu, { training: false });
-  const sum = operations.add(tape, one(tape), one(tape));
+  using _tape = new Tape(gpu, { training: false });
+  const sum = operations.add(one(), one());
   const rows = (await table.tensor.read()).slice(WIDTH, 3 * WIDTH);
   assertEquals(await sum.tensor.read(), rows.map((v) => 2 * v));
 });
 
 gpuTest("a sparse table cannot be learnt by an operation that reads it whole", (gpu) => {
   using x = Tensor.from(gpu, normals("x", 2 * ROWS), [2, ROWS]);
-  const whole = (tape: Tape, { table }: ReturnType<typeof makeStore>) =>
-    operations.linear(tape, tape.constant(x), table.variable);
-  const rows = (tape: Tape, { table }: ReturnType<typeof makeStore>) =>
-    operations.embedding(tape, table.variable, tape.keep(uploadIndices(gpu, [1, 2], ROWS)));
+  using indices = uploadIndices(gpu, [1, 2], ROWS);
+  const whole = ({ table }: ReturnType<typeof makeStore>) =>
+    operations.linear(constant(x), table.variable);
+  const rows = ({ table }: ReturnType<typeof makeStore>) =>
+    operations.embedding(table.variable, indices);
   // Alone, before a lookup, and after one.
   for (const parts of [[whole], [whole, rows], [rows, whole]]) {
     using made = makeStore(gpu);
     using tape = new Tape(gpu);
-    const results = parts.map((part) => part(tape, made));
-    const sum = results.reduce((a, b) => operations.add(tape, a, b));
-    const loss = operations.sumAll(tape, sum);
+    const results = parts.map((part) => part(made));
+    const sum = results.reduce((a, b) => operations.add(a, b));
+    const loss = operations.sumAll(sum);
     assertThrows(() => tape.backward(loss), TypeError, `sparse table "table"`);
   }
 });

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
+import { constant, Tape } from "../../models/autograd.ts";
 import { makeBackbone } from "../../models/pretrained.ts";
 import { SqueezeNet11, squeezeNetWidth } from "../../models/squeezenet.ts";
 import { stateDict } from "../../models/state_dict.ts";
@@ -57,11 +57,11 @@ gpuTest(
       using model = new SqueezeNet11(stream, 3, { width }).toGpu(gpu);
       assertEquals(squeezeNetWidth(await stateDict(model.store.parameters)), width);
       using pictures = Tensor.zeros(gpu, [2, 40, 33, 3]);
-      using tape = new Tape(gpu, { training: false });
-      const x = tape.constant(pictures);
-      assertEquals(model.forward(tape, x).shape, [2, 3]);
-      assertEquals(model.features(tape, x).shape, [2, model.featureDim]);
-      const maps = model.featureMaps(tape, x, [1, 12]);
+      using _tape = new Tape(gpu, { training: false });
+      const x = constant(pictures);
+      assertEquals(model.forward(x).shape, [2, 3]);
+      assertEquals(model.features(x).shape, [2, model.featureDim]);
+      const maps = model.featureMaps(x, [1, 12]);
       assertEquals(maps.get(1)!.shape, [2, 19, 16, 64 * width]);
       assertEquals(maps.get(12)!.shape[3], model.featureDim);
     }
@@ -93,16 +93,16 @@ gpuTestBothPaths("SqueezeNet's batch norms become part of its convolutions", asy
     Float32Array.from({ length: 2 * 35 * 35 * 3 }, () => draw.normal()),
     [2, 35, 35, 3],
   );
-  using tape = new Tape(gpu, { training: false });
-  const x = tape.constant(pictures);
+  using _tape = new Tape(gpu, { training: false });
+  const x = constant(pictures);
   const map = async (model: SqueezeNet11, at: number, batchStatistics = false) =>
-    await model.featureMaps(tape, x, [at], { batchStatistics }).get(at)!.tensor.read();
+    await model.featureMaps(x, [at], { batchStatistics }).get(at)!.tensor.read();
   for (const [at, unit] of [[0, 0], [3, 2], [12, 16]]) {
     const larger = (await map(trained, at)).map((value) => value * scales[unit]);
     assertLess(relativeError(larger, await map(plain, at)), 1e-4, `features.${at}`);
     assert(larger.some((value) => value > 0));
   }
-  const [scores, same] = [trained, plain].map((model) => model.forward(tape, x).tensor);
+  const [scores, same] = [trained, plain].map((model) => model.forward(x).tensor);
   assertLess(relativeError(await scores.read(), await same.read()), 1e-4);
   // The batch's own statistics are others.
   assert(relativeError(await map(trained, 0, true), await map(trained, 0)) > 0.01);

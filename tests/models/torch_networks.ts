@@ -4,7 +4,7 @@ import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { sizeOf, Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
+import { constant, Tape, type Variable } from "../../models/autograd.ts";
 import { adaptiveAveragePool2d, crossEntropy } from "../../models/image_operations.ts";
 import { conv2d, reshape } from "../../models/operations.ts";
 import { Sgd } from "../../models/optimizers.ts";
@@ -184,15 +184,15 @@ async function readChanges(
 }
 
 /** The forward pass of training; SqueezeNet's without its dropout, as in the fixture. */
-function trainingScores(tape: Tape, model: VisionModel, x: Variable, run: TorchRun): Variable {
+function trainingScores(model: VisionModel, x: Variable, run: TorchRun): Variable {
   if (!(model instanceof SqueezeNet11)) {
-    return model.forward(tape, x, { batchStatistics: run.statistics === "batch" });
+    return model.forward(x, { batchStatistics: run.statistics === "batch" });
   }
   const last = SQUEEZENET_MODULES - 1;
-  const map = model.featureMaps(tape, x, [last]).get(last)!;
+  const map = model.featureMaps(x, [last]).get(last)!;
   const [weight, bias] = model.head.map(({ variable }) => variable);
-  const pooled = adaptiveAveragePool2d(tape, conv2d(tape, map, weight, bias, { relu: true }));
-  return reshape(tape, pooled, [x.shape[0], model.classes]);
+  const pooled = adaptiveAveragePool2d(conv2d(map, weight, bias, { relu: true }));
+  return reshape(pooled, [x.shape[0], model.classes]);
 }
 
 /** Float32 rounds the weights at each step: of a change, this share of them counts as rounding. */
@@ -226,14 +226,14 @@ export async function compareWithTorch(
   };
   {
     using x = upload(0);
-    using tape = new Tape(gpu, { training: false });
-    const scores = await model.forward(tape, tape.constant(x)).tensor.read();
+    using _tape = new Tape(gpu, { training: false });
+    const scores = await model.forward(constant(x)).tensor.read();
     errors.scores = { key: "scores", error: summaryError("scores", scores, run.scores) };
   }
   for (const [step, expected] of run.losses.entries()) {
     using x = upload(step);
     using tape = new Tape(gpu);
-    const loss = crossEntropy(tape, trainingScores(tape, model, tape.constant(x), run), targets);
+    const loss = crossEntropy(trainingScores(model, constant(x), run), targets);
     tape.backward(loss);
     if (step === 0) {
       errors.gradients = largestError(await readGradients(model), run.gradients);

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
+import { constant, Tape } from "../../models/autograd.ts";
 import { concatChannels } from "../../models/image_operations.ts";
 import { conv2d, convolutions, relu, sumAll } from "../../models/operations.ts";
 import { ParameterStore } from "../../models/parameters.ts";
@@ -39,13 +39,13 @@ gpuTestBothPaths("convolutions side by side are those one by one", async (gpu) =
     const inputs = [x, w1, w3, b1].map((tensor) => tape.variable(tensor));
     const [vx, v1, v3, vb] = inputs;
     const y = together
-      ? convolutions(tape, vx, [{ w: v1, b: vb }, { w: v3, padding: 1 }], { relu: true })
-      : concatChannels(tape, [
-        relu(tape, conv2d(tape, vx, v1, vb)),
-        relu(tape, conv2d(tape, vx, v3, undefined, { padding: 1 })),
+      ? convolutions(vx, [{ w: v1, b: vb }, { w: v3, padding: 1 }], { relu: true })
+      : concatChannels([
+        relu(conv2d(vx, v1, vb)),
+        relu(conv2d(vx, v3, undefined, { padding: 1 })),
       ]);
     assertEquals(y.shape, [2, 6, 5, 20]);
-    tape.backward(sumAll(tape, y));
+    tape.backward(sumAll(y));
     return await Promise.all([y.tensor, ...inputs.map(({ grad }) => grad!)].map((t) => t.read()));
   }));
   results[0].forEach((values, i) => {
@@ -57,19 +57,19 @@ gpuTestBothPaths("convolutions side by side are those one by one", async (gpu) =
 gpuTest("convolutions side by side must agree in height and width", (gpu) => {
   using x = Tensor.zeros(gpu, [1, 4, 4, 4]);
   using w = Tensor.zeros(gpu, [3, 3, 4, 4]);
-  using tape = new Tape(gpu);
-  const [vx, vw] = [tape.constant(x), tape.constant(w)];
+  using _tape = new Tape(gpu);
+  const [vx, vw] = [constant(x), constant(w)];
   const branches = [{ w: vw, padding: 1 }, { w: vw }];
-  assertThrows(() => convolutions(tape, vx, branches), TypeError, "A convolution's result");
-  assertThrows(() => convolutions(tape, vx, []), TypeError, "at least one convolution");
+  assertThrows(() => convolutions(vx, branches), TypeError, "A convolution's result");
+  assertThrows(() => convolutions(vx, []), TypeError, "at least one convolution");
 });
 
 gpuTest("a frozen convolution costs no gradient work", (gpu) => {
   using x = upload(gpu, normals("x", 128), [1, 4, 4, 8]);
   using w = upload(gpu, normals("w", 32), [1, 1, 8, 4]);
   using tape = new Tape(gpu);
-  const y = conv2d(tape, tape.variable(x), tape.constant(w));
-  const loss = sumAll(tape, y);
+  const y = conv2d(tape.variable(x), constant(w));
+  const loss = sumAll(y);
   const { dispatches } = countDispatches(gpu, () => tape.backward(loss));
   assertEquals(dispatches, 2); // the gradient of the sum, and of x
 });

@@ -3,7 +3,7 @@ import { assertEquals, assertLess } from "@std/assert";
 import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
+import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
 import * as images from "../../models/image_operations.ts";
 import { linear, reshape } from "../../models/operations.ts";
 import { disposeAll } from "../kernels/values.ts";
@@ -41,7 +41,7 @@ async function compare(got: Tensor, { shape, data }: Stored, what: string): Prom
 async function check(
   gpu: Gpu,
   { inputs, y, dy, gradients }: Entry,
-  run: (tape: Tape, inputs: Record<string, Variable>) => Variable,
+  run: (inputs: Record<string, Variable>) => Variable,
 ): Promise<void> {
   using tape = new Tape(gpu);
   const variables = Object.fromEntries(
@@ -49,12 +49,12 @@ async function check(
       return [name, tape.variable(tape.keep(upload(gpu, stored)))];
     }),
   );
-  const result = run(tape, variables);
+  const result = run(variables);
   await compare(result.tensor, y, "y");
   // A loss whose gradient on the result is dy.
   const column = tape.keep(Tensor.from(gpu, numbers(dy.data), [result.tensor.size, 1]));
-  const row = reshape(tape, result, [1, result.tensor.size]);
-  tape.backward(linear(tape, row, tape.constant(column)));
+  const row = reshape(result, [1, result.tensor.size]);
+  tape.backward(linear(row, constant(column)));
   for (const [name, stored] of Object.entries(gradients)) {
     await compare(variables[name].grad!, stored, `the gradient of ${name}`);
   }
@@ -66,9 +66,9 @@ gpuTestBothPaths(
     using runningMean = Tensor.zeros(gpu, [4]);
     using runningVar = Tensor.from(gpu, [1, 1, 1, 1]);
     for (const { training, ...entry } of fixture.batchNorm) {
-      await check(gpu, entry, (tape, { x, residual, weight, bias }) => {
+      await check(gpu, entry, ({ x, residual, weight, bias }) => {
         const channels = { weight, bias, runningMean, runningVar };
-        return images.batchNorm(tape, x, channels, { training, relu: true, residual });
+        return images.batchNorm(x, channels, { training, relu: true, residual });
       });
       await compare(runningMean, entry.runningMean, "running mean");
       await compare(runningVar, entry.runningVar, "running variance");
@@ -78,27 +78,27 @@ gpuTestBothPaths(
 
 gpuTestBothPaths("pooling as in PyTorch", async (gpu) => {
   for (const { options, ...entry } of fixture.maxPool) {
-    await check(gpu, entry, (tape, { x }) => images.maxPool2d(tape, x, options));
+    await check(gpu, entry, ({ x }) => images.maxPool2d(x, options));
   }
   for (const { size: [height, width], ...entry } of fixture.averagePool) {
-    await check(gpu, entry, (tape, { x }) => {
-      return images.adaptiveAveragePool2d(tape, x, [height, width]);
+    await check(gpu, entry, ({ x }) => {
+      return images.adaptiveAveragePool2d(x, [height, width]);
     });
   }
 });
 
 gpuTestBothPaths("the losses as in PyTorch", async (gpu) => {
   const { style, totalVariation, crossEntropy } = fixture;
-  await check(gpu, style, (tape, { x }) => {
-    const target = tape.keep(upload(gpu, style.target));
-    return images.squaredDifference(tape, images.gram(tape, x), target, style.weight);
+  await check(gpu, style, ({ x }) => {
+    const target = tapeOf(x).keep(upload(gpu, style.target));
+    return images.squaredDifference(images.gram(x), target, style.weight);
   });
-  await check(gpu, totalVariation, (tape, { x }) => {
-    return images.totalVariation(tape, x, totalVariation.weight);
+  await check(gpu, totalVariation, ({ x }) => {
+    return images.totalVariation(x, totalVariation.weight);
   });
-  await check(gpu, crossEntropy, (tape, { x }) => {
+  await check(gpu, crossEntropy, ({ x }) => {
     const targets = Tensor.from(gpu, crossEntropy.targets, [3], { dtype: "u32" });
-    return images.crossEntropy(tape, x, tape.keep(targets));
+    return images.crossEntropy(x, tapeOf(x).keep(targets));
   });
 });
 
