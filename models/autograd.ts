@@ -11,86 +11,9 @@ import { accumulate, add } from "../kernels/elementwise.ts";
 import type { GradientTargets } from "../kernels/gradients.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
+import { closeTape, openTape, Variable } from "./variable.ts";
 
-/** Which rows of a table got a gradient: those of the segments of an `Indices` or `Bags`. */
-export interface TouchedRows {
-  /** `[S + 1, 2]`: the second number of each segment is its row. */
-  segments: Tensor<"u32">;
-  /** S */
-  distinct: number;
-}
-
-/** A tensor on a tape, and during `backward` its gradient. */
-export class Variable {
-  /** The gradient of the loss, once a later operation has passed one back. */
-  grad: Tensor | undefined;
-
-  constructor(
-    readonly tensor: Tensor,
-    readonly requiresGrad: boolean,
-    /** Where it was made; parameters and constants are of none. */
-    readonly tape?: Tape,
-  ) {}
-
-  get shape(): readonly number[] {
-    return this.tensor.shape;
-  }
-
-  /** True when the gradient has a place of its own, as a parameter's has. */
-  get ownsGradient(): boolean {
-    return false;
-  }
-
-  /**
-   * Told of a table which rows a gradient is about to be written for. True when the other rows need not
-   * be made zero, as for a sparse parameter.
-   */
-  touchRows(_rows: TouchedRows): boolean {
-    return false;
-  }
-
-  /** TypeError where no second gradient can be added to the first, as for a sparse parameter. */
-  checkSum(): void {}
-
-  /** {@linkcode Tape.backward} of its tape. */
-  backward(): void {
-    tapeOf(this).backward(this);
-  }
-
-  /** A tensor to write the first gradient to. */
-  gradientTarget(tape: Tape): Tensor {
-    const { gpu, shape, name } = this.tensor;
-    return tape.keep(Tensor.empty(gpu, shape, { name: `gradient of ${name}` }));
-  }
-}
-
-/** A constant: no gradient flows into it. The tensor stays the caller's. */
-export function constant(tensor: Tensor): Variable {
-  return new Variable(tensor, false);
-}
-
-/** The tapes that are open on a GPU, the last one last. */
-const open = new WeakMap<Gpu, Tape[]>();
-
-/**
- * The tape that an operation on these goes to: theirs, or where they are of none the one that was opened last.
- *
- * Errors: TypeError where they are of two tapes, or of none while none is open.
- */
-export function tapeOf(...variables: readonly Variable[]): Tape {
-  const [first, other] = new Set(variables.flatMap(({ tape }) => tape ?? []));
-  if (other !== undefined) {
-    const names = variables.filter(({ tape }) => tape).map(({ tensor }) => `"${tensor.name}"`);
-    throw new TypeError(
-      `${names.join(" and ")} are of different tapes: no operation can join them`,
-    );
-  }
-  const tape = first ?? open.get(variables[0].tensor.gpu)?.at(-1);
-  if (tape !== undefined) return tape;
-  throw new TypeError(
-    `An operation on "${variables[0].tensor.name}" needs a tape: using tape = new Tape(gpu)`,
-  );
-}
+export { constant, tapeOf, type TouchedRows, Variable } from "./variable.ts";
 
 /** Options of a {@linkcode Tape}. */
 export interface TapeOptions {
@@ -130,7 +53,7 @@ export class Tape {
     this.training = options.training ?? true;
     // Uploaded now, before anything is recorded: in the middle of a step it would cost a submit.
     if (this.training) this.#one = this.keep(Tensor.from(gpu, [1], [], { name: "one" }));
-    open.set(gpu, [...open.get(gpu) ?? [], this]);
+    openTape(this);
   }
 
   /** Let the tape own something: it is disposed of with the tape. */
@@ -266,8 +189,7 @@ export class Tape {
   dispose(): void {
     this.#finished = true;
     this.#notes.length = 0;
-    const tapes = open.get(this.gpu)!;
-    if (tapes.includes(this)) tapes.splice(tapes.indexOf(this), 1);
+    closeTape(this);
     for (const resource of this.#kept.splice(0).reverse()) resource[Symbol.dispose]();
   }
 

@@ -1,10 +1,12 @@
 /** Matrix products, with an optional bias. */
 import { columnSum } from "../reduce/reduce.ts";
 import type { Gpu } from "../runtime/gpu.ts";
-import { defineKernel } from "../runtime/kernel.ts";
+import { put } from "../rearrange.ts";
+import { defineKernel, MOST_GROUPS } from "../runtime/kernel.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
 import { gemmGroups, mostDepth, tileOf } from "./engine.ts";
+import { FIRST_PARAMS } from "./plain.ts";
 import {
   factorOf,
   PRODUCT_PARAMS,
@@ -52,7 +54,7 @@ fn finish_quad(row: u32, column: u32, sums: vec4f) {
       bias: `read ${type}`,
       out: `write ${type}`,
     },
-    params: { ...PRODUCT_PARAMS, part: "u32" },
+    params: { ...PRODUCT_PARAMS, ...FIRST_PARAMS, part: "u32" },
     cost: { flops: productFlops },
     code: productCode(gpu, shape, ending),
   });
@@ -121,12 +123,60 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   productKernel(gpu, shape).run(
     gpu,
     { a, b, bias: bias ?? b, out: sums },
-    { m, n, k, part, a_offset: 0, lda: a.shape[1], b_offset: 0, ldb: b.shape[1] },
+    {
+      ...{ m, n, k, part, a_first: 1, b_first: 1 },
+      ...{ a_offset: 0, lda: a.shape[1], b_offset: 0, ldb: b.shape[1] },
+    },
     [across, down, parts],
   );
   if (parts > 1) {
     using flat = out.view([m * n]);
     columnSum(sums, flat);
   }
+  return out;
+}
+
+/**
+ * The product of each pair of matrices, `op(a[i]) · op(b[i])`: `a` is `[B, M, K]` (`[B, K, M]` with `transA`), `b` is
+ * `[B, K, N]` (`[B, N, K]` with `transB`), the result `[B, M, N]`. One dispatch, unless there are too many of them or k
+ * is too long for one.
+ *
+ * Errors: TypeError when the shapes do not fit.
+ */
+export function matmulEach(
+  a: Tensor,
+  b: Tensor,
+  { transA = false, transB = false }: Pick<MatmulOptions, "transA" | "transB"> = {},
+): Tensor {
+  const { gpu } = a;
+  expectShape(a, [null, null, null], "The first factors [B, M, K] of products");
+  const [count] = a.shape;
+  const [m, k] = transA ? [a.shape[2], a.shape[1]] : [a.shape[1], a.shape[2]];
+  expectShape(b, transB ? [count, null, k] : [count, k, null], "The second factors of products");
+  const n = transB ? b.shape[1] : b.shape[2];
+  const out = Tensor.empty(gpu, [count, m, n], { name: "product" });
+  if (k === 0) out.clear();
+  if (k === 0 || out.size === 0) return out;
+  const tile = tileOf(gpu, { m, n, k, parts: count, across: transA });
+  if (count > MOST_GROUPS || k > mostDepth(gpu, tile)) {
+    for (let i = 0; i < count; i++) {
+      using left = a.view(a.shape.slice(1), i * m * k);
+      using right = b.view(b.shape.slice(1), i * k * n);
+      using product = matmul(left, right, { transA, transB });
+      put(product, { shape: [m, n], view: { tensor: out, offset: i * m * n, strides: [n, 1] } });
+    }
+    return out;
+  }
+  const [across, down] = gemmGroups(gpu, { tile }, m, n);
+  const shape: MatmulShape = {
+    a: factorOf(a, transA, [a.shape[2]], across),
+    b: factorOf(b, transB, [b.shape[2]], down),
+    ...{ tile, parts: true, bias: false, vec4: n % 4 === 0 },
+  };
+  // Each is a part of k; where a factor lies along k, the next begins so many rows later.
+  productKernel(gpu, shape).run(gpu, { a, b, bias: b, out }, {
+    ...{ m, n, k: count * k, part: k, a_first: transA ? 1 : m, b_first: transB ? n : 1 },
+    ...{ a_offset: 0, lda: a.shape[2], b_offset: 0, ldb: b.shape[2] },
+  }, [across, down, count]);
   return out;
 }

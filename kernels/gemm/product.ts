@@ -56,8 +56,8 @@ export function productCode(gpu: Gpu, shape: ProductShape, code: string): string
   const { a, b, tile, gates = false, parts = false } = shape;
   return gemmCode(gpu, {
     tile,
-    a: matrix("a", a.trans ? "across" : "along", a.vec4, a.mirror),
-    b: matrix("b", b.trans ? "along" : "across", b.vec4, b.mirror),
+    a: matrix("a", a.trans ? "across" : "along", a.vec4, a.mirror, parts),
+    b: matrix("b", b.trans ? "along" : "across", b.vec4, b.mirror, parts),
     ending: { code },
     // With whole quads along k in A, there are some in k.
     ragged: a.trans || (!b.trans && !a.vec4),

@@ -20,6 +20,8 @@ import losses  # noqa: F401
 import map_cases  # noqa: F401 adds cases
 import map_operations  # noqa: F401
 import number_cases  # noqa: F401
+import variable_cases  # noqa: F401
+import variable_operations  # noqa: F401
 from cases import CASES
 from operations import OPERATIONS
 from values import error, make, seed_of, summarise, typical

@@ -5,8 +5,14 @@ import { KERNEL_CALLS } from "./kernel_calls.ts";
 import { LAYER_CALLS } from "./layer_calls.ts";
 import { OPERATION_CALLS } from "./operation_calls.ts";
 import { errorOf, type Values } from "./values.ts";
+import { VARIABLE_CALLS } from "./variable_calls.ts";
 
-export const CALLS: Record<string, Call> = { ...KERNEL_CALLS, ...OPERATION_CALLS, ...LAYER_CALLS };
+export const CALLS: Record<string, Call> = {
+  ...KERNEL_CALLS,
+  ...OPERATION_CALLS,
+  ...LAYER_CALLS,
+  ...VARIABLE_CALLS,
+};
 
 /** What the table knows of an operation. */
 export interface Operation {
