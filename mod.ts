@@ -23,10 +23,10 @@
  * using history = new LossHistory(gpu, 20);
  * for (let step = 1; step <= 60; step++) {
  *   using tape = new Tape(gpu);
- *   const x = reshape(embed.forward(read), [6, 1, 8]); // [T, N, D]
+ *   const x = embed.forward(read).reshape([6, 1, 8]); // [T, N, D]
  *   const h = cell.forward(x, constant(h0));
  *   const loss = temporalSoftmaxLoss(score.forwardSequence(h), next);
- *   tape.backward(loss);
+ *   loss.backward();
  *   adam.step();
  *   await history.add(loss.tensor);
  * }
@@ -139,6 +139,7 @@ export {
   type TouchedRows,
   Variable,
 } from "./models/autograd.ts";
+export { concat, stack, where } from "./models/variable.ts";
 export {
   type Initializer,
   kaimingNormal,
@@ -161,11 +162,9 @@ export {
 } from "./models/layers.ts";
 export { LossHistory, type LossHistoryOptions, NonFiniteLossError } from "./models/loss_history.ts";
 export {
-  add,
   binaryCrossEntropy,
   type Branch,
   type CellWeights,
-  concat,
   conv2d,
   convolutions,
   dropout,
@@ -174,12 +173,7 @@ export {
   linear,
   lstm,
   maxOverTime,
-  relu,
-  reshape,
   rnn,
-  sigmoid,
-  sumAll,
-  tanh,
   temporalLinear,
   temporalSoftmaxLoss,
   type TemporalSoftmaxLossOptions,
@@ -207,7 +201,6 @@ export {
   adaptiveAveragePool2d,
   batchNorm,
   type BatchNormChannels,
-  concatChannels,
   crossEntropy,
   gram,
   maxPool2d,

@@ -28,14 +28,13 @@ export interface TapeOptions {
  * ```ts
  * import { openGpu } from "../kernels/runtime/gpu.ts";
  * import { Tensor } from "../kernels/runtime/tensor.ts";
- * import { sumAll, tanh } from "./operations.ts";
  *
  * const gpu = await openGpu();
  * using data = Tensor.from(gpu, [0, 1], [2]);
  * using tape = new Tape(gpu);
  * const x = tape.variable(data);
- * const loss = sumAll(tanh(x));
- * tape.backward(loss);
+ * const loss = x.tanh().sum();
+ * loss.backward();
  * console.log(await x.grad!.read()); // 1, 1 - tanh(1)^2
  * ```
  */

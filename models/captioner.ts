@@ -11,7 +11,7 @@ import { Tensor } from "../kernels/runtime/tensor.ts";
 import { constant, type Variable } from "./autograd.ts";
 import { normal } from "./init.ts";
 import { type CellType, Dropout, Embedding, Linear, Recurrent } from "./layers.ts";
-import { reshape, temporalSoftmaxLoss } from "./operations.ts";
+import { temporalSoftmaxLoss } from "./operations.ts";
 import { type Parameter, ParameterStore } from "./parameters.ts";
 import { loadStateDict } from "./state_dict.ts";
 
@@ -169,7 +169,7 @@ export class Captioner {
     const [steps, examples] = batch.targets.shape;
     const h0 = this.project.forward(constant(batch.features));
     const vectors = this.embed.forward(batch.words);
-    const x = reshape(vectors, [steps, examples, this.config.wordDim]);
+    const x = vectors.reshape([steps, examples, this.config.wordDim]);
     const h = this.dropout.forward(this.recurrent.forward(x, h0));
     return this.score.forwardSequence(h);
   }

@@ -18,9 +18,9 @@ import {
 } from "../kernels/pool/pool2d.ts";
 import { sum } from "../kernels/reduce/reduce.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
-import { expectShape, type Tensor } from "../kernels/runtime/tensor.ts";
+import type { Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
-import { concat, meanShare, reshape } from "./operations.ts";
+import { meanShare } from "./operations.ts";
 
 /** What a batch norm knows of its C channels: `[C]` each. */
 export interface BatchNormChannels {
@@ -79,18 +79,6 @@ export function adaptiveAveragePool2d(
   return tape.record(averageWindows(x.tensor, size), [x], (dy) => {
     tape.gradient(x, (dx) => adaptiveAveragePool2dGradient(dy, dx));
   });
-}
-
-/** Maps `[N, H, W, A]`, `[N, H, W, B]`, … with their channels side by side: `[N, H, W, A + B + …]`. */
-export function concatChannels(parts: readonly Variable[]): Variable {
-  if (parts.length === 0) throw new TypeError("There must be at least one map to concatenate");
-  const [batch, height, width] = parts[0].shape;
-  const rows = parts.map((part) => {
-    expectShape(part.tensor, [batch, height, width, null], "A map [N, H, W, A] set beside others");
-    return reshape(part, [batch * height * width, part.shape[3]]);
-  });
-  const whole = concat(rows);
-  return reshape(whole, [batch, height, width, whole.shape[1]]);
 }
 
 /** The Gram matrix of the features of one map, `f [1, H, W, C]`, divided by C H W: `[C, C]`. */

@@ -1,6 +1,5 @@
 /** Differentiable operations: kernels put on a tape, each with what its gradient needs. */
 import * as elementwise from "../kernels/elementwise.ts";
-import { joinColumns, takeColumns } from "../kernels/concat.ts";
 import {
   type BagMode,
   type Bags,
@@ -28,7 +27,7 @@ import { columnSum, sum } from "../kernels/reduce/reduce.ts";
 import { rnnBackward, rnnForward, type RnnInputs } from "../kernels/recurrent/rnn.ts";
 import { sigmoidCrossEntropy } from "../kernels/softmax/sigmoid_cross_entropy.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
-import { expectShape, sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
+import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
 
 /** `x w + b`: `x [M, D]`, `w [D, K]`, `b [K]` or none. */
@@ -50,21 +49,8 @@ export function linear(x: Variable, w: Variable, b?: Variable): Variable {
 export function temporalLinear(x: Variable, w: Variable, b?: Variable): Variable {
   expectShape(x.tensor, [null, null, null], "A temporal linear layer's x [T, N, D]");
   const [steps, batch, input] = x.shape;
-  const rows = linear(reshape(x, [steps * batch, input]), w, b);
-  return reshape(rows, [steps, batch, w.shape[1]]);
-}
-
-/** The same numbers under another shape. TypeError when that has room for more or fewer. */
-export function reshape(x: Variable, shape: readonly number[]): Variable {
-  const tape = tapeOf(x);
-  if (sizeOf(shape) !== x.tensor.size) {
-    throw new TypeError(
-      `"${x.tensor.name}" of shape [${x.shape.join(", ")}] cannot be reshaped to [${
-        shape.join(", ")
-      }]`,
-    );
-  }
-  return tape.record(x.tensor.view(shape), [x], (dy) => tape.pass(x, dy));
+  const rows = linear(x.reshape([steps * batch, input]), w, b);
+  return rows.reshape([steps, batch, w.shape[1]]);
 }
 
 /** Rows of `table [V, D]` by index: `[M, D]`. */
@@ -92,24 +78,6 @@ export function maxOverTime(x: Variable, lengths: Tensor<"u32">): Variable {
   tape.keep(steps);
   return tape.record(out, [x], (dy) => {
     tape.gradient(x, (dx) => maxOverTimeGradient(dy, steps, dx));
-  });
-}
-
-/** Matrices `[N, A]`, `[N, B]`, … side by side: `[N, A + B + …]`. */
-export function concat(parts: readonly Variable[]): Variable {
-  const places: number[] = [];
-  let columns = 0;
-  for (const { tensor } of parts) {
-    expectShape(tensor, [parts[0].shape[0], null], "A matrix [N, A] set beside others");
-    places.push(columns);
-    columns += tensor.shape[1];
-  }
-  if (parts.length === 0) throw new TypeError("There must be at least one matrix to concatenate");
-  const tape = tapeOf(...parts);
-  const whole = Tensor.empty(tape.gpu, [parts[0].shape[0], columns], { name: "concatenation" });
-  parts.forEach(({ tensor }, i) => joinColumns(tensor, whole, places[i]));
-  return tape.record(whole, parts, (dy) => {
-    parts.forEach((part, i) => tape.gradient(part, (out) => takeColumns(dy, places[i], out)));
   });
 }
 
@@ -220,49 +188,6 @@ export function temporalSoftmaxLoss(
     if (tape.isSeed(dy)) tape.pass(scores, shaped);
     else tape.gradient(scores, (out) => elementwise.scaleBy(shaped, dy, out));
   });
-}
-
-/** The sum of all numbers. */
-export function sumAll(x: Variable): Variable {
-  const tape = tapeOf(x);
-  return tape.record(sum(x.tensor), [x], (dy) => {
-    tape.gradient(x, (out) => {
-      using ones = Tensor.from(tape.gpu, new Float32Array(x.tensor.size).fill(1), x.shape);
-      elementwise.scaleBy(ones, dy, out);
-    });
-  });
-}
-
-/** `a + b`. */
-export function add(a: Variable, b: Variable): Variable {
-  const tape = tapeOf(a, b);
-  return tape.record(elementwise.add(a.tensor, b.tensor), [a, b], (dy) => {
-    tape.pass(a, dy);
-    tape.pass(b, dy);
-  });
-}
-
-function unary(name: elementwise.UnaryName, x: Variable): Variable {
-  const tape = tapeOf(x);
-  const y = elementwise.unary(name, x.tensor);
-  return tape.record(y, [x], (dy) => {
-    tape.gradient(x, (out) => elementwise.unaryGradient(name, dy, x.tensor, y, out));
-  });
-}
-
-/** `max(x, 0)`. */
-export function relu(x: Variable): Variable {
-  return unary("relu", x);
-}
-
-/** The hyperbolic tangent. */
-export function tanh(x: Variable): Variable {
-  return unary("tanh", x);
-}
-
-/** `1 / (1 + exp(-x))`. */
-export function sigmoid(x: Variable): Variable {
-  return unary("sigmoid", x);
 }
 
 /**

@@ -17,6 +17,7 @@ import {
   type WordCost,
   wordVectors,
 } from "./sentence_classifier.ts";
+import { concat } from "./variable.ts";
 
 /** Sentences side by side, time-major, for the recurrent models. */
 export interface SentenceSequences {
@@ -78,7 +79,7 @@ export function uploadSequences(
 
 /** A recurrent layer over `x [T·N, W]` from a state of zeros: the states `[T, N, H]`. */
 function runCell(cell: Recurrent, x: Variable, { steps, count }: SentenceSequences) {
-  const sequence = operations.reshape(x, [steps, count, cell.inputDim]);
+  const sequence = x.reshape([steps, count, cell.inputDim]);
   const tape = tapeOf(x);
   const h0 = tape.keep(Tensor.zeros(tape.gpu, [count, cell.hiddenDim], { name: "h0" }));
   return cell.forward(sequence, constant(h0));
@@ -140,7 +141,7 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
   override logits(input: SentenceSequences): Variable {
     const x = this.wordDropout.forward(this.embed.forward(input.words));
     const states = runCell(this.recurrent, x, input);
-    const rows = operations.reshape(states, [input.words.ids.size, this.recurrent.hiddenDim]);
+    const rows = states.reshape([input.words.ids.size, this.recurrent.hiddenDim]);
     const last = operations.embedding(rows, input.last);
     return this.score.forward(this.dropout.forward(last));
   }
@@ -180,7 +181,7 @@ class BidirectionalMember {
     const reversed = operations.embedding(x, input.reversed);
     const pool = (cell: Recurrent, words: Variable) =>
       operations.maxOverTime(runCell(cell, words, input), input.lengths);
-    const pooled = operations.concat([
+    const pooled = concat([
       pool(this.forwards, x),
       pool(this.backwards, reversed),
     ]);
@@ -234,13 +235,13 @@ export class BidirectionalClassifier extends SentenceClassifier<SentenceSequence
     const mean = tapeOf(...all).keep(
       Tensor.from(this.gpu, share, [all.length, 1], { name: "mean" }),
     );
-    return operations.linear(operations.concat(all), constant(mean));
+    return operations.linear(concat(all), constant(mean));
   }
 
   /** The cross-entropy of each member, summed over them. */
   override loss(input: SentenceSequences, targets: Tensor): Variable {
     return this.members
       .map((member) => operations.binaryCrossEntropy(member.logits(input), targets))
-      .reduce((sum, loss) => operations.add(sum, loss));
+      .reduce((sum, loss) => sum.add(loss));
   }
 }

@@ -8,7 +8,7 @@ import { tapeOf, type Variable } from "./autograd.ts";
 import { adaptiveAveragePool2d, maxPool2d } from "./image_operations.ts";
 import { type Initializer, normal, uniform } from "./init.ts";
 import { Linear } from "./layers.ts";
-import { reshape } from "./operations.ts";
+
 import type { Parameter } from "./parameters.ts";
 import { type VisionCall, VisionModel } from "./vision_model.ts";
 import { BatchNorm2d, Conv2d } from "./vision_layers.ts";
@@ -131,7 +131,7 @@ export class ResNet18 extends VisionModel {
     let map = maxPool2d(stem, { kernel: 3, stride: 2, padding: 1 });
     for (const block of this.#blocks) map = block.forward(map, { batchStatistics });
     const pooled = adaptiveAveragePool2d(map, [1, 1]);
-    return reshape(pooled, [x.shape[0], this.featureDim]);
+    return pooled.reshape([x.shape[0], this.featureDim]);
   }
 
   forward(x: Variable, options: VisionCall = {}): Variable {

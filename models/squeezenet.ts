@@ -8,7 +8,7 @@ import type { TensorData } from "../data/formats/tensor_data.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
 import { adaptiveAveragePool2d, maxPool2d } from "./image_operations.ts";
 import { normal } from "./init.ts";
-import { convolutions, dropout, reshape } from "./operations.ts";
+import { convolutions, dropout } from "./operations.ts";
 import type { Parameter } from "./parameters.ts";
 import { type VisionCall, VisionModel } from "./vision_model.ts";
 import { BatchNorm2d, Conv2d } from "./vision_layers.ts";
@@ -195,7 +195,7 @@ export class SqueezeNet11 extends VisionModel {
 
   features(x: Variable, options: VisionCall = {}): Variable {
     const pooled = adaptiveAveragePool2d(this.#lastMap(x, options), [1, 1]);
-    return reshape(pooled, [x.shape[0], this.featureDim]);
+    return pooled.reshape([x.shape[0], this.featureDim]);
   }
 
   /** As torchvision's classifier, with dropout (p = 0.5) while the tape is training. */
@@ -205,7 +205,7 @@ export class SqueezeNet11 extends VisionModel {
     const dropped = dropout(this.#lastMap(x, options), 0.5, key);
     const scores = this.#classifier.forward(dropped, { relu: true });
     const pooled = adaptiveAveragePool2d(scores, [1, 1]);
-    return reshape(pooled, [x.shape[0], this.classes]);
+    return pooled.reshape([x.shape[0], this.classes]);
   }
 
   /**

@@ -9,13 +9,13 @@ export interface Pointwise {
   /** Its value. */
   value: (f: Shared) => string;
   /**
-   * For each input, what its gradient is: of a, b, c, the value y and the gradient dy of the value. `0` where none
+   * For each input, what its gradient is: of a, b, c, the value y and the gradient dy of the value. 0 where none
    * flows back.
    */
   gradients: readonly ((f: Shared) => string)[];
 }
 
-const none = () => "0";
+const none = (f: Shared) => f.number(0);
 /** One number is left where a and b are equal, and half of it where both are. */
 const share = (larger: "a" | "b") => (f: Shared) => {
   const smaller = larger === "a" ? "b" : "a";

@@ -6,6 +6,7 @@ import { describeShape } from "../runtime/shape.ts";
 import { expectShape, sizeOf, Tensor } from "../runtime/tensor.ts";
 import { SUM_STRETCH } from "../runtime/turns.ts";
 import { element, perShape } from "../runtime/wgsl.ts";
+import { columnSum, sum } from "./reduce.ts";
 
 /** What becomes of the numbers along the axes. */
 export type Reduction = "sum" | "max" | "min";
@@ -55,6 +56,14 @@ function reduceMiddle(
   out?: Tensor,
 ): Tensor {
   const kept = before * columns;
+  if (kind === "sum" && (kept === 1 || (before === 1 && scale === 1))) {
+    const made = out ?? Tensor.empty(x.gpu, [columns], { name: kind });
+    using flat = x.view([rows, columns]);
+    using target = made.view([columns]);
+    if (kept === 1) sum(x, { scale, out: target });
+    else columnSum(flat, target);
+    return made;
+  }
   const shares = Math.max(
     Math.ceil(rows / SUM_STRETCH),
     Math.min(Math.floor(ENOUGH / kept), Math.floor(rows / WORTHWHILE)),

@@ -2,6 +2,7 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { gpuTestBothPaths } from "../gpu_support.ts";
 import { describe } from "./report.ts";
+import { Variable } from "../../models/variable.ts";
 import { CALLS, readGolden, runCase } from "./runner.ts";
 import { errorOf, make, seedOf } from "./values.ts";
 
@@ -43,6 +44,10 @@ const NAMES: Record<string, string> = {
   joinColumns: "concat",
   gramMatrix: "gram",
   conv2dBackward: "conv2d",
+  permuted: "x.permute",
+  sliced: "x.slice",
+  take: "x.slice",
+  put: "concat along an axis",
 };
 
 /** What computes no numbers. */
@@ -50,8 +55,8 @@ const NO_OPERATIONS =
   "openGpu defineKernel flatGroups foldGroups expectShape sizeOf windowCount uploadIndices uploadBags " +
   "uploadPacked checkIndices meanShare gatesToTorch gatesFromTorch transpose";
 
-Deno.test("golden table: at least 600 cases, and a call for every operation", async () => {
-  assert(golden.cases.length >= 600);
+Deno.test("golden table: at least 1,200 cases, and a call for every operation", async () => {
+  assert(golden.cases.length >= 1200);
   assertEquals(Object.keys(CALLS).sort(), Object.keys(golden.operations).sort());
   const operations = "operations image_operations layers vision_layers optimizers weight_average";
   const models = await Promise.all(operations.split(" ").map((name) => read(`models/${name}.ts`)));
@@ -63,6 +68,10 @@ Deno.test("golden table: at least 600 cases, and a call for every operation", as
     return !known.has(NAMES[name] ?? NAMES[short] ?? short) && !known.has(name);
   });
   assertEquals(missing, []);
+  const own = ["constructor", "backward", "touchRows", "checkSum", "gradientTarget"];
+  const methods = Object.entries(Object.getOwnPropertyDescriptors(Variable.prototype))
+    .filter(([name, { value }]) => value !== undefined && !own.includes(name));
+  assertEquals(methods.map(([name]) => `x.${name}`).filter((name) => !(name in CALLS)), []);
 });
 
 Deno.test("golden table: an error anywhere in a result shows", () => {

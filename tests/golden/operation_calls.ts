@@ -6,10 +6,11 @@ import type { MaxPool2dOptions } from "../../kernels/pool/pool2d.ts";
 import type { Variable } from "../../models/autograd.ts";
 import * as images from "../../models/image_operations.ts";
 import * as operations from "../../models/operations.ts";
+import { concat } from "../../models/variable.ts";
 import { type Call, call, type Context } from "./context.ts";
 
 /** A function of one variable. */
-const unary = (run: typeof operations.relu): Call =>
+const unary = (run: (x: Variable) => Variable): Call =>
   call((c) => {
     const x = c.variable("x");
     return c.differentiate("y", run(x), { x });
@@ -21,7 +22,7 @@ const product = (run: typeof operations.linear): Call =>
     return c.differentiate("y", run(x, w, b), { x, w, b });
   });
 
-const concatenation = (run: typeof operations.concat): Call =>
+const concatenation = (run: typeof concat): Call =>
   call<{ widths: number[] }>((c) => {
     const names = c.p.widths.map((_, i) => `x${i}`);
     const parts = Object.fromEntries(names.map((name) => [name, c.variable(name)]));
@@ -66,21 +67,21 @@ function scoreLoss<P>(run: (c: Context<P>, scores: Variable) => Variable): Call 
 
 /** By the table's names. */
 export const OPERATION_CALLS: Record<string, Call> = {
-  relu: unary(operations.relu),
-  tanh: unary(operations.tanh),
-  sigmoid: unary(operations.sigmoid),
+  relu: unary((x) => x.relu()),
+  tanh: unary((x) => x.tanh()),
+  sigmoid: unary((x) => x.sigmoid()),
   add: call((c) => {
     const [a, b] = [c.variable("a"), c.variable("b")];
-    return c.differentiate("y", operations.add(a, b), { a, b });
+    return c.differentiate("y", a.add(b), { a, b });
   }),
   "one variable used three times": call((c) => {
     const x = c.variable("x");
-    const sum = operations.add(operations.tanh(x), operations.relu(x));
-    return c.differentiate("y", operations.add(sum, x), { x });
+    const sum = x.tanh().add(x.relu());
+    return c.differentiate("y", sum.add(x), { x });
   }),
   reshape: call<{ to: number[] }>((c) => {
     const x = c.variable("x");
-    return c.differentiate("y", operations.reshape(x, c.p.to), { x });
+    return c.differentiate("y", x.reshape(c.p.to), { x });
   }),
   dropout: call<{ p: number; key: [number, number] }>((c) => {
     const x = c.variable("x");
@@ -88,7 +89,7 @@ export const OPERATION_CALLS: Record<string, Call> = {
   }),
   sumAll: call((c) => {
     const x = c.variable("x");
-    return c.differentiate("sum", operations.sumAll(x), { x });
+    return c.differentiate("sum", x.sum(), { x });
   }),
   linear: product(operations.linear),
   temporalLinear: product(operations.temporalLinear),
@@ -119,8 +120,8 @@ export const OPERATION_CALLS: Record<string, Call> = {
     const x = c.variable("x");
     return c.differentiate("y", images.adaptiveAveragePool2d(x, c.p.size), { x });
   }),
-  concat: concatenation(operations.concat),
-  concatChannels: concatenation(images.concatChannels),
+  concat: concatenation(concat),
+  concatChannels: concatenation(concat),
   gram: call((c) => {
     const f = c.variable("f");
     return c.differentiate("y", images.gram(f), { f });

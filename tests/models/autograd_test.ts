@@ -5,7 +5,7 @@ import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
 import { Linear } from "../../models/layers.ts";
-import { add, linear, relu, reshape, rnn, sigmoid, sumAll, tanh } from "../../models/operations.ts";
+import { linear, rnn } from "../../models/operations.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
 import { numericGradient } from "../../kernels/reference/gradient.ts";
 import { dot, sigmoid as sigmoidOf } from "../../kernels/reference/linear_algebra.ts";
@@ -18,7 +18,7 @@ import { normals } from "./small_captioner.ts";
 function weightedSum(x: Variable, weights: ArrayLike<number>): Variable {
   const { size } = x.tensor;
   const column = constant(tapeOf(x).keep(Tensor.from(tapeOf(x).gpu, weights, [size, 1])));
-  return linear(reshape(x, [1, size]), column);
+  return linear(x.reshape([1, size]), column);
 }
 
 async function assertGradient(variable: Variable, expected: ArrayLike<number>): Promise<void> {
@@ -36,7 +36,7 @@ gpuTest("a variable added to itself gets twice the gradient", async (gpu) => {
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
   const x = tape.variable(data);
-  tape.backward(weightedSum(add(x, x), WEIGHTS));
+  tape.backward(weightedSum(x.add(x), WEIGHTS));
   await assertGradient(x, WEIGHTS.map((w) => 2 * w));
 });
 
@@ -44,7 +44,7 @@ gpuTest("a variable that two operations use gets the sum of both gradients", asy
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
   const x = tape.variable(data);
-  const y = add(tanh(x), sigmoid(x));
+  const y = x.tanh().add(x.sigmoid());
   tape.backward(weightedSum(y, WEIGHTS));
   const loss = (v: Float64Array) => dot(WEIGHTS, v.map((a) => Math.tanh(a) + sigmoidOf(a)));
   await assertGradient(x, numericGradient(loss, X.slice()));
@@ -54,10 +54,10 @@ gpuTest("gradients that are handed on unchanged stay whole in a residual chain",
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
   const x = tape.variable(data);
-  const branch = tanh(x);
-  const first = add(x, branch);
-  const second = add(first, sigmoid(first));
-  const third = add(second, reshape(reshape(second, [6]), [2, 3]));
+  const branch = x.tanh();
+  const first = x.add(branch);
+  const second = first.add(first.sigmoid());
+  const third = second.add(second.reshape([6]).reshape([2, 3]));
   tape.backward(weightedSum(third, WEIGHTS));
 
   const afterFirst = (v: number) => v + Math.tanh(v);
@@ -83,7 +83,7 @@ gpuTest("one variable in two places of one operation gets the sum", async (gpu) 
   const shared = tape.variable(wData);
   const inputs = { wx: shared, wh: shared, b: constant(bData) };
   const h = rnn(constant(xData), constant(h0Data), inputs);
-  tape.backward(sumAll(h));
+  tape.backward(h.sum());
   // The twin is batch-major: [T, N, D] as [N, T, D] by hand.
   const swapped = Float64Array.from(xs, (_, i) => {
     const [n, t, d] = [Math.floor(i / 9), Math.floor(i / 3) % 3, i % 3];
@@ -99,8 +99,8 @@ gpuTest("a branch that does not reach the loss costs nothing backward", (gpu) =>
   const dispatches = (unused: boolean) => {
     using tape = new Tape(gpu);
     const x = tape.variable(data);
-    const side = unused ? relu(x) : undefined;
-    const loss = sumAll(tanh(x));
+    const side = unused ? x.relu() : undefined;
+    const loss = x.tanh().sum();
     const before = gpu.recorder.counts.dispatches;
     tape.backward(loss);
     assertStrictEquals(side?.grad, undefined);
@@ -116,7 +116,7 @@ gpuTest(
     using store = new ParameterStore(gpu, [p]);
     const pass = () => {
       using tape = new Tape(gpu);
-      const twice = add(p.variable, p.variable);
+      const twice = p.variable.add(p.variable);
       tape.backward(weightedSum(twice, WEIGHTS));
     };
     pass();
@@ -134,7 +134,7 @@ gpuTest("a parameter handed to reshape gets its gradient in the store", async (g
   const [a, p] = ["a", "p"].map((name) => new Parameter(name, [6], Float32Array.from(X)));
   using store = new ParameterStore(gpu, [a, p]);
   using tape = new Tape(gpu);
-  tape.backward(weightedSum(reshape(p.variable, [2, 3]), WEIGHTS));
+  tape.backward(weightedSum(p.variable.reshape([2, 3]), WEIGHTS));
   assertStrictEquals(p.variable.grad, p.variable.slot);
   store.clearUnreached();
   const all = await store.gradients.read();
@@ -150,7 +150,7 @@ function layerPass(gpu: Gpu, frozen: { weight: boolean; bias: boolean }) {
   using store = new ParameterStore(gpu, layer.parameters);
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
-  const loss = sumAll(layer.forward(constant(data)));
+  const loss = layer.forward(constant(data)).sum();
   const before = gpu.recorder.counts.dispatches;
   tape.backward(loss);
   return {
@@ -246,10 +246,10 @@ gpuTest("an evaluation tape computes the same and records nothing", async (gpu) 
   const values: Float32Array[] = [];
   for (const training of [true, false]) {
     using tape = new Tape(gpu, { training });
-    const y = tanh(tape.variable(data));
+    const y = tape.variable(data).tanh();
     values.push(await y.tensor.read());
     assertEquals(y.requiresGrad, training);
-    const loss = sumAll(y);
+    const loss = y.sum();
     if (!training) assertThrows(() => tape.backward(loss), TypeError, "its tape is not training");
   }
   assertEquals(values[0], values[1]);
@@ -259,20 +259,20 @@ gpuTest("backward starts from one number that needs a gradient, once", (gpu) => 
   using data = Tensor.from(gpu, X, [2, 3]);
   using tape = new Tape(gpu);
   const x = tape.variable(data);
-  const y = tanh(x);
+  const y = x.tanh();
   assertThrows(() => tape.backward(y), TypeError, `"tanh" has the shape [2, 3]`);
   using one = Tensor.from(gpu, [1], [1], { name: "one" });
   assertThrows(() => tape.backward(constant(one)), TypeError, `"one" is not of this tape`);
-  const ofConstant = sumAll(tanh(constant(one)));
+  const ofConstant = constant(one).tanh().sum();
   assertThrows(() => tape.backward(ofConstant), TypeError, "depends on nothing");
-  const loss = sumAll(y);
+  const loss = y.sum();
   tape.backward(loss);
   assertThrows(() => tape.backward(loss), ReferenceError, "was run backward or disposed of");
   using evaluation = new Tape(gpu, { training: false });
   const leaf = evaluation.variable(one);
   assertThrows(() => evaluation.backward(leaf), TypeError, "its tape is not training");
   const another = new Tape(gpu);
-  const other = sumAll(another.variable(data));
+  const other = another.variable(data).sum();
   another.dispose();
   assertThrows(() => another.backward(other), ReferenceError, "was run backward or disposed of");
 });
@@ -284,7 +284,7 @@ gpuTest("a tape lets go of all it made, even when it is never run backward", (gp
     const tape = new Tape(gpu);
     const x = tape.variable(data);
     const kept = tape.keep(Tensor.zeros(gpu, [3]));
-    const loss = sumAll(add(tanh(x), x));
+    const loss = x.tanh().add(x).sum();
     if (run) tape.backward(loss);
     assert(gpu.pool.liveBuffers > before);
     tape.dispose();
@@ -300,22 +300,22 @@ gpuTest(
     using data = Tensor.from(gpu, X, [2, 3]);
     const message = `An operation on "input" needs a tape: using tape = new Tape(gpu)`;
     using input = data.view(data.shape, 0, "input");
-    assertThrows(() => tanh(constant(input)), TypeError, message);
+    assertThrows(() => constant(input).tanh(), TypeError, message);
     using first = new Tape(gpu);
     const x = first.variable(data);
-    assertEquals(tanh(constant(input)).tape, first);
+    assertEquals(constant(input).tanh().tape, first);
     using second = new Tape(gpu);
-    assertEquals([tanh(x).tape, tanh(constant(input)).tape], [first, second]);
-    assertEquals(add(x, constant(input)).tape, first);
+    assertEquals([x.tanh().tape, constant(input).tanh().tape], [first, second]);
+    assertEquals(x.add(constant(input)).tape, first);
     const y = second.variable(input);
-    assertThrows(() => add(x, y), TypeError, `"unnamed" and "input" are of different tapes`);
-    const loss = sumAll(y);
+    assertThrows(() => x.add(y), TypeError, `"unnamed" and "input" are of different tapes`);
+    const loss = y.sum();
     assertThrows(() => first.backward(loss), TypeError, `"sum" is not of this tape`);
     loss.backward();
     assertEquals(y.grad?.shape, [2, 3]);
     second.dispose();
-    assertEquals(tanh(constant(input)).tape, first);
+    assertEquals(constant(input).tanh().tape, first);
     first.dispose();
-    assertThrows(() => tanh(constant(input)), TypeError, message);
+    assertThrows(() => constant(input).tanh(), TypeError, message);
   },
 );

@@ -57,7 +57,7 @@ const CASES: Case[] = [
   {
     name: "reshape",
     shapes: [[4, 3]],
-    run: ([x]) => operations.reshape(x, [2, 6]),
+    run: ([x]) => x.reshape([2, 6]),
     twin: ([x]) => x,
   },
   {
@@ -86,31 +86,31 @@ const CASES: Case[] = [
   {
     name: "sumAll",
     shapes: [[3, 5]],
-    run: ([x]) => operations.sumAll(x),
+    run: ([x]) => x.sum(),
     twin: ([x]) => Float64Array.of(x.reduce((a, b) => a + b, 0)),
   },
   {
     name: "add",
     shapes: [[3, 5], [3, 5]],
-    run: ([a, b]) => operations.add(a, b),
+    run: ([a, b]) => a.add(b),
     twin: ([a, b]) => a.map((v, i) => v + b[i]),
   },
   {
     name: "relu",
     shapes: [[3, 5]],
-    run: ([x]) => operations.relu(x),
+    run: ([x]) => x.relu(),
     twin: ([x]) => x.map((v) => Math.max(0, v)),
   },
   {
     name: "tanh",
     shapes: [[3, 5]],
-    run: ([x]) => operations.tanh(x),
+    run: ([x]) => x.tanh(),
     twin: ([x]) => x.map(Math.tanh),
   },
   {
     name: "sigmoid",
     shapes: [[3, 5]],
-    run: ([x]) => operations.sigmoid(x),
+    run: ([x]) => x.sigmoid(),
     twin: ([x]) => x.map(sigmoid),
   },
   {
@@ -138,7 +138,7 @@ for (const { name, shapes, run, twin } of CASES) {
     // The loss is a sum of the results with a weight for each.
     const weights = Float64Array.from(normals(`${name} weights`, expected.length));
     const column = tape.keep(Tensor.from(gpu, weights, [weights.length, 1]));
-    const row = operations.reshape(y, [1, weights.length]);
+    const row = y.reshape([1, weights.length]);
     tape.backward(operations.linear(row, constant(column)));
     for (const [i, input] of inputs.entries()) {
       assertEquals([...input.grad!.shape], shapes[i]);
@@ -175,7 +175,7 @@ for (const reduction of ["batch", "tokens"] as const) {
         const scores = tape.variable(data);
         const one = operations.temporalSoftmaxLoss(scores, targets, options);
         assertAlmostEquals((await one.tensor.read())[0], factor * loss, 1e-5);
-        tape.backward(times === 1 ? one : operations.add(one, one));
+        tape.backward(times === 1 ? one : one.add(one));
         const gradient = await scores.grad!.read();
         assertLess(relativeError(gradient, expected.map((v) => times * v)), 1e-5);
       }
@@ -242,10 +242,10 @@ gpuTest("operations refuse what does not fit", (gpu) => {
     assertThrows(loss(good, { reduction: "tokens" }), RangeError, "and undefined was given");
     assertThrows(loss(good, { reduction: "tokens", tokens: 0 }), RangeError, "and 0 was given");
     assertThrows(loss(good, { tokens: 3 }), TypeError, "takes no number of tokens");
-    assertThrows(() => operations.add(x, constant(good as never)), TypeError);
+    assertThrows(() => x.add(constant(good as never)), TypeError);
     assertThrows(() => operations.linear(x, x), TypeError, "[any, any]");
     for (const shape of [[7, 5], [3, 5]]) {
-      assertThrows(() => operations.reshape(x, shape), TypeError, "cannot be reshaped to [");
+      assertThrows(() => x.reshape(shape), TypeError, "cannot be reshaped to [");
     }
   }
 });

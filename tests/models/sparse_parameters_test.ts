@@ -37,8 +37,8 @@ function makeStore(gpu: Gpu) {
 /** A loss that gives row i of a lookup the gradient `weights[i]`. */
 function weigh(rows: Variable, weights: ArrayLike<number>): Variable {
   const column = tapeOf(rows).keep(Tensor.from(tapeOf(rows).gpu, weights, [weights.length, 1]));
-  const row = operations.reshape(rows, [1, weights.length]);
-  return operations.sumAll(operations.linear(row, constant(column)));
+  const row = rows.reshape([1, weights.length]);
+  return operations.linear(row, constant(column)).sum();
 }
 
 /** One step of the optimizer after a lookup of `ids` in the table, plus the bias; no ids, only the bias. */
@@ -53,8 +53,8 @@ function trainStep({ store, table, bias }: ReturnType<typeof makeStore>, adam: A
   // The bias for each row, as a product with a column of ones.
   const ones = Array<number>(looked.shape[0]).fill(1);
   const column = constant(tape.keep(Tensor.from(gpu, ones, [ones.length, 1])));
-  const row = operations.reshape(bias.variable, [1, WIDTH]);
-  const sums = operations.add(looked, operations.linear(column, row));
+  const row = bias.variable.reshape([1, WIDTH]);
+  const sums = looked.add(operations.linear(column, row));
   tape.backward(weigh(sums, weightsOf(step)));
   adam.step();
 }
@@ -168,7 +168,7 @@ gpuTest("a second lookup in one step is refused, also in a second backward pass"
   const message = `The sparse table "table" is looked up twice in one step`;
   {
     using tape = new Tape(gpu);
-    const loss = weigh(operations.add(one(), two()), weights);
+    const loss = weigh(one().add(two()), weights);
     assertThrows(() => tape.backward(loss), TypeError, message);
   }
   store.zeroGradients();
@@ -185,7 +185,7 @@ gpuTest("a second lookup in one step is refused, also in a second backward pass"
   }
   // Without a backward pass rows may be read as often as one likes.
   using _tape = new Tape(gpu, { training: false });
-  const sum = operations.add(one(), one());
+  const sum = one().add(one());
   const rows = (await table.tensor.read()).slice(WIDTH, 3 * WIDTH);
   assertEquals(await sum.tensor.read(), rows.map((v) => 2 * v));
 });
@@ -202,8 +202,8 @@ gpuTest("a sparse table cannot be learnt by an operation that reads it whole", (
     using made = makeStore(gpu);
     using tape = new Tape(gpu);
     const results = parts.map((part) => part(made));
-    const sum = results.reduce((a, b) => operations.add(a, b));
-    const loss = operations.sumAll(sum);
+    const sum = results.reduce((a, b) => a.add(b));
+    const loss = sum.sum();
     assertThrows(() => tape.backward(loss), TypeError, `sparse table "table"`);
   }
 });

@@ -6,7 +6,7 @@ import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { sizeOf, Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape, type Variable } from "../../models/autograd.ts";
 import { adaptiveAveragePool2d, crossEntropy } from "../../models/image_operations.ts";
-import { conv2d, reshape } from "../../models/operations.ts";
+import { conv2d } from "../../models/operations.ts";
 import { Sgd } from "../../models/optimizers.ts";
 import type { Parameter } from "../../models/parameters.ts";
 import { type BackboneName, makeBackbone } from "../../models/pretrained.ts";
@@ -192,7 +192,7 @@ function trainingScores(model: VisionModel, x: Variable, run: TorchRun): Variabl
   const map = model.featureMaps(x, [last]).get(last)!;
   const [weight, bias] = model.head.map(({ variable }) => variable);
   const pooled = adaptiveAveragePool2d(conv2d(map, weight, bias, { relu: true }));
-  return reshape(pooled, [x.shape[0], model.classes]);
+  return pooled.reshape([x.shape[0], model.classes]);
 }
 
 /** Float32 rounds the weights at each step: of a change, this share of them counts as rounding. */

@@ -4,8 +4,8 @@ import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape } from "../../models/autograd.ts";
-import { concatChannels } from "../../models/image_operations.ts";
-import { conv2d, convolutions, relu, sumAll } from "../../models/operations.ts";
+import { concat } from "../../models/variable.ts";
+import { conv2d, convolutions } from "../../models/operations.ts";
 import { ParameterStore } from "../../models/parameters.ts";
 import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
 import { stateDict } from "../../models/state_dict.ts";
@@ -40,12 +40,12 @@ gpuTestBothPaths("convolutions side by side are those one by one", async (gpu) =
     const [vx, v1, v3, vb] = inputs;
     const y = together
       ? convolutions(vx, [{ w: v1, b: vb }, { w: v3, padding: 1 }], { relu: true })
-      : concatChannels([
-        relu(conv2d(vx, v1, vb)),
-        relu(conv2d(vx, v3, undefined, { padding: 1 })),
+      : concat([
+        conv2d(vx, v1, vb).relu(),
+        conv2d(vx, v3, undefined, { padding: 1 }).relu(),
       ]);
     assertEquals(y.shape, [2, 6, 5, 20]);
-    tape.backward(sumAll(y));
+    tape.backward(y.sum());
     return await Promise.all([y.tensor, ...inputs.map(({ grad }) => grad!)].map((t) => t.read()));
   }));
   results[0].forEach((values, i) => {
@@ -69,7 +69,7 @@ gpuTest("a frozen convolution costs no gradient work", (gpu) => {
   using w = upload(gpu, normals("w", 32), [1, 1, 8, 4]);
   using tape = new Tape(gpu);
   const y = conv2d(tape.variable(x), constant(w));
-  const loss = sumAll(y);
+  const loss = y.sum();
   const { dispatches } = countDispatches(gpu, () => tape.backward(loss));
   assertEquals(dispatches, 2); // the gradient of the sum, and of x
 });

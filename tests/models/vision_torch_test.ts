@@ -5,7 +5,7 @@ import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
 import * as images from "../../models/image_operations.ts";
-import { linear, reshape } from "../../models/operations.ts";
+import { linear } from "../../models/operations.ts";
 import { disposeAll } from "../kernels/values.ts";
 import { gpuTestBothPaths } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
@@ -53,7 +53,7 @@ async function check(
   await compare(result.tensor, y, "y");
   // A loss whose gradient on the result is dy.
   const column = tape.keep(Tensor.from(gpu, numbers(dy.data), [result.tensor.size, 1]));
-  const row = reshape(result, [1, result.tensor.size]);
+  const row = result.reshape([1, result.tensor.size]);
   tape.backward(linear(row, constant(column)));
   for (const [name, stored] of Object.entries(gradients)) {
     await compare(variables[name].grad!, stored, `the gradient of ${name}`);

@@ -7,6 +7,8 @@ struct Params {
   lda: u32,
   b_offset: u32,
   ldb: u32,
+  a_first: u32,
+  b_first: u32,
   part: u32,
   a_start: u32,
   b_start: u32,
@@ -29,7 +31,7 @@ fn out_quad(i: u32) -> vec4f { return out[i]; }
 fn load_a(i: u32, count: u32) -> vec4f { return a_quad(i >> 2u); }
 struct Line_a { at: u32, left: u32 }
 fn a_line(i: u32, left: u32, first: u32) -> Line_a {
-  return Line_a(params.a_offset + i * params.lda + first, left);
+  return Line_a(params.a_offset + i * params.lda + first * params.a_first, left);
 }
 fn a_load(line: Line_a, k: u32, left: u32) -> vec4f {
   return load_a(line.at + k, left);
