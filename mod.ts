@@ -139,6 +139,7 @@ export {
   type TouchedRows,
   Variable,
 } from "./models/autograd.ts";
+export { Module } from "./models/module.ts";
 export { concat, stack, where } from "./models/variable.ts";
 export {
   type Initializer,
@@ -187,6 +188,7 @@ export {
   Sgd,
 } from "./models/optimizers.ts";
 export {
+  Buffer,
   Parameter,
   ParameterStore,
   type ParameterVariable,

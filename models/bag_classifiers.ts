@@ -8,13 +8,12 @@ import type { Variable } from "./autograd.ts";
 import { zeros } from "./init.ts";
 import { Dropout, type Embedding, Linear } from "./layers.ts";
 import { embeddingBag } from "./operations.ts";
-import { Parameter, type ParameterStore } from "./parameters.ts";
+import { Parameter } from "./parameters.ts";
 import {
   type ClassifierConfig,
   type ClassifierInit,
   type Sentence,
   SentenceClassifier,
-  storeParameters,
   type WordCost,
   wordVectors,
 } from "./sentence_classifier.ts";
@@ -32,7 +31,6 @@ export class BagOfWords extends SentenceClassifier<Bags> {
   /** `[V + 1, 1]`: the weight of each word, then the bias, as the weight of a word that is in every bag. */
   readonly weights: Parameter;
   readonly #bags = new WeakMap<Sentence, Uint32Array>();
-  readonly store: ParameterStore;
 
   constructor(
     gpu: Gpu,
@@ -58,11 +56,7 @@ export class BagOfWords extends SentenceClassifier<Bags> {
       },
     );
     this.weights.sparse = sparse;
-    this.store = storeParameters(gpu, this.parameters, init);
-  }
-
-  override get parameters(): Parameter[] {
-    return [this.weights];
+    this.start(init);
   }
 
   override get wordCost(): WordCost {
@@ -98,18 +92,13 @@ export class AveragedEmbedding extends SentenceClassifier<Bags> {
   readonly embed: Embedding;
   readonly dropout: Dropout;
   readonly score: Linear;
-  readonly store: ParameterStore;
 
   constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream, init: ClassifierInit = {}) {
     super(gpu, config);
     this.embed = wordVectors("embed", config, init, stream);
     this.dropout = new Dropout(config.dropout ?? 0, stream.split("dropout"));
     this.score = new Linear("score", config.wordDim, 1, stream);
-    this.store = storeParameters(gpu, this.parameters, init);
-  }
-
-  override get parameters(): Parameter[] {
-    return [...this.embed.parameters, ...this.score.parameters];
+    this.start(init);
   }
 
   override get wordCost(): WordCost {

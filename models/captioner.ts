@@ -12,8 +12,7 @@ import { constant, type Variable } from "./autograd.ts";
 import { normal } from "./init.ts";
 import { type CellType, Dropout, Embedding, Linear, Recurrent } from "./layers.ts";
 import { temporalSoftmaxLoss } from "./operations.ts";
-import { type Parameter, ParameterStore } from "./parameters.ts";
-import { loadStateDict } from "./state_dict.ts";
+import { Module } from "./module.ts";
 
 /** Sizes of a captioner. */
 export interface CaptionerConfig {
@@ -132,13 +131,12 @@ export function uploadCaptions(
  * console.log(await loss.tensor.read()); // about 3 · ln 6
  * ```
  */
-export class Captioner {
+export class Captioner extends Module {
   readonly project: Linear;
   readonly embed: Embedding;
   readonly recurrent: Recurrent;
   readonly dropout: Dropout;
   readonly score: Linear;
-  readonly store: ParameterStore;
 
   /** `weights` is a whole state dict: nothing is drawn then, nor allocated where it does not fit, a TypeError. */
   constructor(
@@ -147,6 +145,7 @@ export class Captioner {
     stream: RandomStream,
     weights?: ReadonlyMap<string, TensorData>,
   ) {
+    super();
     const { cell, featureDim, hiddenDim, wordDim, vocabularySize, dropout = 0 } = config;
     const { wordDeviation = 0.01, scoreDeviation = 1 / Math.sqrt(hiddenDim) } = config;
     this.project = new Linear("project", featureDim, hiddenDim, stream);
@@ -156,12 +155,8 @@ export class Captioner {
     this.score = new Linear("score", hiddenDim, vocabularySize, stream, {
       weight: normal(scoreDeviation),
     });
-    if (weights !== undefined) loadStateDict(this.parameters, weights);
-    this.store = new ParameterStore(gpu, this.parameters);
-  }
-
-  get parameters(): Parameter[] {
-    return [this.project, this.embed, this.recurrent, this.score].flatMap((l) => l.parameters);
+    if (weights !== undefined) this.loadStateDict(weights);
+    this.toGpu(gpu);
   }
 
   /** The scores of the next word at each step, `[T, N, V]`. */
@@ -177,13 +172,5 @@ export class Captioner {
   /** The loss of a batch: -log p of each caption's words, summed over time, averaged over the batch. */
   loss(batch: CaptionBatch): Variable {
     return temporalSoftmaxLoss(this.scores(batch), batch.targets, { ignore: NULL });
-  }
-
-  dispose(): void {
-    this.store.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }

@@ -4,9 +4,12 @@
  */
 import type { RandomStream } from "../data/rng.ts";
 import type { Indices } from "../kernels/embedding/embedding.ts";
+import type { Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
+import { asVariable } from "./variable.ts";
 import { type Initializer, normal, scaledNormal, zeros } from "./init.ts";
 import * as operations from "./operations.ts";
+import { Module } from "./module.ts";
 import { Parameter, type StateLayout } from "./parameters.ts";
 
 type Values = Float32Array<ArrayBuffer>;
@@ -38,7 +41,7 @@ export interface LinearOptions {
 }
 
 /** `y = x W + b`. */
-export class Linear {
+export class Linear extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
 
@@ -49,6 +52,7 @@ export class Linear {
     stream: RandomStream,
     options: LinearOptions = {},
   ) {
+    super();
     const key = `${name}.weight`;
     const shape = [inputDim, outputDim];
     const { weight = scaledNormal } = options;
@@ -59,23 +63,19 @@ export class Linear {
     }
   }
 
-  get parameters(): Parameter[] {
-    return this.bias === undefined ? [this.weight] : [this.weight, this.bias];
-  }
-
   /** `x [M, in]` to `[M, out]`. */
-  forward(x: Variable): Variable {
-    return operations.linear(x, this.weight.variable, this.bias?.variable);
+  forward(x: Variable | Tensor): Variable {
+    return operations.linear(asVariable(x), this.weight.variable, this.bias?.variable);
   }
 
   /** `x [T, N, in]` to `[T, N, out]`. */
-  forwardSequence(x: Variable): Variable {
-    return operations.temporalLinear(x, this.weight.variable, this.bias?.variable);
+  forwardSequence(x: Variable | Tensor): Variable {
+    return operations.temporalLinear(asVariable(x), this.weight.variable, this.bias?.variable);
   }
 }
 
 /** A table of word vectors. */
-export class Embedding {
+export class Embedding extends Module {
   readonly weight: Parameter;
 
   constructor(
@@ -85,12 +85,9 @@ export class Embedding {
     stream: RandomStream,
     weight: Initializer = normal(1),
   ) {
+    super();
     const key = `${name}.weight`;
     this.weight = new Parameter(key, [size, dim], () => weight([size, dim], stream.split(key)));
-  }
-
-  get parameters(): Parameter[] {
-    return [this.weight];
   }
 
   /** Indices `[M]` to vectors `[M, dim]`. */
@@ -176,7 +173,7 @@ export interface RecurrentOptions {
 }
 
 /** A recurrent layer: a vanilla RNN or an LSTM. */
-export class Recurrent {
+export class Recurrent extends Module {
   readonly wx: Parameter;
   readonly wh: Parameter;
   readonly b: Parameter;
@@ -189,6 +186,7 @@ export class Recurrent {
     stream: RandomStream,
     { init = scaledNormal, reverse = false }: RecurrentOptions = {},
   ) {
+    super();
     const key = (part: string) => `${name}.${part}_l0${reverse ? "_reverse" : ""}`;
     const columns = GATES[cell] * hiddenDim;
     const matrix = (part: string, rows: number) =>
@@ -205,10 +203,6 @@ export class Recurrent {
     this.b = new Parameter(keys[0], [columns], bias, biasLayout(keys, columns, cell));
   }
 
-  get parameters(): Parameter[] {
-    return [this.wx, this.wh, this.b];
-  }
-
   /** `x [T, N, D]` from `h0 [N, H]` (and a cell state of zeros) to the states `[T, N, H]`. */
   forward(x: Variable, h0: Variable): Variable {
     const weights = { wx: this.wx.variable, wh: this.wh.variable, b: this.b.variable };
@@ -217,10 +211,11 @@ export class Recurrent {
 }
 
 /** Zeroes numbers at random while training. Each call draws a new mask from its stream. */
-export class Dropout {
+export class Dropout extends Module {
   readonly #stream: RandomStream;
 
   constructor(readonly p: number, stream: RandomStream) {
+    super();
     if (!(p >= 0 && p < 1)) {
       throw new RangeError(`Dropout takes a probability from 0 to less than 1, and ${p} was given`);
     }
@@ -228,7 +223,7 @@ export class Dropout {
   }
 
   forward(x: Variable): Variable {
-    if (this.p === 0 || !tapeOf(x).training) return x;
+    if (!this.training || this.p === 0 || !tapeOf(x).training) return x;
     const key = [this.#stream.uint32(), this.#stream.uint32()] as const;
     return operations.dropout(x, this.p, key);
   }

@@ -138,6 +138,14 @@ export class Parameter {
   }
 }
 
+/** What is saved with the parameters and moved by the forward pass alone, as running statistics. */
+export class Buffer extends Parameter {
+  constructor(...args: ConstructorParameters<typeof Parameter>) {
+    super(...args);
+    this.frozen = true;
+  }
+}
+
 /** A parameter on a tape. Its gradient lives beyond the tape, in the store's gradient buffer. */
 export class ParameterVariable extends Variable {
   /** Of a sparse table: the rows that the last backward pass reached. */

@@ -7,17 +7,16 @@ import { Tensor } from "../kernels/runtime/tensor.ts";
 import { constant, tapeOf, type Variable } from "./autograd.ts";
 import { type CellType, Dropout, type Embedding, Linear, Recurrent } from "./layers.ts";
 import * as operations from "./operations.ts";
-import type { Parameter, ParameterStore } from "./parameters.ts";
 import {
   type ClassifierConfig,
   type ClassifierInit,
   type Sentence,
   SentenceClassifier,
-  storeParameters,
   type WordCost,
   wordVectors,
 } from "./sentence_classifier.ts";
 import { concat } from "./variable.ts";
+import { Module } from "./module.ts";
 
 /** Sentences side by side, time-major, for the recurrent models. */
 export interface SentenceSequences {
@@ -107,7 +106,6 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
   readonly recurrent: Recurrent;
   readonly dropout: Dropout;
   readonly score: Linear;
-  readonly store: ParameterStore;
 
   constructor(
     gpu: Gpu,
@@ -122,11 +120,7 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
     this.recurrent = new Recurrent("recurrent", kind, wordDim, hiddenDim, stream);
     this.dropout = new Dropout(dropout, stream.split("dropout"));
     this.score = new Linear("score", hiddenDim, 1, stream);
-    this.store = storeParameters(gpu, this.parameters, init);
-  }
-
-  override get parameters(): Parameter[] {
-    return [this.embed, this.recurrent, this.score].flatMap((layer) => layer.parameters);
+    this.start(init);
   }
 
   override get wordCost(): WordCost {
@@ -148,7 +142,7 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
 }
 
 /** One network of a {@linkcode BidirectionalClassifier}. */
-class BidirectionalMember {
+class BidirectionalMember extends Module {
   readonly embed: Embedding;
   readonly wordDropout: Dropout;
   readonly forwards: Recurrent;
@@ -162,6 +156,7 @@ class BidirectionalMember {
     stream: RandomStream,
     init: ClassifierInit,
   ) {
+    super();
     const { wordDim, hiddenDim, wordDropout = 0, dropout = 0 } = config;
     const name = `${prefix}recurrent`;
     this.embed = wordVectors(`${prefix}embed`, config, init, stream);
@@ -170,10 +165,6 @@ class BidirectionalMember {
     this.backwards = new Recurrent(name, "lstm", wordDim, hiddenDim, stream, { reverse: true });
     this.dropout = new Dropout(dropout, stream.split(`${prefix}dropout`));
     this.score = new Linear(`${prefix}score`, 2 * hiddenDim, 1, stream);
-  }
-
-  get parameters(): Parameter[] {
-    return [this.embed, this.forwards, this.backwards, this.score].flatMap((l) => l.parameters);
   }
 
   logits(input: SentenceSequences): Variable {
@@ -199,7 +190,6 @@ class BidirectionalMember {
  */
 export class BidirectionalClassifier extends SentenceClassifier<SentenceSequences> {
   readonly members: readonly BidirectionalMember[];
-  readonly store: ParameterStore;
 
   constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream, init: ClassifierInit = {}) {
     super(gpu, config);
@@ -211,11 +201,7 @@ export class BidirectionalClassifier extends SentenceClassifier<SentenceSequence
       const prefix = members === 1 ? "" : `members.${i}.`;
       return new BidirectionalMember(prefix, config, stream, init);
     });
-    this.store = storeParameters(gpu, this.parameters, init);
-  }
-
-  override get parameters(): Parameter[] {
-    return this.members.flatMap((member) => member.parameters);
+    this.start(init);
   }
 
   override get wordCost(): WordCost {

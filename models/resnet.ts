@@ -12,13 +12,14 @@ import { Linear } from "./layers.ts";
 import type { Parameter } from "./parameters.ts";
 import { type VisionCall, VisionModel } from "./vision_model.ts";
 import { BatchNorm2d, Conv2d } from "./vision_layers.ts";
+import { Module } from "./module.ts";
 
 /** He et al. 2015, for a kernel `[kh, kw, C, K]`: normal of deviation √(2 / (kh·kw·K)). */
 const kaimingNormalKernel: Initializer = (shape, stream) =>
   normal(Math.sqrt(2 / (shape[0] * shape[1] * shape[3])))(shape, stream);
 
 /** `relu(bn2(conv2(relu(bn1(conv1(x))))) + x)`, with x convolved where the shape changes. */
-class BasicBlock {
+class BasicBlock extends Module {
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
   readonly conv2: Conv2d;
@@ -26,6 +27,7 @@ class BasicBlock {
   readonly downsample: readonly [Conv2d, BatchNorm2d] | undefined;
 
   constructor(name: string, input: number, output: number, stride: number, stream: RandomStream) {
+    super();
     const common = { bias: false, weight: kaimingNormalKernel };
     const wide = { ...common, kernel: 3, padding: 1 };
     this.conv1 = new Conv2d(`${name}.conv1`, input, output, stream, { ...wide, stride });
@@ -43,10 +45,6 @@ class BasicBlock {
   /** The block hands its input on until its last batch norm has learnt otherwise. */
   startAsIdentity(): void {
     for (const parameter of this.bn2.parameters) parameter.write(new Float32Array(parameter.size));
-  }
-
-  get layers(): (Conv2d | BatchNorm2d)[] {
-    return [this.conv1, this.bn1, this.conv2, this.bn2, ...this.downsample ?? []];
   }
 
   forward(x: Variable, options: { batchStatistics: boolean }): Variable {
@@ -75,20 +73,18 @@ const CHANNELS = [64, 128, 256, 512];
 export class ResNet18 extends VisionModel {
   readonly kind = "resnet18";
   readonly featureDim = 512;
-  readonly parameters: readonly Parameter[];
-  readonly buffers: readonly Parameter[];
-  readonly #conv1: Conv2d;
-  readonly #bn1: BatchNorm2d;
-  readonly #blocks: readonly BasicBlock[];
-  readonly #fc: Linear;
+  readonly conv1: Conv2d;
+  readonly bn1: BatchNorm2d;
+  readonly blocks: readonly BasicBlock[];
+  readonly fc: Linear;
 
   constructor(stream: RandomStream, readonly classes = 1000) {
     super();
-    this.#conv1 = new Conv2d("conv1", 3, 64, stream, {
+    this.conv1 = new Conv2d("conv1", 3, 64, stream, {
       ...{ kernel: 7, stride: 2, padding: 3, bias: false, weight: kaimingNormalKernel },
     });
-    this.#bn1 = new BatchNorm2d("bn1", 64);
-    this.#blocks = CHANNELS.flatMap((output, i) => {
+    this.bn1 = new BatchNorm2d("bn1", 64);
+    this.blocks = CHANNELS.flatMap((output, i) => {
       const input = CHANNELS[Math.max(0, i - 1)];
       return [
         new BasicBlock(`layer${i + 1}.0`, input, output, i === 0 ? 1 : 2, stream),
@@ -97,14 +93,11 @@ export class ResNet18 extends VisionModel {
     });
     // PyTorch's own first values of a linear layer, but for the bias.
     const weight = uniform(1 / Math.sqrt(this.featureDim));
-    this.#fc = new Linear("fc", this.featureDim, classes, stream, { weight });
-    const layers = [this.#conv1, this.#bn1, ...this.#blocks.flatMap((block) => block.layers)];
-    this.parameters = [...layers.flatMap((layer) => layer.parameters), ...this.#fc.parameters];
-    this.buffers = layers.flatMap((layer) => layer instanceof BatchNorm2d ? layer.buffers : []);
+    this.fc = new Linear("fc", this.featureDim, classes, stream, { weight });
   }
 
   get head(): readonly Parameter[] {
-    return this.#fc.parameters;
+    return this.fc.parameters;
   }
 
   /**
@@ -113,7 +106,7 @@ export class ResNet18 extends VisionModel {
    */
   override startWithout(missing: readonly string[]): string[] {
     const started: string[] = [];
-    for (const block of this.#blocks) {
+    for (const block of this.blocks) {
       const name = block.conv1.weight.name.replace(/conv1\.weight$/, "");
       if (block.downsample !== undefined || !missing.some((key) => key.startsWith(name))) continue;
       block.startAsIdentity();
@@ -124,17 +117,17 @@ export class ResNet18 extends VisionModel {
 
   features(x: Variable, options: VisionCall = {}): Variable {
     const { batchStatistics = tapeOf(x).training } = options;
-    const stem = this.#bn1.forward(this.#conv1.forward(x), {
+    const stem = this.bn1.forward(this.conv1.forward(x), {
       batchStatistics,
       relu: true,
     });
     let map = maxPool2d(stem, { kernel: 3, stride: 2, padding: 1 });
-    for (const block of this.#blocks) map = block.forward(map, { batchStatistics });
+    for (const block of this.blocks) map = block.forward(map, { batchStatistics });
     const pooled = adaptiveAveragePool2d(map, [1, 1]);
     return pooled.reshape([x.shape[0], this.featureDim]);
   }
 
   forward(x: Variable, options: VisionCall = {}): Variable {
-    return this.#fc.forward(this.features(x, options));
+    return this.fc.forward(this.features(x, options));
   }
 }

@@ -13,8 +13,7 @@ import type { Variable } from "./autograd.ts";
 import { normal } from "./init.ts";
 import { Embedding } from "./layers.ts";
 import { binaryCrossEntropy } from "./operations.ts";
-import { type Parameter, ParameterStore } from "./parameters.ts";
-import { loadStateDict } from "./state_dict.ts";
+import { Module } from "./module.ts";
 
 /** A sentence as word ids. */
 export type Sentence = ArrayLike<number>;
@@ -59,13 +58,16 @@ export interface WordCost {
 }
 
 /** A model from uploaded sentences `I` to logits. */
-export abstract class SentenceClassifier<I extends Disposable = Disposable> {
-  /** All parameters on the GPU. */
-  abstract readonly store: ParameterStore;
+export abstract class SentenceClassifier<I extends Disposable = Disposable> extends Module {
+  constructor(readonly gpu: Gpu, readonly config: ClassifierConfig) {
+    super();
+  }
 
-  constructor(readonly gpu: Gpu, readonly config: ClassifierConfig) {}
-
-  abstract get parameters(): Parameter[];
+  /** Put the parameters on the GPU, with the first values that are given. TypeError for weights that do not fit. */
+  protected start({ weights }: ClassifierInit): void {
+    if (weights !== undefined) this.loadStateDict(weights);
+    this.toGpu(this.gpu);
+  }
 
   /** What a word of a batch needs: it limits how long sentences may be. */
   abstract get wordCost(): WordCost;
@@ -80,24 +82,6 @@ export abstract class SentenceClassifier<I extends Disposable = Disposable> {
   loss(input: I, targets: Tensor): Variable {
     return binaryCrossEntropy(this.logits(input), targets);
   }
-
-  dispose(): void {
-    this.store.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-}
-
-/** The parameters on the GPU, with the first values that are given. TypeError for weights that do not fit. */
-export function storeParameters(
-  gpu: Gpu,
-  parameters: readonly Parameter[],
-  { weights }: ClassifierInit,
-): ParameterStore {
-  if (weights !== undefined) loadStateDict(parameters, weights);
-  return new ParameterStore(gpu, parameters);
 }
 
 /** The table of word vectors under a name, with the given first values. */

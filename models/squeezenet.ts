@@ -13,18 +13,16 @@ import type { Parameter } from "./parameters.ts";
 import { type VisionCall, VisionModel } from "./vision_model.ts";
 import { BatchNorm2d, Conv2d } from "./vision_layers.ts";
 import { stateDict } from "./state_dict.ts";
+import { Module } from "./module.ts";
 
 /** Convolutions of the same maps side by side, a batch norm where the network has them, a ReLU. */
-class Unit {
+class Unit extends Module {
   readonly norm: BatchNorm2d | undefined;
 
   constructor(readonly layers: readonly Conv2d[], name: string, batchNorm: boolean) {
+    super();
     const channels = layers.reduce((sum, layer) => sum + layer.outChannels, 0);
     if (batchNorm) this.norm = new BatchNorm2d(`${name}.norm`, channels);
-  }
-
-  get parameters(): Parameter[] {
-    return [...this.layers, ...this.norm ? [this.norm] : []].flatMap((layer) => layer.parameters);
   }
 
   forward(x: Variable, batchStatistics: boolean): Variable {
@@ -36,7 +34,7 @@ class Unit {
 }
 
 /** One entry of torchvision's `features`, or two: a convolution has its ReLU in it. */
-type Module = readonly Unit[] | "pooling";
+type Stage = readonly Unit[] | "pooling";
 
 /** Options of {@linkcode SqueezeNet11}. */
 export interface SqueezeNetOptions {
@@ -86,11 +84,9 @@ export const SQUEEZENET_MODULES = 13;
 export class SqueezeNet11 extends VisionModel {
   readonly kind: string;
   readonly featureDim: number;
-  readonly parameters: readonly Parameter[];
-  readonly buffers: readonly Parameter[];
   /** By torchvision's numbers; the ReLU has none of its own. */
-  readonly #modules: ReadonlyMap<number, Module>;
-  readonly #classifier: Conv2d;
+  readonly modules: ReadonlyMap<number, Stage>;
+  readonly classifier: Conv2d;
   readonly #stream: RandomStream;
 
   /** RangeError for a width that is not allowed. */
@@ -125,7 +121,7 @@ export class SqueezeNet11 extends VisionModel {
       ...{ kernel: 3, stride: 2, bias: !batchNorm },
     });
     const [a, b, c] = [64, 128, 192].map((expanded) => 2 * channels(expanded));
-    this.#modules = new Map<number, Module>([
+    this.modules = new Map<number, Stage>([
       [0, [new Unit([first], "features.0", batchNorm)]],
       [2, "pooling"],
       [3, fire(3, first.outChannels, 16, 64)],
@@ -139,22 +135,19 @@ export class SqueezeNet11 extends VisionModel {
       [11, fire(11, c, 64, 256)],
       [12, fire(12, this.featureDim, 64, 256)],
     ]);
-    this.#classifier = new Conv2d("classifier.1", this.featureDim, classes, stream, {
+    this.classifier = new Conv2d("classifier.1", this.featureDim, classes, stream, {
       kernel: 1,
       weight: normal(0.01),
     });
     this.#stream = stream.split("dropout");
-    const layers = [...this.#units, this.#classifier];
-    this.parameters = layers.flatMap((layer) => layer.parameters);
-    this.buffers = this.#units.flatMap(({ norm }) => norm?.buffers ?? []);
   }
 
   get #units(): Unit[] {
-    return [...this.#modules.values()].flatMap((module) => module === "pooling" ? [] : module);
+    return [...this.modules.values()].flatMap((module) => module === "pooling" ? [] : module);
   }
 
   get head(): readonly Parameter[] {
-    return this.#classifier.parameters;
+    return this.classifier.parameters;
   }
 
   /**
@@ -177,7 +170,7 @@ export class SqueezeNet11 extends VisionModel {
     const last = Math.max(...wanted);
     const maps = new Map<number, Variable>();
     let map = x;
-    for (const [at, module] of this.#modules) {
+    for (const [at, module] of this.modules) {
       if (at > last) break;
       map = module === "pooling"
         ? maxPool2d(map, { kernel: 3, stride: 2, ceilMode: true })
@@ -203,7 +196,7 @@ export class SqueezeNet11 extends VisionModel {
     const { stream = this.#stream } = options;
     const key = [stream.uint32(), stream.uint32()] as const;
     const dropped = dropout(this.#lastMap(x, options), 0.5, key);
-    const scores = this.#classifier.forward(dropped, { relu: true });
+    const scores = this.classifier.forward(dropped, { relu: true });
     const pooled = adaptiveAveragePool2d(scores, [1, 1]);
     return pooled.reshape([x.shape[0], this.classes]);
   }
@@ -245,7 +238,7 @@ export class SqueezeNet11 extends VisionModel {
       for (const { name } of [...norm.parameters, ...norm.buffers]) dict.delete(name);
       before = larger;
     });
-    const last = values(this.#classifier.weight);
+    const last = values(this.classifier.weight);
     last.forEach((value, j) => last[j] = value / before);
     return dict;
   }

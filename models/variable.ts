@@ -412,7 +412,8 @@ export function tapeOf(...variables: readonly Variable[]): Tape {
   );
 }
 
-function asVariable(operand: Variable | Tensor): Variable {
+/** A tensor as a constant; a variable as it is. */
+export function asVariable(operand: Variable | Tensor): Variable {
   return operand instanceof Tensor ? constant(operand) : operand;
 }
 

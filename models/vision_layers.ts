@@ -5,7 +5,8 @@ import type { Variable } from "./autograd.ts";
 import { batchNorm } from "./image_operations.ts";
 import { type Initializer, uniform } from "./init.ts";
 import { type Branch, conv2d } from "./operations.ts";
-import { Parameter, type StateLayout } from "./parameters.ts";
+import { Buffer, Parameter, type StateLayout } from "./parameters.ts";
+import { Module } from "./module.ts";
 
 type Values = Float32Array<ArrayBuffer>;
 
@@ -51,7 +52,7 @@ export interface Conv2dLayerOptions {
 }
 
 /** A convolution. */
-export class Conv2d {
+export class Conv2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
   readonly #window: { stride: number; padding: number };
@@ -63,6 +64,7 @@ export class Conv2d {
     stream: RandomStream,
     options: Conv2dLayerOptions,
   ) {
+    super();
     const { kernel, stride = 1, padding = 0, weight = kaimingUniformKernel } = options;
     const key = `${name}.weight`;
     const shape = [kernel, kernel, inChannels, outChannels];
@@ -72,10 +74,6 @@ export class Conv2d {
       this.bias = new Parameter(`${name}.bias`, [outChannels], () => new Float32Array(outChannels));
     }
     this.#window = { stride, padding };
-  }
-
-  get parameters(): Parameter[] {
-    return this.bias === undefined ? [this.weight] : [this.weight, this.bias];
   }
 
   /** The layer as one of several that stand side by side. */
@@ -103,31 +101,21 @@ export interface BatchNormCall {
  * Batch normalisation. Which statistics it takes is chosen at each call, whether its weight is frozen
  * or not.
  */
-export class BatchNorm2d {
+export class BatchNorm2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter;
-  readonly runningMean: Parameter;
-  readonly runningVar: Parameter;
+  /** Moved by the forward pass, never by an optimizer. */
+  readonly runningMean: Buffer;
+  readonly runningVar: Buffer;
 
   constructor(name: string, readonly channels: number) {
+    super();
+    const shape = [channels];
     const fill = (value: number) => () => new Float32Array(channels).fill(value);
-    const parameter = (part: string, value: number) =>
-      new Parameter(`${name}.${part}`, [channels], fill(value));
-    this.weight = parameter("weight", 1);
-    this.bias = parameter("bias", 0);
-    this.runningMean = parameter("running_mean", 0);
-    this.runningVar = parameter("running_var", 1);
-    // Moved by the forward pass, never by an optimizer.
-    for (const buffer of this.buffers) buffer.frozen = true;
-  }
-
-  get parameters(): Parameter[] {
-    return [this.weight, this.bias];
-  }
-
-  /** What is saved and not learnt: the running statistics. */
-  get buffers(): Parameter[] {
-    return [this.runningMean, this.runningVar];
+    this.weight = new Parameter(`${name}.weight`, shape, fill(1));
+    this.bias = new Parameter(`${name}.bias`, shape, fill(0));
+    this.runningMean = new Buffer(`${name}.running_mean`, shape, fill(0));
+    this.runningVar = new Buffer(`${name}.running_var`, shape, fill(1));
   }
 
   /** `x [N, H, W, C]` to the same shape. */

@@ -5,8 +5,8 @@ import { type TensorData, toFloat32, whyNotFloats } from "../data/formats/tensor
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import type { Variable } from "./autograd.ts";
 import type { Parameter } from "./parameters.ts";
-import { ParameterStore } from "./parameters.ts";
-import { type LoadReport, loadStateDict } from "./state_dict.ts";
+import { Module } from "./module.ts";
+import type { LoadReport } from "./state_dict.ts";
 
 /** Options of a forward pass. */
 export interface VisionCall {
@@ -23,18 +23,12 @@ export interface VisionCall {
 export type Learnt = "all" | "head" | "none";
 
 /** A network that turns pictures `[N, H, W, 3]` into scores of classes. */
-export abstract class VisionModel {
-  #store: ParameterStore | undefined;
-
+export abstract class VisionModel extends Module {
   /** Torchvision's name. */
   abstract readonly kind: string;
   abstract readonly classes: number;
   /** Numbers of a picture's pooled features. */
   abstract readonly featureDim: number;
-  /** All parameters that can be learnt, in the order of the state dict. */
-  abstract readonly parameters: readonly Parameter[];
-  /** Running statistics of batch norms. */
-  abstract readonly buffers: readonly Parameter[];
   /** Those of the parameters that belong to the last layer. */
   abstract readonly head: readonly Parameter[];
 
@@ -43,23 +37,14 @@ export abstract class VisionModel {
   /** Scores `[N, classes]`, before the softmax. */
   abstract forward(x: Variable, options?: VisionCall): Variable;
 
-  /** Put the parameters on the GPU. Those that are not learnt cost no gradient work. */
-  toGpu(gpu: Gpu, learnt: Learnt = "all"): this {
-    if (this.#store !== undefined) {
-      throw new ReferenceError("The network is on a GPU already");
-    }
+  /** Put the network on a GPU. Parameters that are not learnt cost no gradient work. */
+  override toGpu(gpu: Gpu, learnt: Learnt = "all"): this {
+    this.expectNoGpu();
     const head = new Set(this.head);
     for (const parameter of this.parameters) {
       parameter.frozen = learnt === "none" || (learnt === "head" && !head.has(parameter));
     }
-    this.#store = new ParameterStore(gpu, [...this.parameters, ...this.buffers]);
-    return this;
-  }
-
-  /** The parameters on the GPU. ReferenceError before `toGpu`. */
-  get store(): ParameterStore {
-    if (this.#store === undefined) throw new ReferenceError("The network is not on a GPU yet");
-    return this.#store;
+    return super.toGpu(gpu);
   }
 
   /**
@@ -81,7 +66,7 @@ export abstract class VisionModel {
       // Its square root would be NaN.
       throw new RangeError(`The variance at place ${first} of ${quote(key)} is below 0`);
     }
-    return loadStateDict([...this.parameters, ...this.buffers], new Map(known), options);
+    return this.loadStateDict(new Map(known), options);
   }
 
   /**
@@ -90,13 +75,5 @@ export abstract class VisionModel {
    */
   startWithout(_missing: readonly string[]): string[] {
     return [];
-  }
-
-  dispose(): void {
-    this.#store?.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }

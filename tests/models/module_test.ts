@@ -1,0 +1,97 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { RandomStream } from "../../data/rng.ts";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { constant, Tape } from "../../models/autograd.ts";
+import { Dropout, Linear, Recurrent } from "../../models/layers.ts";
+import { Module } from "../../models/module.ts";
+import { Adam } from "../../models/optimizers.ts";
+import { Buffer, Parameter } from "../../models/parameters.ts";
+import { BatchNorm2d } from "../../models/vision_layers.ts";
+import { gpuTest } from "../gpu_support.ts";
+
+class Inner extends Module {
+  readonly scale = new Parameter("inner.scale", [2], Float32Array.of(1, 2));
+  readonly seen = new Buffer("inner.seen", [1], Float32Array.of(3));
+  readonly dropout = new Dropout(0.5, new RandomStream(1));
+}
+
+class Outer extends Module {
+  readonly name = "outer";
+  readonly first = new Linear("first", 2, 3, new RandomStream(1));
+  readonly list = [new Inner(), [new Linear("deep", 3, 1, new RandomStream(2), { bias: false })]];
+  readonly byPlace = new Map([[4, new BatchNorm2d("norm", 3)]]);
+  readonly tied = this.first;
+  readonly nothing = undefined;
+  readonly #hidden = new Parameter("hidden", [1], Float32Array.of(1));
+  readonly last = new Parameter("last", [1], Float32Array.of(1));
+
+  get hidden(): Parameter {
+    return this.#hidden;
+  }
+}
+
+const names = (parameters: Parameter[]) => parameters.map(({ name }) => name);
+
+Deno.test("a module finds its parameters in its fields, in their order, each once", () => {
+  const model = new Outer();
+  assertEquals(names(model.parameters), [
+    ...["first.weight", "first.bias", "inner.scale", "deep.weight", "norm.weight", "norm.bias"],
+    "last",
+  ]);
+  assertEquals(names(model.buffers), ["inner.seen", "norm.running_mean", "norm.running_var"]);
+  assertEquals(names(new Recurrent("r", "lstm", 1, 1, new RandomStream(1)).parameters), [
+    ...["r.weight_ih_l0", "r.weight_hh_l0", "r.bias_ih_l0"],
+  ]);
+});
+
+Deno.test("train, eval and freeze reach all that is within", () => {
+  const model = new Outer();
+  const inner = model.list[0] as Inner;
+  assertEquals([model.training, inner.dropout.training], [true, true]);
+  model.eval();
+  assertEquals([model.training, inner.dropout.training], [false, false]);
+  inner.train();
+  assertEquals([model.training, inner.dropout.training], [false, true]);
+  inner.freeze();
+  assertEquals(
+    names(model.parameters.filter(({ frozen }) => frozen)),
+    ["inner.scale"],
+  );
+  model.freeze().freeze(false);
+  assertEquals(model.parameters.some(({ frozen }) => frozen), false);
+  assertEquals(model.buffers.every(({ frozen }) => frozen), true);
+});
+
+gpuTest("a module goes to a GPU once, and saves and loads all it has", async (gpu) => {
+  const model = new Outer();
+  assertThrows(() => model.store, ReferenceError, "not on a GPU yet");
+  model.toGpu(gpu);
+  assertThrows(() => model.toGpu(gpu), ReferenceError, "on a GPU already");
+  using adam = new Adam(model.store, { lr: 0.1 });
+  assertEquals(names([...adam.store.trainable]), names(model.parameters));
+  const dict = await model.stateDict();
+  assertEquals([...dict.keys()], names([...model.parameters, ...model.buffers]));
+  assertEquals([...dict.get("inner.seen")!.data as Float32Array], [3]);
+  (dict.get("inner.scale")!.data as Float32Array).set([7, 8]);
+  using other = new Outer();
+  assertEquals(other.loadStateDict(dict), { missing: [], unexpected: [], misshapen: [] });
+  other.toGpu(gpu);
+  const { scale } = other.list[0] as Inner;
+  assertEquals([...await scale.tensor.read()], [7, 8]);
+  dict.delete("last");
+  assertThrows(() => other.loadStateDict(dict), TypeError, "missing: last");
+  model.dispose();
+});
+
+gpuTest("dropout drops while both its module and the tape train", (gpu) => {
+  using data = Tensor.from(gpu, new Float32Array(64).fill(1));
+  const dropout = new Dropout(0.5, new RandomStream(1));
+  const drops = (training: boolean) => {
+    using _tape = new Tape(gpu, { training });
+    const x = constant(data);
+    return dropout.forward(x) !== x;
+  };
+  assertEquals([drops(true), drops(false)], [true, false]);
+  dropout.eval();
+  assertEquals(drops(true), false);
+});
