@@ -140,6 +140,16 @@ export {
   Variable,
 } from "./models/autograd.ts";
 export { Module } from "./models/module.ts";
+export {
+  cosine,
+  oneCycle,
+  type OneCycleOptions,
+  Plateau,
+  type PlateauOptions,
+  type Schedule,
+  stepDecay,
+  warmUp,
+} from "./models/schedules.ts";
 export { concat, stack, where } from "./models/variable.ts";
 export {
   type Initializer,
@@ -181,6 +191,7 @@ export {
 } from "./models/operations.ts";
 export {
   Adam,
+  AdamW,
   Optimizer,
   type OptimizerOptions,
   type OptimizerState,

@@ -53,13 +53,13 @@ const sgdKernel = defineKernel({
     parameters: "write vec4f",
     velocity: "write vec4f",
   },
-  params: { ...COMMON, momentum: "f32" },
+  params: { ...COMMON, momentum: "f32", nesterov: "u32" },
   code: forEachQuad(/* wgsl */ `
     let p = parameters[i];
     let g = limit * gradient[i] + params.weight_decay * p;
     let v = params.momentum * velocity[i] + g;
     velocity[i] = v;
-    parameters[i] = p - params.lr * v;
+    parameters[i] = p - params.lr * select(v, g + params.momentum * v, params.nesterov == 1u);
 `),
 });
 
@@ -83,9 +83,9 @@ const adamKernel = defineKernel({
     mean: "write vec4f",
     square: "write vec4f",
   },
-  params: { ...COMMON, ...ADAM },
+  params: { ...COMMON, ...ADAM, keep: "f32" },
   code: FLUSH + forEachQuad(/* wgsl */ `
-    let p = parameters[i];
+    let p = params.keep * parameters[i];
     let g = limit * gradient[i] + params.weight_decay * p;
     let m = flush(params.beta1 * mean[i] + params.rest1 * g);
     let v = flush_second(params.beta2 * square[i] + params.rest2 * g * g, m);
@@ -167,14 +167,16 @@ function common(tensors: StepTensors, sizes: StepSizes) {
   };
 }
 
-/** `v = momentum v + g; p -= lr v`. */
+/** `v = momentum v + g; p -= lr v`, or with `nesterov` `p -= lr (g + momentum v)`. */
 export function sgdStep(
   step: StepTensors,
   velocity: Tensor,
-  options: StepSizes & { momentum: number },
+  options: StepSizes & { momentum: number; nesterov?: boolean },
 ): void {
   const { gpu, tensors, params, groups } = common(step, options);
-  sgdKernel.run(gpu, { ...tensors, velocity }, { ...params, momentum: options.momentum }, groups);
+  const { momentum, nesterov = false } = options;
+  const all = { ...params, momentum, nesterov: Number(nesterov) };
+  sgdKernel.run(gpu, { ...tensors, velocity }, all, groups);
 }
 
 /** What Adam needs beside {@linkcode StepSizes}. `t` counts the steps from 1. */
@@ -197,19 +199,21 @@ function adamParams(lr: number, { beta1, beta2, epsilon, t }: AdamSizes) {
   };
 }
 
-/** `m = β₁ m + (1-β₁) g; v = β₂ v + (1-β₂) g²; p -= lr m̂ / (√v̂ + ε)`, with bias correction for step t ≥ 1. */
+/**
+ * `m = β₁ m + (1-β₁) g; v = β₂ v + (1-β₂) g²; p -= lr m̂ / (√v̂ + ε)`, with bias correction for step t ≥ 1. The weight
+ * decay of a `decoupled` step is no part of the gradient: it first takes `lr · weightDecay` of the parameter away.
+ */
 export function adamStep(
   step: StepTensors,
   moments: { mean: Tensor; square: Tensor },
-  options: StepSizes & AdamSizes,
+  options: StepSizes & AdamSizes & { decoupled?: boolean },
 ): void {
-  const { gpu, tensors, params, groups } = common(step, options);
-  adamKernel.run(
-    gpu,
-    { ...tensors, ...moments },
-    { ...params, ...adamParams(options.lr, options) },
-    groups,
-  );
+  const { lr, weightDecay, decoupled = false } = options;
+  const sizes = { ...options, weightDecay: decoupled ? 0 : weightDecay };
+  const { gpu, tensors, params, groups } = common(step, sizes);
+  const keep = decoupled ? 1 - lr * weightDecay : 1;
+  const all = { ...params, ...adamParams(lr, options), keep };
+  adamKernel.run(gpu, { ...tensors, ...moments }, all, groups);
 }
 
 /**

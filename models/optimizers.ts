@@ -1,4 +1,4 @@
-/** Optimizers, in the order of their complexity: SGD, RMSprop, Adam. */
+/** Optimizers, in the order of their complexity: SGD, RMSprop, Adam, AdamW. */
 import {
   adamRowsStep,
   adamStep,
@@ -176,22 +176,32 @@ export abstract class Optimizer {
   }
 }
 
-/** Stochastic gradient descent with momentum: `v = momentum v + g; p -= lr v`. */
+/**
+ * Stochastic gradient descent with momentum: `v = momentum v + g; p -= lr v`, or with `nesterov`
+ * `p -= lr (g + momentum v)`.
+ */
 export class Sgd extends Optimizer {
   readonly #momentum: number;
+  readonly #nesterov: boolean;
 
-  constructor(store: ParameterStore, options: OptimizerOptions & { momentum?: number }) {
-    const { momentum = 0 } = options;
+  constructor(
+    store: ParameterStore,
+    options: OptimizerOptions & { momentum?: number; nesterov?: boolean },
+  ) {
+    const { momentum = 0, nesterov = false } = options;
     check("momentum", momentum, "from 0 to less than 1", momentum >= 0 && momentum < 1);
+    check("momentum", momentum, "above 0 for nesterov", momentum > 0 || !nesterov);
     super(store, options, ["velocity"]);
     this.#momentum = momentum;
+    this.#nesterov = nesterov;
   }
 
   protected override update(
     tensors: { parameters: Tensor; gradient: Tensor; squaredNorm: Tensor },
     sizes: StepSizes,
   ): void {
-    sgdStep(tensors, this.moments[0], { ...sizes, momentum: this.#momentum });
+    const options = { ...sizes, momentum: this.#momentum, nesterov: this.#nesterov };
+    sgdStep(tensors, this.moments[0], options);
   }
 }
 
@@ -222,6 +232,8 @@ export class RmsProp extends Optimizer {
 
 /** Adam (Kingma and Ba 2015), with bias correction, as PyTorch has it. */
 export class Adam extends Optimizer {
+  /** Weight decay is no part of the gradient, see {@linkcode AdamW}. */
+  protected readonly decoupled: boolean = false;
   readonly #beta1: number;
   readonly #beta2: number;
   readonly #epsilon: number;
@@ -243,7 +255,8 @@ export class Adam extends Optimizer {
     sizes: StepSizes,
   ): void {
     const [mean, square] = this.moments;
-    adamStep(tensors, { mean, square }, { ...sizes, ...this.#sizes });
+    const options = { ...sizes, ...this.#sizes, decoupled: this.decoupled };
+    adamStep(tensors, { mean, square }, options);
   }
 
   /** As PyTorch's SparseAdam, ε apart, which is added where dense Adam adds it: other rows' moments rest. */
@@ -263,5 +276,17 @@ export class Adam extends Optimizer {
       epsilon: this.#epsilon,
       t: this.steps,
     };
+  }
+}
+
+/**
+ * Adam with decoupled weight decay (Loshchilov and Hutter 2019), as PyTorch has it: each step first takes
+ * `lr · weightDecay` of a parameter away. 0.01 by default.
+ */
+export class AdamW extends Adam {
+  protected override readonly decoupled = true;
+
+  constructor(store: ParameterStore, options: ConstructorParameters<typeof Adam>[1]) {
+    super(store, { weightDecay: 0.01, ...options });
   }
 }

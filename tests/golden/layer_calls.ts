@@ -7,6 +7,7 @@ import { embedding } from "../../models/operations.ts";
 import { type CellType, Dropout, Embedding, Linear, Recurrent } from "../../models/layers.ts";
 import {
   Adam,
+  AdamW,
   type Optimizer,
   type OptimizerOptions,
   RmsProp,
@@ -124,9 +125,12 @@ export const LAYER_CALLS: Record<string, Call> = {
   }),
   "Recurrent layer rnn": recurrent("rnn"),
   "Recurrent layer lstm": recurrent("lstm"),
-  Sgd: optimizer<Steps & { momentum?: number }>((store, options) => new Sgd(store, options)),
+  Sgd: optimizer<Steps & { momentum?: number; nesterov?: boolean }>((store, options) =>
+    new Sgd(store, options)
+  ),
   RmsProp: optimizer((store, options) => new RmsProp(store, options)),
   Adam: optimizer((store, options) => new Adam(store, options)),
+  AdamW: optimizer((store, options) => new AdamW(store, options)),
   "Adam on a sparse table": call<{ rows: number; steps: number; lr: number }>((c) => {
     const table = new Parameter("w", c.shape("w"), c.floats("w"));
     table.sparse = true;

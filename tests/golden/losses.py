@@ -81,13 +81,18 @@ def clipped(p, g):
 
 
 def sgd(w, p):
-    return torch.optim.SGD([w], lr=p["lr"], momentum=p.get("momentum", 0), weight_decay=p.get("weightDecay", 0))
+    return torch.optim.SGD([w], lr=p["lr"], momentum=p.get("momentum", 0), weight_decay=p.get("weightDecay", 0), nesterov=p.get("nesterov", False))
 
 
 def adam(w, p):
     betas = (p.get("beta1", 0.9), p.get("beta2", 0.999))
     options = {"eps": p.get("epsilon", 1e-8), "weight_decay": p.get("weightDecay", 0)}
     return torch.optim.Adam([w], lr=p["lr"], betas=betas, **options)
+
+
+def adamw(w, p):
+    betas = (p.get("beta1", 0.9), p.get("beta2", 0.999))
+    return torch.optim.AdamW([w], lr=p["lr"], betas=betas, eps=p.get("epsilon", 1e-8), weight_decay=p.get("weightDecay", 0.01))
 
 
 def rmsprop(w, p):
@@ -149,7 +154,7 @@ def steps_inputs(p):
     return {"w": p["shape"], **{f"g{i}": p["shape"] for i in range(p["steps"])}}
 
 
-for name, title, make in [("Sgd", "SGD", sgd), ("RmsProp", "RMSprop", rmsprop), ("Adam", "Adam", adam)]:
+for name, title, make in [("Sgd", "SGD", sgd), ("RmsProp", "RMSprop", rmsprop), ("Adam", "Adam", adam), ("AdamW", "AdamW", adamw)]:
     operation(name, steps_inputs, f"optim.{title}")(
         lambda p, w, make=make, **gradients: {"w": stepped(make, p, w, list(gradients.values()))[0]}
     )

@@ -185,6 +185,10 @@ def optimizers():
         case(name, {"shape": [n], "steps": 4, **plain})
         case(name, {"shape": [n], "steps": 4, **plain, "weightDecay": 0.1, "maxNorm": 0.5, "decay": 0.9})
     case("Sgd", {"shape": [7], "steps": 5, **plain, "momentum": 0.9})
+    for n in [1, 7, 64]:
+        case("Sgd", {"shape": [n], "steps": 20, **plain, "momentum": 0.9, "nesterov": True, "weightDecay": 0.01})
+        case("AdamW", {"shape": [n], "steps": 20, **plain})
+        case("AdamW", {"shape": [n], "steps": 20, **plain, "weightDecay": 0.5, "maxNorm": 0.5, "decay": 0.9})
     case("Adam", {"shape": [7], "steps": 5, **plain, "beta1": 0.5, "beta2": 0.8, "epsilon": 1e-4})
     case("RmsProp", {"shape": [7], "steps": 5, **plain, "alpha": 0.5, "epsilon": 1e-3})
     for rows, width, count in [[1, 1, 1], [5, 3, 4], [101, 8, 30]]:
