@@ -1,4 +1,4 @@
-/** Operations on single numbers: a table of functions with their derivatives, sums, and dropout. */
+/** Operations on single numbers that are no functions of kernels/pointwise: in place, by a number on the GPU, dropout. */
 import { activations, type FloatType } from "./activations.ts";
 import type { Gpu } from "./runtime/gpu.ts";
 import {
@@ -43,58 +43,10 @@ function flatKernel<
   };
 }
 
-/** A function of one number, of {@linkcode activations}, and its gradient from `x` or the value `y`. */
-const UNARY = {
-  relu: (t: FloatType) => `relu_gradient_${t}(dout[i], x)`,
-  tanh: () => "dout[i] * (1.0 - y * y)",
-  sigmoid: () => "dout[i] * (y * (1.0 - y))",
-} as const satisfies Record<string, (t: FloatType) => string>;
-
-/** The name of a function of one number. */
-export type UnaryName = keyof typeof UNARY;
-
-const unaryKernels = Object.fromEntries(
-  Object.entries(UNARY).map(([name, gradient]) => [name, {
-    forward: flatKernel(name, (t) => ({
-      bindings: { input: `read ${t}`, out: `write ${t}` },
-      code: `out[i] = ${name}_${t}(input[i]);`,
-    })),
-    backward: flatKernel(`${name} backward`, (t) => ({
-      bindings: { dout: `read ${t}`, input: `read ${t}`, output: `read ${t}`, out: `write ${t}` },
-      code: `let x = input[i];
-  let y = output[i];
-  out[i] = ${gradient(t)};`,
-    })),
-  }]),
-);
-
 /** The tensor that receives a result of `x`'s shape: the given one, or a new one. */
 function resultLike(x: Tensor, name: string, out?: Tensor): Tensor {
   if (out !== undefined) expectShape(out, x.shape, `The result "${name}"`);
   return out ?? Tensor.empty(x.gpu, x.shape, { name });
-}
-
-/** Apply a function to each number. */
-export function unary(name: UnaryName, x: Tensor): Tensor {
-  const out = Tensor.empty(x.gpu, x.shape, { name });
-  unaryKernels[name].forward(x.gpu, x.size, { input: x, out });
-  return out;
-}
-
-/** The gradient of {@linkcode unary} on `x`, from that on its result `y`. */
-export function unaryGradient(
-  name: UnaryName,
-  dout: Tensor,
-  x: Tensor,
-  y: Tensor,
-  out?: Tensor,
-): Tensor {
-  expectShape(dout, x.shape, `The gradient of ${name}`);
-  expectShape(y, x.shape, `The gradient of ${name} from its result`);
-  const result = resultLike(x, `d${name}`, out);
-  const tensors = { dout, input: x, output: y, out: result };
-  unaryKernels[name].backward(x.gpu, x.size, tensors);
-  return result;
 }
 
 const addScaledKernel = flatKernel("add", (t) => ({
@@ -231,27 +183,4 @@ export function dropout(
   };
   dropoutKernel.run(x.gpu, { x, out: result }, params, flatGroups(x.size));
   return result;
-}
-
-// Invocation i writes number i of the result [B, A, C] from [A, B, C].
-const swapKernel = defineKernel({
-  name: "swap axes",
-  bindings: { x: "read f32", out: "write f32" },
-  params: { n: "u32", a: "u32", b: "u32", c: "u32" },
-  code: /* wgsl */ `${FLAT_MAIN}
-  if (i >= params.n) { return; }
-  let c = i % params.c;
-  let a = (i / params.c) % params.a;
-  let b = i / (params.c * params.a);
-  out[i] = x[(a * params.b + b) * params.c + c];
-}`,
-});
-
-/** Exchange the first two axes: `[N, T, D]` becomes `[T, N, D]`, and the reverse. */
-export function swapBatchAndTime(x: Tensor): Tensor {
-  expectShape(x, [null, null, null], "Exchanging batch and time");
-  const [a, b, c] = x.shape;
-  const out = Tensor.empty(x.gpu, [b, a, c], { name: x.name });
-  swapKernel.run(x.gpu, { x, out }, { n: x.size, a, b, c }, flatGroups(x.size));
-  return out;
 }

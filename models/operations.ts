@@ -1,5 +1,6 @@
 /** Differentiable operations: kernels put on a tape, each with what its gradient needs. */
 import * as elementwise from "../kernels/elementwise.ts";
+import { pointwiseGradient } from "../kernels/pointwise/pointwise.ts";
 import {
   type BagMode,
   type Bags,
@@ -243,7 +244,7 @@ export function convolutions(
   }
   const y = out!;
   return tape.record(y, parents, (dy) => {
-    using dz = relu ? elementwise.unaryGradient("relu", dy, y, y) : dy.view(dy.shape);
+    using dz = relu ? pointwiseGradient("relu", 0, dy, [y], y) : dy.view(dy.shape);
     branches.forEach(({ w, b, ...window }, i) => {
       const inputs: Record<string, Variable> = { dx: x, dw: w, ...b && { db: b } };
       tape.gradients(inputs, (targets) => {

@@ -17,7 +17,7 @@ import {
   sumsKernel,
 } from "./batch_norm_kernels.ts";
 import { combineKernel, statisticsKernel } from "./batch_norm_statistics.ts";
-import { unaryGradient } from "../elementwise.ts";
+import { pointwiseGradient } from "../pointwise/pointwise.ts";
 import { checkTargets, type GradientTargets } from "../gradients.ts";
 import { flatGroups } from "../runtime/kernel.ts";
 import { columnSum } from "../reduce/reduce.ts";
@@ -235,7 +235,7 @@ export function batchNormBackward(
     const all = { ...tensors, dy: g, ...sums, ...shape.keep && { masked: dresidual! }, dx };
     backwardKernel(gpu, shape).run(gpu, all, { ...params, eps }, groups);
   } else if (shape.keep) {
-    unaryGradient("relu", dy, y, y, dresidual);
+    pointwiseGradient("relu", 0, dy, [y], y, dresidual);
   }
   if (!relu) dresidual?.copyFrom(dy);
   return {

@@ -2,7 +2,7 @@
  * The gradient of a convolution on a picture, of at most four channels: a product says what each window
  * wants of each number under it, then each place sums what the windows over it want.
  */
-import { takeColumns } from "../concat.ts";
+import { sliced, take } from "../rearrange.ts";
 import { matmul } from "../gemm/matmul.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, MOST_GROUPS } from "../runtime/kernel.ts";
@@ -87,7 +87,7 @@ export function pictureGradient(
   using part = at === 0 && dy.shape[3] === columns
     ? flat.view(flat.shape)
     : Tensor.empty(gpu, [places, columns], { name: dy.name });
-  if (part.size !== flat.size) takeColumns(flat, at, part);
+  if (part.size !== flat.size) take(sliced(flat, 1, { start: at, end: at + columns }), part);
   // The numbers under a window are the rows, of which there are few, and its places the columns.
   using taps = weights.view([kernelHeight * kernelWidth * 4, columns]);
   using sums = matmul(taps, part, { transB: true, name: "sums" });

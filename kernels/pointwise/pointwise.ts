@@ -5,7 +5,7 @@
 import type { Gpu } from "../runtime/gpu.ts";
 import { defineKernel, type ParamType } from "../runtime/kernel.ts";
 import { describeShape } from "../runtime/shape.ts";
-import { sizeOf, Tensor } from "../runtime/tensor.ts";
+import { expectShape, sizeOf, Tensor } from "../runtime/tensor.ts";
 import { eachOfRows, element, lines, perShape, ROW_PARAMS, shareColumns } from "../runtime/wgsl.ts";
 import { functions } from "./functions.ts";
 import { expression, POINTWISE, type PointwiseName } from "./table.ts";
@@ -272,6 +272,7 @@ export function pointwise(name: PointwiseName, operands: readonly Operand[], out
   const tensors = tensorsOf(name, operands);
   const { gpu } = tensors[0];
   const shape = broadcast(tensors);
+  if (out !== undefined) expectShape(out, shape, `The result of ${name}`);
   const result = out ?? Tensor.empty(gpu, shape, { name });
   const inputs = Object.fromEntries(
     operands.map((operand, i) => [INPUTS[i], viewOf(operand, shape)]),
@@ -292,7 +293,9 @@ export function pointwiseGradient(
   y: Tensor,
   out?: Tensor,
 ): Tensor {
-  tensorsOf(name, operands);
+  expectShape(y, broadcast(tensorsOf(name, operands)), `The value of ${name}`);
+  expectShape(dy, y.shape, `The gradient of ${name}`);
+  if (out !== undefined) expectShape(out, y.shape, `The gradient of ${name} on an operand`);
   const result = out ?? Tensor.empty(dy.gpu, y.shape, { name: `d${name}` });
   const inputs = Object.fromEntries(
     operands.map((operand, i) => [INPUTS[i], viewOf(operand, y.shape)]),

@@ -40,8 +40,6 @@ async function usedKernels(): Promise<Set<string>> {
 
 /** The table's name of a function, where it is not the function's own without Forward, Backward and Gradient. */
 const NAMES: Record<string, string> = {
-  unary: "tanh",
-  joinColumns: "concat",
   gramMatrix: "gram",
   conv2dBackward: "conv2d",
   permuted: "x.permute",

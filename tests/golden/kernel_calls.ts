@@ -1,5 +1,4 @@
 /** How neckar's kernels are called for the golden table, where no operation on a tape runs them. */
-import { takeColumns } from "../../kernels/concat.ts";
 import * as elementwise from "../../kernels/elementwise.ts";
 import { lookUp, uploadIndices } from "../../kernels/embedding/embedding.ts";
 import { fit } from "../../kernels/fit.ts";
@@ -33,7 +32,7 @@ import {
   logSoftmax,
   softmaxCrossEntropy,
 } from "../../kernels/softmax/softmax.ts";
-import { Tensor } from "../../kernels/runtime/tensor.ts";
+import type { Tensor } from "../../kernels/runtime/tensor.ts";
 import { type Call, call, type Context, type Results } from "./context.ts";
 
 /** Options of the cases of an optimizer's step; what is missing is PyTorch's default. */
@@ -97,7 +96,6 @@ export const KERNEL_CALLS: Record<string, Call> = {
     elementwise.clampInPlace(y, c.p.low, c.p.high);
     return { y };
   }),
-  swapBatchAndTime: call((c) => ({ y: c.keep(elementwise.swapBatchAndTime(c.tensor("x"))) })),
   fit: call<{ to: [number, number, number, number]; shift: [number, number] }>((c) => ({
     y: c.keep(fit(c.tensor("x"), c.p.to, c.p.shift)),
   })),
@@ -109,12 +107,6 @@ export const KERNEL_CALLS: Record<string, Call> = {
     const { transA = false, transB = false } = c.p;
     const options = { transA, transB, bias: c.optional("bias") };
     return { y: c.keep(matmul(c.tensor("a"), c.tensor("b"), options)) };
-  }),
-  takeColumns: call<{ at: number; width: number }>((c) => {
-    const x = c.tensor("x");
-    const y = c.keep(Tensor.empty(c.gpu, [x.shape[0], c.p.width]));
-    takeColumns(x, c.p.at, y);
-    return { y };
   }),
   gramProduct: call((c) => ({ y: c.keep(gramProduct(c.tensor("f"))) })),
   lookUp: call((c) => ({ y: c.keep(lookUp(c.tensor("table"), c.whole("ids"))) })),

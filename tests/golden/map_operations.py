@@ -123,10 +123,6 @@ for name in ["concat", "concatChannels"]:
     )
 
 
-@operation("takeColumns", lambda p: {"x": p["x"]}, "x[:, a:b]", tolerance=EXACT)
-def _(p, x):
-    return {"y": x[:, p["at"] : p["at"] + p["width"]]}
-
 
 @operation("gram", lambda p: {"f": p["f"]}, "matmul", upstream=["y"], tolerance=1e-5)
 def _(p, f):

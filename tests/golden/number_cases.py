@@ -44,8 +44,6 @@ def numbers():
     case("dropout", {"shape": [20], "p": 0, "key": [1, 2]})
     case("Dropout layer", {"shape": [5, 7], "p": 0.3, "seed": 11})
     case("Dropout layer", {"shape": [64], "p": 0.5, "seed": 4294967295})
-    for shape in [[1, 1, 1], [2, 3, 5], [3, 2, 4], [7, 1, 13], [1, 9, 8], [17, 33, 5]]:
-        case("swapBatchAndTime", {"shape": shape})
     for shape, to in [[[6], [2, 3]], [[4, 5], [5, 4]], [[3, 1, 7], [21]], [[1], [1, 1, 1]]]:
         case("reshape", {"shape": shape, "to": to})
     for shape, to, shift in [

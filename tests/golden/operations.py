@@ -106,10 +106,6 @@ def _(p, x):
     return {"y": x.clamp(p["low"], p["high"])}
 
 
-@operation("swapBatchAndTime", lambda p: {"x": p["shape"]}, "Tensor.transpose", tolerance=EXACT)
-def _(p, x):
-    return {"y": x.transpose(0, 1)}
-
 
 @operation("reshape", lambda p: {"x": p["shape"]}, "Tensor.reshape", upstream=["y"], tolerance=EXACT)
 def _(p, x):

@@ -8,24 +8,23 @@ import {
   clampInPlace,
   dropout,
   scaleBy,
-  swapBatchAndTime,
-  unary,
-  unaryGradient,
-  type UnaryName,
 } from "../../kernels/elementwise.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { sigmoid } from "../../kernels/reference/linear_algebra.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { linspace } from "../support.ts";
-import { assertTwin, normals, swapAxes, upload } from "./values.ts";
+import { assertTwin, normals, upload } from "./values.ts";
+import { pointwise, pointwiseGradient } from "../../kernels/pointwise/pointwise.ts";
 
-const TWINS: Record<UnaryName, { f: (x: number) => number; slope: (x: number) => number }> = {
+type Name = "relu" | "tanh" | "sigmoid";
+
+const TWINS: Record<Name, { f: (x: number) => number; slope: (x: number) => number }> = {
   relu: { f: (x) => Math.max(x, 0), slope: (x) => x > 0 ? 1 : 0 },
   tanh: { f: Math.tanh, slope: (x) => 1 - Math.tanh(x) ** 2 },
   sigmoid: { f: sigmoid, slope: (x) => sigmoid(x) * (1 - sigmoid(x)) },
 };
 
-for (const [name, { f, slope }] of Object.entries(TWINS) as [UnaryName, typeof TWINS.relu][]) {
+for (const [name, { f, slope }] of Object.entries(TWINS) as [Name, typeof TWINS.relu][]) {
   gpuTest(`${name} and its gradient agree with their twins`, async (gpu) => {
     for (const shape of [[4, 25], [3, 33]]) { // quads, and single numbers
       const n = shape[0] * shape[1];
@@ -33,13 +32,13 @@ for (const [name, { f, slope }] of Object.entries(TWINS) as [UnaryName, typeof T
       const direct = normals("dout", values.length);
       using x = upload(gpu, values, shape);
       using dout = upload(gpu, direct, shape);
-      using y = unary(name, x);
+      using y = pointwise(name, [x]);
       assertEquals(y.shape, shape);
       await assertTwin(y, values.map(f), name);
-      using dx = unaryGradient(name, dout, x, y);
+      using dx = pointwiseGradient(name, 0, dout, [x], y);
       await assertTwin(dx, values.map((v, i) => direct[i] * slope(v)), `${name} gradient`);
       using out = Tensor.empty(gpu, shape);
-      assertEquals(unaryGradient(name, dout, x, y, out), out);
+      assertEquals(pointwiseGradient(name, 0, dout, [x], y, out), out);
       assertEquals(await out.read(), await dx.read());
     }
   });
@@ -51,7 +50,7 @@ for (const [name, { f, slope }] of Object.entries(TWINS) as [UnaryName, typeof T
     const values = Float32Array.from([...spread, ...tiny, ...extreme]);
     for (const n of [values.length - values.length % 4, values.length - values.length % 4 - 1]) {
       using x = upload(gpu, values.slice(-n), [n]);
-      using y = unary(name, x);
+      using y = pointwise(name, [x]);
       const got = await y.read();
       values.slice(-n).forEach((v, i) => {
         const expected = f(v);
@@ -60,7 +59,7 @@ for (const [name, { f, slope }] of Object.entries(TWINS) as [UnaryName, typeof T
         assert(right, `${name}(${v}) = ${got[i]}, not ${expected}`);
       });
       using ones = upload(gpu, new Float32Array(n).fill(1), [n]);
-      using dx = unaryGradient(name, ones, x, y);
+      using dx = pointwiseGradient(name, 0, ones, [x], y);
       await assertTwin(dx, values.slice(-n).map(slope), `${name} gradient`);
     }
   });
@@ -71,14 +70,14 @@ for (const [name, { f, slope }] of Object.entries(TWINS) as [UnaryName, typeof T
     for (const values of [[1, ...nan, -1], [1, ...nan, -1, 0.5]]) {
       using x = upload(gpu, values, [values.length]);
       using dout = upload(gpu, values.map((_, i) => i + 1), [values.length]);
-      using y = unary(name, x);
+      using y = pointwise(name, [x]);
       const got = await y.read();
       values.forEach((v, i) => {
         const wanted = Number.isNaN(v) ? NaN : Math.fround(f(v));
         assertAlmostEquals(got[i], wanted, 1e-6);
       });
       // A relu passes on what meets a NaN, as PyTorch's does; of a smooth function nothing is known there.
-      using dx = unaryGradient(name, dout, x, y);
+      using dx = pointwiseGradient(name, 0, dout, [x], y);
       const wanted = values.map((v, i) =>
         (i + 1) * (!Number.isNaN(v) ? slope(v) : name === "relu" ? 1 : NaN)
       );
@@ -189,26 +188,13 @@ gpuTest("dropout refuses probabilities outside [0, 1)", (gpu) => {
   }
 });
 
-gpuTest("swapBatchAndTime exchanges the first two axes, and twice is nothing", async (gpu) => {
-  for (const shape of [[1, 1, 1], [3, 5, 7], [25, 2, 4], [1, 6, 3]] as const) {
-    const [a, b, c] = shape;
-    const values = Float32Array.from(normals("x", a * b * c));
-    using x = Tensor.from(gpu, values, shape);
-    using swapped = swapBatchAndTime(x);
-    assertEquals(swapped.shape, [b, a, c]);
-    assertEquals(await swapped.read(), Float32Array.from(swapAxes(values, [a, b, c])));
-    using back = swapBatchAndTime(swapped);
-    assertEquals(await back.read(), values);
-  }
-});
-
 gpuTest("the elementwise functions refuse shapes that do not fit", (gpu) => {
   using x = Tensor.zeros(gpu, [2, 3]);
   using y = Tensor.zeros(gpu, [2, 3]);
   using small = Tensor.zeros(gpu, [3], { name: "small" });
-  assertThrows(() => unaryGradient("relu", small, x, y), TypeError, `"small"`);
-  assertThrows(() => unaryGradient("relu", y, x, small), TypeError, `"small"`);
-  assertThrows(() => unaryGradient("relu", y, x, y, small), TypeError, `"small"`);
+  assertThrows(() => pointwiseGradient("relu", 0, small, [x], y), TypeError, `"small"`);
+  assertThrows(() => pointwiseGradient("relu", 0, y, [x], small), TypeError, `"small"`);
+  assertThrows(() => pointwiseGradient("relu", 0, y, [x], y, small), TypeError, `"small"`);
   assertThrows(() => add(x, small), TypeError, `"small"`);
   assertThrows(() => add(x, y, 1, small), TypeError, `"small"`);
   assertThrows(() => accumulate(x, small), TypeError, `"small" of 3 numbers`);
@@ -219,5 +205,4 @@ gpuTest("the elementwise functions refuse shapes that do not fit", (gpu) => {
   );
   assertThrows(() => scaleBy(x, small), TypeError, "A factor is one number");
   assertThrows(() => dropout(x, 0.5, [1, 2], small), TypeError, `"small"`);
-  assertThrows(() => swapBatchAndTime(x), TypeError, "Exchanging batch and time");
 });

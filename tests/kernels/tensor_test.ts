@@ -6,7 +6,8 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { accumulate, add, unary } from "../../kernels/elementwise.ts";
+import { accumulate, add } from "../../kernels/elementwise.ts";
+import { pointwise } from "../../kernels/pointwise/pointwise.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
 
@@ -88,11 +89,11 @@ gpuTest("views at any offset can be read, and only aligned ones written", async 
 
 gpuTest("a write does not reach back into work that was recorded before it", async (gpu) => {
   using x = Tensor.from(gpu, [1, 2, 3]);
-  using first = unary("relu", x);
+  using first = pointwise("relu", [x]);
   x.write([-1, 20, 30]);
-  using second = unary("relu", x);
+  using second = pointwise("relu", [x]);
   x.clear();
-  using third = unary("relu", x);
+  using third = pointwise("relu", [x]);
   assertEquals(await first.read(), new Float32Array([1, 2, 3]));
   assertEquals(await second.read(), new Float32Array([0, 20, 30]));
   assertEquals(await third.read(), new Float32Array(3));
