@@ -2,6 +2,7 @@
  * `deno task golden`: how far every operation is from PyTorch in float64, on both kernel paths, beside how
  * far PyTorch's own float32 is. With `--write` the table of docs/golden.md is written anew.
  */
+import { hasOneSubgroupSize } from "../../kernels/runtime/device.ts";
 import { boolean, defineFlags, text } from "../../tasks/lib/flags.ts";
 import { openTaskGpu, parseGpuFlags } from "../../tasks/lib/gpu.ts";
 import { runTask, TaskError } from "../../tasks/lib/main.ts";
@@ -20,7 +21,8 @@ const flags = defineFlags({
 async function main(): Promise<void> {
   const { only, write } = parseGpuFlags(flags, Deno.args, {
     task: "golden",
-    summary: "Compare every operation with PyTorch's float64, case by case, on both kernel paths.",
+    summary:
+      "Compare every operation with PyTorch's float64, case by case, on all kernel paths that there are.",
     examples: ["deno task golden", "deno task golden --only matmul", "deno task golden --write"],
   });
   const golden = await readGolden();
@@ -29,9 +31,13 @@ async function main(): Promise<void> {
     const known = Object.keys(golden.operations).join(", ");
     throw new TaskError(`There is no operation "${only}" in the table: it has ${known}`);
   }
-  using subgroup = await openTaskGpu({ path: "subgroup" });
   using workgroup = await openTaskGpu({ path: "workgroup" });
-  const paths = [subgroup, workgroup];
+  // The bodies for software adapters run on these alone.
+  const both = hasOneSubgroupSize(workgroup.adapter);
+  using subgroup = both ? await openTaskGpu({ path: "subgroup" }) : undefined;
+  if (!both) console.log(`"${workgroup.adapter.description}" runs the workgroup kernels alone`);
+  if (write && !both) throw new TaskError("The table of docs/golden.md is of both paths");
+  const paths = subgroup === undefined ? [workgroup] : [subgroup, workgroup];
   const outcomes = [];
   using display = progress({ total: cases.length, unit: "case" });
   for (const [i, one] of cases.entries()) {

@@ -7,9 +7,9 @@ export interface Row {
   operation: string;
   torch: string | null;
   cases: number;
-  /** The run with the largest error, and the largest error of each path. */
+  /** The run with the largest error, and the largest error of each path that was run. */
   worst: Outcome;
-  errors: Record<KernelPath, number>;
+  errors: Partial<Record<KernelPath, number>>;
   /** The largest error of PyTorch's float32 over the same cases; null where it has no such operation. */
   torchError: number | null;
 }
@@ -29,14 +29,15 @@ export function report({ operations }: Golden, outcomes: readonly Outcome[]): Ro
     const own = outcomes.filter(({ golden }) => golden.op === operation);
     if (own.length === 0) return [];
     const worstOf = (some: readonly Outcome[]) => some.reduce((a, b) => b.error > a.error ? b : a);
-    const on = (path: KernelPath) => worstOf(own.filter((outcome) => outcome.path === path)).error;
+    const errors: Row["errors"] = {};
+    for (const { path, error } of own) errors[path] = Math.max(error, errors[path] ?? 0);
     const torchErrors = own.map(({ golden }) => golden.torch ?? 0);
     return [{
       operation,
       torch,
       cases: new Set(own.map(({ golden }) => golden)).size,
       worst: worstOf(own),
-      errors: { subgroup: on("subgroup"), workgroup: on("workgroup") },
+      errors,
       torchError: torch === null ? null : Math.max(...torchErrors),
     }];
   });
@@ -54,7 +55,9 @@ const HEAD = [
 ];
 
 function cells({ operation, torch, cases, worst, errors, torchError }: Row): string[] {
-  const both = [errors.subgroup, errors.workgroup].map(shown);
+  const both = [errors.subgroup, errors.workgroup].map((one) =>
+    one === undefined ? "" : shown(one)
+  );
   const other = torchError === null ? "" : shown(torchError);
   const at = shown(worst.error) === "0" ? "" : `${worst.result}, ${worst.golden.name}`;
   return [operation, torch ?? "", `${cases}`, ...both, other, shown(worst.tolerance), at];
