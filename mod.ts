@@ -88,16 +88,28 @@ export { type BagMode, type Bags, uploadBags } from "./kernels/embedding/embeddi
 export { type Indices, lookUp, uploadIndices } from "./kernels/embedding/embedding.ts";
 export type { GradientTargets } from "./kernels/gradients.ts";
 export {
-  lstmBackward,
   type LstmForward,
-  lstmForward,
   type LstmGradients,
   type LstmInputs,
+  lstmTimeMajorBackward,
+  lstmTimeMajorForward,
+} from "./kernels/recurrent/lstm.ts";
+export {
+  lstmBackward,
+  lstmForward,
+  type LstmResult,
   lstmStepBackward,
   lstmStepForward,
   type LstmStepGradients,
   type LstmStepInputs,
-} from "./kernels/recurrent/lstm.ts";
+  rnnBackward,
+  rnnForward,
+  type RnnResult,
+  rnnStepBackward,
+  rnnStepForward,
+  type RnnStepGradients,
+  type RnnStepInputs,
+} from "./kernels/recurrent/homework.ts";
 export { matmul, type MatmulOptions } from "./kernels/gemm/matmul.ts";
 export {
   maxPool2dBackward,
@@ -108,15 +120,11 @@ export {
 export type { AdamSizes, StepSizes } from "./kernels/optimizer_steps.ts";
 export { columnSum, type ColumnSumOptions, sum, type SumOptions } from "./kernels/reduce/reduce.ts";
 export {
-  rnnBackward,
   type RnnForward,
-  rnnForward,
   type RnnGradients,
   type RnnInputs,
-  rnnStepBackward,
-  rnnStepForward,
-  type RnnStepGradients,
-  type RnnStepInputs,
+  rnnTimeMajorBackward,
+  rnnTimeMajorForward,
 } from "./kernels/recurrent/rnn.ts";
 export {
   type SigmoidCrossEntropy,

@@ -2,9 +2,9 @@
 import { END, NULL, START } from "../data/text/vocabulary.ts";
 import { lookUp } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
-import { lstmForward } from "../kernels/recurrent/lstm.ts";
+import { lstmTimeMajorForward } from "../kernels/recurrent/lstm.ts";
 import { matmul } from "../kernels/gemm/matmul.ts";
-import { rnnForward } from "../kernels/recurrent/rnn.ts";
+import { rnnTimeMajorForward } from "../kernels/recurrent/rnn.ts";
 import { sum } from "../kernels/reduce/reduce.ts";
 import { argmax, logSoftmax } from "../kernels/softmax/softmax.ts";
 import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
@@ -44,13 +44,13 @@ function step(captioner: Captioner, state: State, words: Tensor<"u32">): [State,
   };
   const next: State = { h: Tensor.empty(gpu, state.h.shape, { name: "state" }), c: undefined };
   if (config.cell === "lstm") {
-    using forward = lstmForward({ ...inputs, c0: state.c });
+    using forward = lstmTimeMajorForward({ ...inputs, c0: state.c });
     using last = forward.cells.view(state.h.shape, state.h.size);
     next.h.copyFrom(forward.h);
     next.c = Tensor.empty(gpu, state.h.shape, { name: "cell state" });
     next.c.copyFrom(last);
   } else {
-    using forward = rnnForward(inputs);
+    using forward = rnnTimeMajorForward(inputs);
     next.h.copyFrom(forward.h);
   }
   const scores = matmul(next.h, score.weight.tensor, { bias: score.bias?.tensor, name: "scores" });

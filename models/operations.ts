@@ -18,14 +18,18 @@ import {
   embeddingGradient,
   type Indices,
 } from "../kernels/embedding/embedding.ts";
-import { lstmBackward, lstmForward } from "../kernels/recurrent/lstm.ts";
+import { lstmTimeMajorBackward, lstmTimeMajorForward } from "../kernels/recurrent/lstm.ts";
 import { matmul } from "../kernels/gemm/matmul.ts";
 import {
   maxOverTime as largestOverTime,
   maxOverTimeGradient,
 } from "../kernels/pool/max_over_time.ts";
 import { columnSum, sum } from "../kernels/reduce/reduce.ts";
-import { rnnBackward, rnnForward, type RnnInputs } from "../kernels/recurrent/rnn.ts";
+import {
+  type RnnInputs,
+  rnnTimeMajorBackward,
+  rnnTimeMajorForward,
+} from "../kernels/recurrent/rnn.ts";
 import { sigmoidCrossEntropy } from "../kernels/softmax/sigmoid_cross_entropy.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
 import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
@@ -125,20 +129,23 @@ function cellVariables(x: Variable, h0: Variable, { wx, wh, b }: CellWeights) {
 /** A vanilla RNN over `x [T, N, D]` from `h0 [N, H]`: the states `[T, N, H]`. */
 export function rnn(x: Variable, h0: Variable, weights: CellWeights): Variable {
   const tape = tapeOf(x, h0, ...Object.values(weights));
-  const forward = tape.keep(rnnForward(cellInputs(x, h0, weights)));
+  const forward = tape.keep(rnnTimeMajorForward(cellInputs(x, h0, weights)));
   const inputs = cellVariables(x, h0, weights);
   return tape.record(forward.h.view(forward.h.shape), Object.values(inputs), (dy) => {
-    tape.gradients(inputs, (targets) => rnnBackward(dy, forward, targets));
+    tape.gradients(inputs, (targets) => rnnTimeMajorBackward(dy, forward, targets));
   });
 }
 
 /** An LSTM over `x [T, N, D]` from `h0 [N, H]` and a cell state of zeros: the states `[T, N, H]`. */
 export function lstm(x: Variable, h0: Variable, weights: CellWeights): Variable {
   const tape = tapeOf(x, h0, ...Object.values(weights));
-  const forward = tape.keep(lstmForward(cellInputs(x, h0, weights)));
+  const forward = tape.keep(lstmTimeMajorForward(cellInputs(x, h0, weights)));
   const inputs = cellVariables(x, h0, weights);
   return tape.record(forward.h.view(forward.h.shape), Object.values(inputs), (dy) => {
-    tape.gradients(inputs, (targets) => lstmBackward(dy, forward, { ...targets, dc0: false }));
+    tape.gradients(
+      inputs,
+      (targets) => lstmTimeMajorBackward(dy, forward, { ...targets, dc0: false }),
+    );
   });
 }
 

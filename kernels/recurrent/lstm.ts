@@ -19,7 +19,7 @@ import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
 import { STEP_PARAMS } from "./rnn.ts";
 
-/** Inputs of {@linkcode lstmForward}. */
+/** Inputs of {@linkcode lstmTimeMajorForward}. */
 export interface LstmInputs {
   /** `[T, N, D]` */
   x: Tensor;
@@ -35,7 +35,7 @@ export interface LstmInputs {
   b: Tensor;
 }
 
-/** The result of {@linkcode lstmForward}, and what {@linkcode lstmBackward} needs of it. */
+/** The result of {@linkcode lstmTimeMajorForward}, and what {@linkcode lstmTimeMajorBackward} needs of it. */
 export interface LstmForward {
   inputs: LstmInputs;
   /** `[T + 1, N, H]`: the initial hidden state, then the one after each step. */
@@ -50,7 +50,7 @@ export interface LstmForward {
   [Symbol.dispose](): void;
 }
 
-/** Gradients of all inputs of {@linkcode lstmForward}. */
+/** Gradients of all inputs of {@linkcode lstmTimeMajorForward}. */
 export interface LstmGradients {
   /** `[T, N, D]` */
   dx: Tensor;
@@ -174,18 +174,18 @@ function checkInputs({ x, h0, c0, wx, wh, b }: LstmInputs): [number, number, num
  * ```ts
  * import { openGpu } from "../runtime/gpu.ts";
  * import { Tensor } from "../runtime/tensor.ts";
- * import { lstmForward } from "./lstm.ts";
+ * import { lstmTimeMajorForward } from "./lstm.ts";
  * using gpu = await openGpu();
  * using x = Tensor.from(gpu, [0.1, 0.2, 0.3, 0.4], [2, 1, 2]); // two steps of one example
  * using h0 = Tensor.zeros(gpu, [1, 1]);
  * using wx = Tensor.from(gpu, [1, 2, 3, 4, 5, 6, 7, 8], [2, 4]);
  * using wh = Tensor.from(gpu, [0.1, 0.2, 0.3, 0.4], [1, 4]);
  * using b = Tensor.zeros(gpu, [4]);
- * using forward = lstmForward({ x, h0, wx, wh, b });
+ * using forward = lstmTimeMajorForward({ x, h0, wx, wh, b });
  * console.log(await forward.h.read());
  * ```
  */
-export function lstmForward(inputs: LstmInputs): LstmForward {
+export function lstmTimeMajorForward(inputs: LstmInputs): LstmForward {
   const [steps, batch, input, hidden] = checkInputs(inputs);
   const { x, h0, c0, wx, wh, b } = inputs;
   const { gpu } = x;
@@ -227,11 +227,11 @@ export function lstmForward(inputs: LstmInputs): LstmForward {
 }
 
 /**
- * The gradients of {@linkcode lstmForward}: `dh [T, N, H]` holds the direct gradient of the loss on
+ * The gradients of {@linkcode lstmTimeMajorForward}: `dh [T, N, H]` holds the direct gradient of the loss on
  * each hidden state, `dcLast [N, H]` that on the last cell state (none by default). T dispatches, then
  * one each for `dh0`, `dwh`, `dwx`, `dx` and `db`.
  */
-export function lstmBackward(
+export function lstmTimeMajorBackward(
   dh: Tensor,
   forward: LstmForward,
   targets: GradientTargets<LstmGradients> = {},
@@ -293,44 +293,4 @@ export function lstmBackward(
   });
   if (gradients.dc0 !== dc) dc.dispose();
   return gradients;
-}
-
-/** Inputs of {@linkcode lstmStepForward}. */
-export interface LstmStepInputs extends Pick<LstmInputs, "wx" | "wh" | "b"> {
-  /** `[N, D]` */
-  x: Tensor;
-  /** `[N, H]`, the hidden state before the step. */
-  hPrev: Tensor;
-  /** `[N, H]`, the cell state before the step. */
-  cPrev: Tensor;
-}
-
-/** The gradients of {@linkcode lstmStepBackward}. */
-export interface LstmStepGradients extends Omit<LstmGradients, "dh0" | "dc0"> {
-  /** `[N, H]` */
-  dhPrev: Tensor;
-  /** `[N, H]` */
-  dcPrev: Tensor;
-}
-
-/** One step. `h` in the result is `[1, N, H]`; the cell state is in `cells`, `[2, N, H]`, slot 1. */
-export function lstmStepForward({ x, hPrev, cPrev, wx, wh, b }: LstmStepInputs): LstmForward {
-  expectShape(x, [null, null], "An LSTM step's input x [N, D]");
-  const sequence = x.view([1, ...x.shape]);
-  const forward = lstmForward({ x: sequence, h0: hPrev, c0: cPrev, wx, wh, b });
-  return {
-    ...forward,
-    [Symbol.dispose]() {
-      forward[Symbol.dispose]();
-      sequence.dispose();
-    },
-  };
-}
-
-/** The gradients of {@linkcode lstmStepForward} from `dh [N, H]` and `dc [N, H]`; `dx` is `[1, N, D]`. */
-export function lstmStepBackward(dh: Tensor, dc: Tensor, forward: LstmForward): LstmStepGradients {
-  expectShape(dh, [null, null], "An LSTM step's gradient dh [N, H]");
-  using sequence = dh.view([1, ...dh.shape]);
-  const { dh0, dc0, ...rest } = lstmBackward(sequence, forward, {}, dc);
-  return { ...rest, dhPrev: dh0, dcPrev: dc0 };
 }

@@ -23,7 +23,7 @@ import { defineKernel } from "../runtime/kernel.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
 
-/** Inputs of {@linkcode rnnForward}. */
+/** Inputs of {@linkcode rnnTimeMajorForward}. */
 export interface RnnInputs {
   /** `[T, N, D]` */
   x: Tensor;
@@ -37,7 +37,7 @@ export interface RnnInputs {
   b: Tensor;
 }
 
-/** The result of {@linkcode rnnForward}, and what {@linkcode rnnBackward} needs of it. */
+/** The result of {@linkcode rnnTimeMajorForward}, and what {@linkcode rnnTimeMajorBackward} needs of it. */
 export interface RnnForward {
   inputs: RnnInputs;
   /** `[T + 1, N, H]`: the initial state, then the state after each step. */
@@ -48,7 +48,7 @@ export interface RnnForward {
   [Symbol.dispose](): void;
 }
 
-/** Gradients of all inputs of {@linkcode rnnForward}. */
+/** Gradients of all inputs of {@linkcode rnnTimeMajorForward}. */
 export interface RnnGradients {
   /** `[T, N, D]` */
   dx: Tensor;
@@ -140,18 +140,18 @@ function checkInputs({ x, h0, wx, wh, b }: RnnInputs): [number, number, number, 
  * ```ts
  * import { openGpu } from "../runtime/gpu.ts";
  * import { Tensor } from "../runtime/tensor.ts";
- * import { rnnForward } from "./rnn.ts";
+ * import { rnnTimeMajorForward } from "./rnn.ts";
  * using gpu = await openGpu();
  * using x = Tensor.from(gpu, [0.1, 0.2, 0.3, 0.4], [2, 1, 2]); // two steps of one example
  * using h0 = Tensor.zeros(gpu, [1, 1]);
  * using wx = Tensor.from(gpu, [0.5, -0.5], [2, 1]);
  * using wh = Tensor.from(gpu, [0.9], [1, 1]);
  * using b = Tensor.zeros(gpu, [1]);
- * using forward = rnnForward({ x, h0, wx, wh, b });
+ * using forward = rnnTimeMajorForward({ x, h0, wx, wh, b });
  * console.log(await forward.h.read());
  * ```
  */
-export function rnnForward(inputs: RnnInputs): RnnForward {
+export function rnnTimeMajorForward(inputs: RnnInputs): RnnForward {
   const [steps, batch, input, hidden] = checkInputs(inputs);
   const { x, h0, wx, wh, b } = inputs;
   const { gpu } = x;
@@ -182,11 +182,11 @@ export function rnnForward(inputs: RnnInputs): RnnForward {
 }
 
 /**
- * The gradients of {@linkcode rnnForward}: `dh [T, N, H]` holds the direct gradient of the loss on
+ * The gradients of {@linkcode rnnTimeMajorForward}: `dh [T, N, H]` holds the direct gradient of the loss on
  * each state; what flows back through later steps is added here. T dispatches, then one each for
  * `dh0`, `dwh`, `dwx`, `dx` and `db`.
  */
-export function rnnBackward(
+export function rnnTimeMajorBackward(
   dh: Tensor,
   forward: RnnForward,
   targets: GradientTargets<RnnGradients> = {},
@@ -233,40 +233,4 @@ export function rnnBackward(
       return dx;
     },
   });
-}
-
-/** Inputs of {@linkcode rnnStepForward}. */
-export interface RnnStepInputs extends Omit<RnnInputs, "x" | "h0"> {
-  /** `[N, D]` */
-  x: Tensor;
-  /** `[N, H]`, the state before the step. */
-  hPrev: Tensor;
-}
-
-/** The gradients of {@linkcode rnnStepBackward}: those of the sequence, for its one step. */
-export interface RnnStepGradients extends Omit<RnnGradients, "dh0"> {
-  /** `[N, H]` */
-  dhPrev: Tensor;
-}
-
-/** One step: `h = tanh(x wx + hPrev wh + b)`; `h` in the result is `[1, N, H]`. */
-export function rnnStepForward({ x, hPrev, wx, wh, b }: RnnStepInputs): RnnForward {
-  expectShape(x, [null, null], "An RNN step's input x [N, D]");
-  const sequence = x.view([1, ...x.shape]);
-  const forward = rnnForward({ x: sequence, h0: hPrev, wx, wh, b });
-  return {
-    ...forward,
-    [Symbol.dispose]() {
-      forward[Symbol.dispose]();
-      sequence.dispose();
-    },
-  };
-}
-
-/** The gradients of {@linkcode rnnStepForward} from `dh [N, H]`; `dx` is `[1, N, D]`. */
-export function rnnStepBackward(dh: Tensor, forward: RnnForward): RnnStepGradients {
-  expectShape(dh, [null, null], "An RNN step's gradient dh [N, H]");
-  using sequence = dh.view([1, ...dh.shape]);
-  const { dh0, ...rest } = rnnBackward(sequence, forward);
-  return { ...rest, dhPrev: dh0 };
 }

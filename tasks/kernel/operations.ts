@@ -3,12 +3,12 @@ import { batchNormBackward, batchNormForward } from "../../kernels/batch_norm/ba
 import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
 import { embedding, embeddingGradient, uploadIndices } from "../../kernels/embedding/embedding.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { lstmBackward, lstmForward } from "../../kernels/recurrent/lstm.ts";
+import { lstmTimeMajorBackward, lstmTimeMajorForward } from "../../kernels/recurrent/lstm.ts";
 import { matmul } from "../../kernels/gemm/matmul.ts";
 import { adamStep } from "../../kernels/optimizer_steps.ts";
 import { maxPool2dBackward, maxPool2dForward } from "../../kernels/pool/pool2d.ts";
 import { columnSum, sum } from "../../kernels/reduce/reduce.ts";
-import { rnnBackward, rnnForward } from "../../kernels/recurrent/rnn.ts";
+import { rnnTimeMajorBackward, rnnTimeMajorForward } from "../../kernels/recurrent/rnn.ts";
 import { argmax, logSoftmax, softmaxCrossEntropy } from "../../kernels/softmax/softmax.ts";
 import { type DType, Tensor } from "../../kernels/runtime/tensor.ts";
 import { UsageError } from "../lib/flags.ts";
@@ -62,11 +62,11 @@ function recurrent(cell: "rnn" | "lstm"): Operation["call"] {
     };
     const dh = maker.tensor([steps, batch, hidden]);
     if (cell === "lstm") {
-      const forward = maker.keep(lstmForward(inputs));
-      if (backward) maker.keepAll(lstmBackward(dh, forward));
+      const forward = maker.keep(lstmTimeMajorForward(inputs));
+      if (backward) maker.keepAll(lstmTimeMajorBackward(dh, forward));
     } else {
-      const forward = maker.keep(rnnForward(inputs));
-      if (backward) maker.keepAll(rnnBackward(dh, forward));
+      const forward = maker.keep(rnnTimeMajorForward(inputs));
+      if (backward) maker.keepAll(rnnTimeMajorBackward(dh, forward));
     }
   };
 }

@@ -4,11 +4,15 @@ import { lookUp, uploadIndices } from "../../kernels/embedding/embedding.ts";
 import { fit } from "../../kernels/fit.ts";
 import { gramProduct } from "../../kernels/conv2d/gram.ts";
 import {
-  lstmBackward,
-  type LstmForward,
-  lstmForward,
   lstmStepBackward,
   lstmStepForward,
+  rnnStepBackward,
+  rnnStepForward,
+} from "../../kernels/recurrent/homework.ts";
+import {
+  type LstmForward,
+  lstmTimeMajorBackward,
+  lstmTimeMajorForward,
 } from "../../kernels/recurrent/lstm.ts";
 import { matmul, type MatmulOptions } from "../../kernels/gemm/matmul.ts";
 import {
@@ -24,7 +28,6 @@ import {
   sum,
   type SumOptions,
 } from "../../kernels/reduce/reduce.ts";
-import { rnnStepBackward, rnnStepForward } from "../../kernels/recurrent/rnn.ts";
 import { sigmoidCrossEntropy } from "../../kernels/softmax/sigmoid_cross_entropy.ts";
 import {
   argmax,
@@ -112,8 +115,8 @@ export const KERNEL_CALLS: Record<string, Call> = {
   lookUp: call((c) => ({ y: c.keep(lookUp(c.tensor("table"), c.whole("ids"))) })),
   lstm: call((c) => {
     const inputs = { x: c.tensor("x"), h0: c.tensor("h0"), c0: c.tensor("c0"), ...cellWeights(c) };
-    const forward = c.keep(lstmForward(inputs));
-    const gradients = c.keepAll(lstmBackward(c.tensor("dh"), forward, {}, c.tensor("dc")));
+    const forward = c.keep(lstmTimeMajorForward(inputs));
+    const gradients = c.keepAll(lstmTimeMajorBackward(c.tensor("dh"), forward, {}, c.tensor("dc")));
     return { h: forward.h, c: lastCell(c, forward), ...gradients };
   }),
   lstmStep: call((c) => {
@@ -122,7 +125,7 @@ export const KERNEL_CALLS: Record<string, Call> = {
     const forward = c.keep(lstmStepForward(inputs));
     const gradients = c.keepAll(lstmStepBackward(c.tensor("dh"), c.tensor("dc"), forward));
     const { dhPrev: dh0, dcPrev: dc0, ...rest } = gradients;
-    return { h: forward.h, c: lastCell(c, forward), dh0, dc0, ...rest };
+    return { h: forward.h, c: forward.c, dh0, dc0, ...rest };
   }),
   rnnStep: call((c) => {
     const inputs = { x: withoutStep(c, "x"), hPrev: c.tensor("h0"), ...cellWeights(c) };

@@ -12,7 +12,7 @@ import { noAdapterMessage } from "../../kernels/runtime/errors.ts";
 import { GpuError, openGpu } from "../../kernels/runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups, foldGroups } from "../../kernels/runtime/kernel.ts";
 import { BufferPool, sizeClass } from "../../kernels/runtime/memory/pool.ts";
-import { rnnBackward, rnnForward } from "../../kernels/recurrent/rnn.ts";
+import { rnnTimeMajorBackward, rnnTimeMajorForward } from "../../kernels/recurrent/rnn.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
@@ -263,9 +263,9 @@ gpuTest(
     const { pool } = gpu;
     let steady: number[] = [];
     for (let i = 0; i < 50; i++) {
-      using forward = rnnForward(inputs);
+      using forward = rnnTimeMajorForward(inputs);
       using dh = scaleBy(forward.h, tenth);
-      disposeAll(rnnBackward(dh, forward));
+      disposeAll(rnnTimeMajorBackward(dh, forward));
       if (i % 10 === 0) await forward.h.read();
       const now = [
         pool.liveBuffers,

@@ -4,9 +4,13 @@ import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   lstmBackward,
   lstmForward,
-  type LstmGradients,
   lstmStepBackward,
   lstmStepForward,
+} from "../../kernels/recurrent/homework.ts";
+import {
+  type LstmGradients,
+  lstmTimeMajorBackward,
+  lstmTimeMajorForward,
 } from "../../kernels/recurrent/lstm.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import * as twin from "../../kernels/reference/lstm.ts";
@@ -80,7 +84,7 @@ for (const sizes of CASES) {
     const { batch, steps, hiddenDim } = shape;
     using on = uploadAll(gpu, problem);
 
-    const run = countDispatches(gpu, () => lstmForward(on.inputs));
+    const run = countDispatches(gpu, () => lstmTimeMajorForward(on.inputs));
     using forward = run.result;
     assertEquals(run.dispatches, 1 + steps);
     const states = twin.lstmForward(x, h0, wx, wh, b, shape, c0);
@@ -89,7 +93,7 @@ for (const sizes of CASES) {
     using cells = forward.cells.view([steps, batch, hiddenDim], batch * hiddenDim);
     await assertTwin(cells, swapAxes(states.c, [batch, steps, hiddenDim]), "cells");
 
-    const back = countDispatches(gpu, () => lstmBackward(on.dh, forward, {}, on.dcLast));
+    const back = countDispatches(gpu, () => lstmTimeMajorBackward(on.dh, forward, {}, on.dcLast));
     assertEquals(back.dispatches, steps + 5);
     const options = { c0, dcLast };
     const expected = twin.lstmBackward(dh, states, x, h0, wx, wh, shape, options);
@@ -103,10 +107,10 @@ gpuTestBothPaths("the LSTM without c0 and dcLast takes zeros for them", async (g
   const { shape, x, h0, wx, wh, b, dh } = problem;
   using on = uploadAll(gpu, problem);
   const { c0: _, ...withoutCell } = on.inputs;
-  using forward = lstmForward(withoutCell);
+  using forward = lstmTimeMajorForward(withoutCell);
   const states = twin.lstmForward(x, h0, wx, wh, b, shape);
   await assertTwin(forward.h, swapAxes(states.h, [3, 2, 7]), "h");
-  const got = lstmBackward(on.dh, forward);
+  const got = lstmTimeMajorBackward(on.dh, forward);
   const expected = twin.lstmBackward(dh, states, x, h0, wx, wh, shape);
   await assertGradients(got, expected, shape, "backward");
   disposeAll(got);
@@ -118,7 +122,7 @@ gpuTestBothPaths(
     const problem = draw([3, 2, 5, 7]);
     const { shape, x, h0, c0, wx, wh, b, dh, dcLast } = problem;
     using on = uploadAll(gpu, problem);
-    using forward = lstmForward(on.inputs);
+    using forward = lstmTimeMajorForward(on.inputs);
     const states = twin.lstmForward(x, h0, wx, wh, b, shape, c0);
     const expected = twin.lstmBackward(dh, states, x, h0, wx, wh, shape, { c0, dcLast });
     const targets = {
@@ -129,12 +133,12 @@ gpuTestBothPaths(
       dwh: Tensor.empty(gpu, [7, 28]),
       db: Tensor.empty(gpu, [28]),
     };
-    const got = lstmBackward(on.dh, forward, targets, on.dcLast);
+    const got = lstmTimeMajorBackward(on.dh, forward, targets, on.dcLast);
     assertEquals(got, targets);
     await assertGradients(got, expected, shape, "into targets");
 
     const frozen = { ...targets, dx: false, dh0: false, dc0: false } as const;
-    const some = countDispatches(gpu, () => lstmBackward(on.dh, forward, frozen));
+    const some = countDispatches(gpu, () => lstmTimeMajorBackward(on.dh, forward, frozen));
     assertEquals(some.dispatches, 2 + 3);
     assertEquals(Object.keys(some.result).sort(), ["db", "dwh", "dwx"]);
     disposeAll(targets);
@@ -151,13 +155,35 @@ gpuTestBothPaths("one LSTM step agrees with the twin's step", async (gpu) => {
   using forward = lstmStepForward({ x: xStep, hPrev, cPrev, wx: wxOn, wh: whOn, b: bOn });
   const state = twin.lstmStepForward(x, h0, c0, wx, wh, b, shape);
   await assertTwin(forward.h, state.h, "h");
-  using c = forward.cells.view([3, 7], 21);
-  await assertTwin(c, state.c, "c");
+  await assertTwin(forward.c, state.c, "c");
+  assertEquals([forward.h.shape, forward.c.shape], [[3, 7], [3, 7]]);
   const got = lstmStepBackward(dhStep, on.dcLast, forward);
   const expected = twin.lstmStepBackward(dh, dcLast, state, x, h0, c0, wx, wh, shape);
   await assertTwin(got.dx, expected.dx, "dx");
   await assertTwin(got.dhPrev, expected.dhPrev, "dhPrev");
   await assertTwin(got.dcPrev, expected.dcPrev, "dcPrev");
+  await assertTwin(got.dwx, expected.dWx, "dwx");
+  await assertTwin(got.dwh, expected.dWh, "dwh");
+  await assertTwin(got.db, expected.db, "db");
+  disposeAll(got);
+});
+
+gpuTestBothPaths("an LSTM over batches that come first agrees with its twin", async (gpu) => {
+  const problem = draw([3, 4, 5, 7]);
+  const { shape, x, h0, c0, wx, wh, b, dh, dcLast } = problem;
+  using on = uploadAll(gpu, problem);
+  using xFirst = upload(gpu, x, [3, 4, 5]);
+  using dhFirst = upload(gpu, dh, [3, 4, 7]);
+  using result = lstmForward({ ...on.inputs, x: xFirst });
+  const states = twin.lstmForward(x, h0, wx, wh, b, shape, c0);
+  assertEquals([result.h.shape, result.c.shape], [[3, 4, 7], [3, 7]]);
+  await assertTwin(result.h, states.h, "h");
+  const got = lstmBackward(dhFirst, result, on.dcLast);
+  const expected = twin.lstmBackward(dh, states, x, h0, wx, wh, shape, { c0, dcLast });
+  assertEquals(got.dx.shape, [3, 4, 5]);
+  await assertTwin(got.dx, expected.dx, "dx");
+  await assertTwin(got.dh0, expected.dh0, "dh0");
+  await assertTwin(got.dc0, expected.dc0, "dc0");
   await assertTwin(got.dwx, expected.dWx, "dwx");
   await assertTwin(got.dwh, expected.dWh, "dwh");
   await assertTwin(got.db, expected.db, "db");
@@ -190,14 +216,14 @@ gpuTestBothPaths("the LSTM agrees with PyTorch, forward and backward", async (gp
     wh: upload(gpu, fromTorch(parameters.weight_hh_l0, h, h), [h, 4 * h]),
     b: upload(gpu, fromTorch(bias, 1, h), [4 * h]),
   };
-  using forward = lstmForward(on);
+  using forward = lstmTimeMajorForward(on);
   await assertTwin(forward.h, swapAxes(outputs.h, [n, t, h]), "h");
   using cLast = forward.cells.view([n, h], t * n * h);
   await assertTwin(cLast, outputs.c_last, "the last cell state");
 
   using dh = upload(gpu, swapAxes(direct.h, [n, t, h]), [t, n, h]);
   using dcLast = upload(gpu, direct.c_last, [n, h]);
-  const got = lstmBackward(dh, forward, {}, dcLast);
+  const got = lstmTimeMajorBackward(dh, forward, {}, dcLast);
   await assertTwin(got.dx, swapAxes(gradients.x, [n, t, d]), "dx");
   await assertTwin(got.dh0, gradients.h0, "dh0");
   await assertTwin(got.dc0, gradients.c0, "dc0");
@@ -213,10 +239,10 @@ async function checkAround(gpu: Gpu, problem: ReturnType<typeof draw>, what: str
   const { shape, x, h0, c0, wx, wh, b, dh, dcLast } = problem;
   const { batch, steps, hiddenDim } = shape;
   using on = uploadAll(gpu, problem);
-  using forward = lstmForward(on.inputs);
+  using forward = lstmTimeMajorForward(on.inputs);
   const states = twin.lstmForward(x, h0, wx, wh, b, shape, c0);
   await assertTwinAround(forward.h, swapAxes(states.h, [batch, steps, hiddenDim]), `${what}: h`);
-  const got = lstmBackward(on.dh, forward, {}, on.dcLast);
+  const got = lstmTimeMajorBackward(on.dh, forward, {}, on.dcLast);
   const expected = twin.lstmBackward(dh, states, x, h0, wx, wh, shape, { c0, dcLast });
   await assertGradients(got, expected, shape, what, assertTwinAround);
   disposeAll(got);
@@ -245,10 +271,10 @@ gpuTestBothPaths("an LSTM with huge sums saturates and keeps its gradients finit
   const zeros = Tensor.zeros(gpu, [2, 1]);
   const wx = Tensor.from(gpu, [1, 1, 1, 1], [1, 4]);
   const b = Tensor.zeros(gpu, [4]);
-  using forward = lstmForward({ x, h0: zeros, wx, wh: wx, b });
+  using forward = lstmTimeMajorForward({ x, h0: zeros, wx, wh: wx, b });
   await assertTwin(forward.h, [Math.tanh(1), 0], "h");
   using dh = Tensor.from(gpu, [1, 1], [1, 2, 1]);
-  const got = lstmBackward(dh, forward);
+  const got = lstmTimeMajorBackward(dh, forward);
   for (const gradient of [got.dx, got.dh0, got.dwx, got.dwh, got.db]) {
     const values = await gradient.read();
     await assertTwin(gradient, new Float64Array(values.length), gradient.name, 1e-4);
@@ -262,13 +288,17 @@ gpuTest("the LSTM refuses shapes that do not fit, and leaves nothing behind", (g
   using wrong = Tensor.zeros(gpu, [2, 2], { name: "wrong" });
   using none = Tensor.zeros(gpu, [0, 3, 5]);
   for (const name of ["x", "h0", "c0", "wx", "wh", "b"] as const) {
-    assertThrows(() => lstmForward({ ...inputs, [name]: wrong }), TypeError, "An LSTM's");
+    assertThrows(() => lstmTimeMajorForward({ ...inputs, [name]: wrong }), TypeError, "An LSTM's");
   }
-  assertThrows(() => lstmForward({ ...inputs, x: none }), RangeError, "at least one step");
-  using forward = lstmForward(inputs);
-  assertThrows(() => lstmBackward(wrong, forward), TypeError, "dh [T, N, H]");
-  assertThrows(() => lstmBackward(on.dh, forward, {}, wrong), TypeError, "dcLast [N, H]");
+  assertThrows(() => lstmTimeMajorForward({ ...inputs, x: none }), RangeError, "at least one step");
+  using forward = lstmTimeMajorForward(inputs);
+  assertThrows(() => lstmTimeMajorBackward(wrong, forward), TypeError, "dh [T, N, H]");
+  assertThrows(() => lstmTimeMajorBackward(on.dh, forward, {}, wrong), TypeError, "dcLast [N, H]");
   for (const name of ["dx", "dh0", "dc0", "dwx", "dwh", "db"] as const) {
-    assertThrows(() => lstmBackward(on.dh, forward, { [name]: wrong }), TypeError, `"wrong"`);
+    assertThrows(
+      () => lstmTimeMajorBackward(on.dh, forward, { [name]: wrong }),
+      TypeError,
+      `"wrong"`,
+    );
   }
 });

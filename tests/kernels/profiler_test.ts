@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { type Gpu, GpuError, openGpu, type OpenGpuOptions } from "../../kernels/runtime/gpu.ts";
 import { defineKernel, FLAT_MAIN, flatGroups } from "../../kernels/runtime/kernel.ts";
-import { lstmBackward, lstmForward } from "../../kernels/recurrent/lstm.ts";
+import { lstmTimeMajorBackward, lstmTimeMajorForward } from "../../kernels/recurrent/lstm.ts";
 import { matmul } from "../../kernels/gemm/matmul.ts";
 import { Profiler, profileWay } from "../../kernels/runtime/profile/profiler.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
@@ -35,11 +35,11 @@ async function steps(gpu: Gpu): Promise<Float32Array[]> {
     using wx = tensor([input, 4 * hidden], -0.3);
     using wh = tensor([hidden, 4 * hidden], -0.8);
     using b = tensor([4 * hidden], 0.1);
-    using forward = lstmForward({ x, h0, wx, wh, b });
+    using forward = lstmTimeMajorForward({ x, h0, wx, wh, b });
     using rows = forward.h.view([STEPS * batch, hidden]);
     using product = matmul(rows, wh);
     using dh = tensor([STEPS, batch, hidden], 0.2);
-    const gradients = lstmBackward(dh, forward);
+    const gradients = lstmTimeMajorBackward(dh, forward);
     for (const one of [product, ...Object.values(gradients)] as Tensor[]) {
       results.push(await one.read());
       if (one !== product) one.dispose();

@@ -4,9 +4,13 @@ import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   rnnBackward,
   rnnForward,
-  type RnnGradients,
   rnnStepBackward,
   rnnStepForward,
+} from "../../kernels/recurrent/homework.ts";
+import {
+  type RnnGradients,
+  rnnTimeMajorBackward,
+  rnnTimeMajorForward,
 } from "../../kernels/recurrent/rnn.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import * as twin from "../../kernels/reference/rnn.ts";
@@ -73,14 +77,14 @@ for (const sizes of CASES) {
     const { batch, steps, hiddenDim } = shape;
     using on = uploadAll(gpu, problem);
 
-    const run = countDispatches(gpu, () => rnnForward(on.inputs));
+    const run = countDispatches(gpu, () => rnnTimeMajorForward(on.inputs));
     using forward = run.result;
     assertEquals(run.dispatches, 1 + steps);
     assertEquals(forward.h.shape, [steps, batch, hiddenDim]);
     const states = twin.rnnForward(x, h0, wx, wh, b, shape);
     await assertTwin(forward.h, swapAxes(states, [batch, steps, hiddenDim]), "h");
 
-    const back = countDispatches(gpu, () => rnnBackward(on.dh, forward));
+    const back = countDispatches(gpu, () => rnnTimeMajorBackward(on.dh, forward));
     assertEquals(back.dispatches, steps + 5);
     const expected = twin.rnnBackward(dh, states, x, h0, wx, wh, shape);
     await assertGradients(back.result, expected, shape, "backward");
@@ -94,7 +98,7 @@ gpuTestBothPaths(
     const problem = draw([3, 2, 5, 7]);
     const { shape, x, h0, wx, wh, b, dh } = problem;
     using on = uploadAll(gpu, problem);
-    using forward = rnnForward(on.inputs);
+    using forward = rnnTimeMajorForward(on.inputs);
     const expected = twin.rnnBackward(
       dh,
       twin.rnnForward(x, h0, wx, wh, b, shape),
@@ -111,13 +115,13 @@ gpuTestBothPaths(
       dwh: Tensor.empty(gpu, [7, 7]),
       db: Tensor.empty(gpu, [7]),
     };
-    const got = rnnBackward(on.dh, forward, targets);
+    const got = rnnTimeMajorBackward(on.dh, forward, targets);
     assertEquals(got, targets);
     await assertGradients(got, expected, shape, "into targets");
 
     const some = countDispatches(
       gpu,
-      () => rnnBackward(on.dh, forward, { ...targets, dx: false, dh0: false }),
+      () => rnnTimeMajorBackward(on.dh, forward, { ...targets, dx: false, dh0: false }),
     );
     assertEquals(some.dispatches, 2 + 3);
     assertEquals(Object.keys(some.result).sort(), ["db", "dwh", "dwx"]);
@@ -135,10 +139,32 @@ gpuTestBothPaths("one RNN step agrees with the twin's step", async (gpu) => {
   using forward = rnnStepForward({ x: xStep, hPrev, wx: wxOn, wh: whOn, b: bOn });
   const h = twin.rnnStepForward(x, h0, wx, wh, b, shape);
   await assertTwin(forward.h, h, "h");
+  assertEquals(forward.h.shape, [3, 7]);
   const got = rnnStepBackward(dhStep, forward);
   const expected = twin.rnnStepBackward(dh, h, x, h0, wx, wh, shape);
   await assertTwin(got.dx, expected.dx, "dx");
   await assertTwin(got.dhPrev, expected.dhPrev, "dhPrev");
+  await assertTwin(got.dwx, expected.dWx, "dwx");
+  await assertTwin(got.dwh, expected.dWh, "dwh");
+  await assertTwin(got.db, expected.db, "db");
+  disposeAll(got);
+});
+
+gpuTestBothPaths("an RNN over batches that come first agrees with its twin", async (gpu) => {
+  const problem = draw([3, 4, 5, 7]);
+  const { shape, x, h0, wx, wh, b, dh } = problem;
+  using on = uploadAll(gpu, problem);
+  using xFirst = upload(gpu, x, [3, 4, 5]);
+  using dhFirst = upload(gpu, dh, [3, 4, 7]);
+  using result = rnnForward({ ...on.inputs, x: xFirst });
+  const h = twin.rnnForward(x, h0, wx, wh, b, shape);
+  assertEquals(result.h.shape, [3, 4, 7]);
+  await assertTwin(result.h, h, "h");
+  const got = rnnBackward(dhFirst, result);
+  const expected = twin.rnnBackward(dh, h, x, h0, wx, wh, shape);
+  assertEquals(got.dx.shape, [3, 4, 5]);
+  await assertTwin(got.dx, expected.dx, "dx");
+  await assertTwin(got.dh0, expected.dh0, "dh0");
   await assertTwin(got.dwx, expected.dWx, "dwx");
   await assertTwin(got.dwh, expected.dWh, "dwh");
   await assertTwin(got.db, expected.db, "db");
@@ -150,10 +176,10 @@ async function checkAround(gpu: Gpu, problem: ReturnType<typeof draw>, what: str
   const { shape, x, h0, wx, wh, b, dh } = problem;
   const { batch, steps, hiddenDim } = shape;
   using on = uploadAll(gpu, problem);
-  using forward = rnnForward(on.inputs);
+  using forward = rnnTimeMajorForward(on.inputs);
   const states = twin.rnnForward(x, h0, wx, wh, b, shape);
   await assertTwinAround(forward.h, swapAxes(states, [batch, steps, hiddenDim]), `${what}: h`);
-  const got = rnnBackward(on.dh, forward);
+  const got = rnnTimeMajorBackward(on.dh, forward);
   const expected = twin.rnnBackward(dh, states, x, h0, wx, wh, shape);
   await assertGradients(got, expected, shape, what, assertTwinAround);
   disposeAll(got);
@@ -182,10 +208,10 @@ gpuTestBothPaths("an RNN with huge sums saturates and keeps its gradients finite
   using h0 = Tensor.zeros(gpu, [2, 1]);
   using one = Tensor.from(gpu, [1], [1, 1]);
   using b = Tensor.zeros(gpu, [1]);
-  using forward = rnnForward({ x, h0, wx: one, wh: one, b });
+  using forward = rnnTimeMajorForward({ x, h0, wx: one, wh: one, b });
   await assertTwin(forward.h, [1, -1], "h");
   using dh = Tensor.from(gpu, [1, 1], [1, 2, 1]);
-  const got = rnnBackward(dh, forward);
+  const got = rnnTimeMajorBackward(dh, forward);
   assertEquals([...(await got.dh0.read())], [0, 0]);
   disposeAll(got);
 });
@@ -199,12 +225,16 @@ gpuTest("the RNN refuses shapes that do not fit, and leaves nothing behind", (gp
     const error = name === "wh"
       ? "An RNN's h0 [N, H]"
       : `An RNN's ${name === "x" ? "input x" : name} [`;
-    assertThrows(() => rnnForward({ ...inputs, [name]: wrong }), TypeError, error);
+    assertThrows(() => rnnTimeMajorForward({ ...inputs, [name]: wrong }), TypeError, error);
   }
-  assertThrows(() => rnnForward({ ...inputs, x: none }), RangeError, "at least one step");
-  using forward = rnnForward(inputs);
-  assertThrows(() => rnnBackward(wrong, forward), TypeError, "dh [T, N, H]");
+  assertThrows(() => rnnTimeMajorForward({ ...inputs, x: none }), RangeError, "at least one step");
+  using forward = rnnTimeMajorForward(inputs);
+  assertThrows(() => rnnTimeMajorBackward(wrong, forward), TypeError, "dh [T, N, H]");
   for (const name of ["dx", "dh0", "dwx", "dwh", "db"] as const) {
-    assertThrows(() => rnnBackward(on.dh, forward, { [name]: wrong }), TypeError, `"wrong"`);
+    assertThrows(
+      () => rnnTimeMajorBackward(on.dh, forward, { [name]: wrong }),
+      TypeError,
+      `"wrong"`,
+    );
   }
 });
