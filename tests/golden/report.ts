@@ -83,7 +83,7 @@ export function markdown(rows: readonly Row[], adapter: string): string {
   const rule = head.map((cell) => "-".repeat(cell.length));
   const count = rows.reduce((sum, { cases }) => sum + cases, 0);
   return `
-${count} cases of ${rows.length} operations, each on both kernel paths, measured on ${adapter}.
+${count} cases of ${rows.length} operations, on both paths, measured on ${adapter}.
 
 ${[head, rule, ...lines].map((line) => `| ${line.join(" | ")} |`).join("\n")}
 `;
