@@ -159,6 +159,7 @@ export {
   warmUp,
 } from "./models/schedules.ts";
 export { concat, stack, where } from "./models/variable.ts";
+export { huberLoss, klDivergence, meanAbsoluteError, meanSquaredError } from "./models/losses.ts";
 export {
   type Initializer,
   kaimingNormal,
@@ -189,6 +190,8 @@ export {
   dropout,
   embedding,
   embeddingBag,
+  layerNorm,
+  type LayerNormOptions,
   linear,
   lstm,
   maxOverTime,

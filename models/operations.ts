@@ -273,3 +273,32 @@ export function conv2d(
 ): Variable {
   return convolutions(x, [{ w, b, ...window }], { relu });
 }
+
+/** Options of {@linkcode layerNorm}. */
+export interface LayerNormOptions {
+  /** Multiplies and is added to what is normalized; of the shape of the last axes, or repeated to it. */
+  weight?: Variable | undefined;
+  bias?: Variable | undefined;
+  /** Axes that are normalized together, from the last; 1 by default. */
+  axes?: number;
+  /** Added to the variance; 1e-5 by default. */
+  eps?: number;
+}
+
+/** Bring the last axes of each example to mean 0 and variance 1: PyTorch's `layer_norm`. RangeError for too many axes. */
+export function layerNorm(
+  x: Variable,
+  { weight, bias, axes = 1, eps = 1e-5 }: LayerNormOptions = {},
+): Variable {
+  if (!(Number.isInteger(axes) && axes >= 1 && axes <= x.shape.length)) {
+    throw new RangeError(
+      `A layer norm is over 1 to ${x.shape.length} axes of "${x.tensor.name}", and ${axes} were given`,
+    );
+  }
+  const last = Array.from({ length: axes }, (_, i) => -1 - i);
+  const distances = x.sub(x.mean(last, { keepDims: true }));
+  const scale = distances.square().mean(last, { keepDims: true }).add(eps).rsqrt();
+  const normalized = distances.mul(scale);
+  const weighted = weight === undefined ? normalized : normalized.mul(weight);
+  return bias === undefined ? weighted : weighted.add(bias);
+}

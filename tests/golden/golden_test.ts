@@ -56,7 +56,8 @@ const NO_OPERATIONS =
 Deno.test("golden table: at least 1,200 cases, and a call for every operation", async () => {
   assert(golden.cases.length >= 1200);
   assertEquals(Object.keys(CALLS).sort(), Object.keys(golden.operations).sort());
-  const operations = "operations image_operations layers vision_layers optimizers weight_average";
+  const operations =
+    "operations losses image_operations layers vision_layers optimizers weight_average";
   const models = await Promise.all(operations.split(" ").map((name) => read(`models/${name}.ts`)));
   const all = [...await usedKernels(), ...models.flatMap(exported)];
   const known = new Set([...Object.keys(CALLS), ...NO_OPERATIONS.split(" ")]);

@@ -1,4 +1,7 @@
 /** How the methods of a variable are called for the golden table. */
+import type { Tensor } from "../../kernels/runtime/tensor.ts";
+import * as losses from "../../models/losses.ts";
+import { layerNorm } from "../../models/operations.ts";
 import { concat, stack, type Variable, where } from "../../models/variable.ts";
 import { type Call, call } from "./context.ts";
 
@@ -7,6 +10,14 @@ function ofOne<P>(run: (x: Variable, p: P) => Variable): Call {
   return call<P>((c) => {
     const x = c.variable("x");
     return c.differentiate("y", run(x, c.p), { x });
+  });
+}
+
+/** A loss of a variable and a target. */
+function ofTarget<P>(run: (x: Variable, t: Tensor, p: P) => Variable): Call {
+  return call<P>((c) => {
+    const x = c.variable("x");
+    return c.differentiate("y", run(x, c.tensor("t"), c.p), { x });
   });
 }
 
@@ -87,6 +98,15 @@ export const VARIABLE_CALLS: Record<string, Call> = {
   "x.gather": ofOne<{ axis: number; indices: number[]; to: number[] }>(
     (x, { axis, indices, to }) => x.gather(axis, indices, to),
   ),
+  meanSquaredError: ofTarget((x, t) => losses.meanSquaredError(x, t)),
+  meanAbsoluteError: ofTarget((x, t) => losses.meanAbsoluteError(x, t)),
+  huberLoss: ofTarget<{ delta: number }>((x, t, { delta }) => losses.huberLoss(x, t, delta)),
+  klDivergence: ofTarget((x, t) => losses.klDivergence(x, t)),
+  layerNorm: call<{ axes: number }>((c) => {
+    const [x, w, b] = [c.variable("x"), c.optionalVariable("w"), c.optionalVariable("b")];
+    const y = layerNorm(x, { weight: w, bias: b, axes: c.p.axes });
+    return c.differentiate("y", y, { x, w, b });
+  }),
   "concat along an axis": ofParts(concat),
   stack: ofParts(stack),
 };

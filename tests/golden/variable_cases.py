@@ -133,7 +133,24 @@ def arranged():
         case("stack", {"shapes": shapes, "axis": axis})
 
 
+def losses():
+    for shape in [[1], [7], [5, 8], [3, 4, 5], [1021]]:
+        case("meanSquaredError", {"shape": shape})
+        case("meanAbsoluteError", {"shape": shape})
+        for delta in [1, 0.3]:
+            case("huberLoss", {"shape": shape, "delta": delta})
+        case("klDivergence", {"shape": shape}, t={"scale": 0.5, "low": 0.5})
+    case("huberLoss", {"shape": [64], "delta": 1}, name="at delta", x={"levels": 5, "low": -2}, t={"fill": 0})
+    case("klDivergence", {"shape": [4, 6]}, name="probabilities of 0", t={"levels": 2, "scale": 0.5})
+    case("meanSquaredError", {"shape": [7]}, name="upstream -2", dy={"fill": -2})
+    for shape, axes in [[[5, 8], 1], [[3, 7], 1], [[2, 3, 64], 1], [[2, 3, 5], 2], [[4, 129], 1]]:
+        for affine in [False, True]:
+            case("layerNorm", {"shape": shape, "axes": axes, "affine": affine})
+    case("layerNorm", {"shape": [4, 16], "axes": 1, "affine": False}, name="far from 0", x={"low": 30}, tolerance=1e-4)
+
+
 numbers()
 along_axes()
+losses()
 products()
 arranged()

@@ -169,3 +169,37 @@ def _(p, **x):
 @operation("stack", parts, "torch.stack", EXACT, upstream=["y"])
 def _(p, **x):
     return {"y": torch.stack(list(x.values()), p["axis"])}
+
+
+def compared(p):
+    return {"x": p["shape"], "t": p["shape"]}
+
+
+@operation("meanSquaredError", compared, "F.mse_loss", upstream=["y"], fixed=["t"])
+def _(p, x, t):
+    return {"y": F.mse_loss(x, t)}
+
+
+@operation("meanAbsoluteError", compared, "F.l1_loss", upstream=["y"], fixed=["t"])
+def _(p, x, t):
+    return {"y": F.l1_loss(x, t)}
+
+
+@operation("huberLoss", compared, "F.huber_loss", upstream=["y"], fixed=["t"])
+def _(p, x, t):
+    return {"y": F.huber_loss(x, t, delta=p["delta"])}
+
+
+@operation("klDivergence", compared, "F.kl_div", upstream=["y"], fixed=["t"])
+def _(p, x, t):
+    return {"y": F.kl_div(x, t, reduction="batchmean")}
+
+
+def normed(p):
+    last = p["shape"][len(p["shape"]) - p["axes"] :]
+    return {"x": p["shape"], **({"w": last, "b": last} if p["affine"] else {})}
+
+
+@operation("layerNorm", normed, "F.layer_norm", 2e-6, upstream=["y"])
+def _(p, x, w=None, b=None):
+    return {"y": F.layer_norm(x, x.shape[x.dim() - p["axes"] :], w, b)}

@@ -2,6 +2,8 @@
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
+import { huberLoss } from "../../models/losses.ts";
+import { layerNorm } from "../../models/operations.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
 import { concat, constant, stack, where } from "../../models/variable.ts";
 import { gpuTest } from "../gpu_support.ts";
@@ -94,6 +96,8 @@ gpuTest("operations say what does not fit", (gpu) => {
     "Index 1 is 3: 0 to 2 are allowed along axis 1",
   );
   refuse(() => x.gather(1, [0], [2, 1]), TypeError, "1 indices of shape [2, 1] do not gather from");
+  refuse(() => huberLoss(x, data, 0), RangeError, "delta is a number above 0, and 0 was given");
+  refuse(() => layerNorm(x, { axes: 3 }), RangeError, 'over 1 to 2 axes of "x", and 3 were given');
   refuse(() => concat([]), TypeError, "There must be at least one tensor to concatenate");
   refuse(
     () => concat([x, other], 0),
