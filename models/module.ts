@@ -67,6 +67,11 @@ export abstract class Module {
     return [...found];
   }
 
+  /** What is saved: parameters, then buffers. */
+  get #saved(): Parameter[] {
+    return [...this.parameters, ...this.buffers];
+  }
+
   /** What can be learnt, in the order of the fields. */
   get parameters(): Parameter[] {
     return this.#all().filter((one) => !(one instanceof Buffer));
@@ -103,7 +108,7 @@ export abstract class Module {
   /** Put parameters and buffers on a GPU. Those that are frozen cost no gradient work. */
   toGpu(gpu: Gpu): this {
     this.expectNoGpu();
-    this.#store = new ParameterStore(gpu, [...this.parameters, ...this.buffers]);
+    this.#store = new ParameterStore(gpu, this.#saved);
     return this;
   }
 
@@ -120,7 +125,7 @@ export abstract class Module {
 
   /** Parameters and buffers read from the GPU, under PyTorch's names and in its layout. */
   stateDict(): Promise<Map<string, TensorData>> {
-    return stateDict([...this.parameters, ...this.buffers]);
+    return stateDict(this.#saved);
   }
 
   /** Errors as of `loadStateDict`; best before {@linkcode toGpu}: then no other values are drawn. */
@@ -128,7 +133,7 @@ export abstract class Module {
     dict: ReadonlyMap<string, TensorData>,
     options: { strict?: boolean; dryRun?: boolean } = {},
   ): LoadReport {
-    return loadStateDict([...this.parameters, ...this.buffers], dict, options);
+    return loadStateDict(this.#saved, dict, options);
   }
 
   /** Let go of what is on the GPU. */

@@ -13,11 +13,6 @@ import {
   windowCount,
   type WindowOptions,
 } from "../kernels/conv2d/conv2d.ts";
-import {
-  embedding as lookUp,
-  embeddingGradient,
-  type Indices,
-} from "../kernels/embedding/embedding.ts";
 import { lstmTimeMajorBackward, lstmTimeMajorForward } from "../kernels/recurrent/lstm.ts";
 import { matmul } from "../kernels/gemm/matmul.ts";
 import {
@@ -34,6 +29,8 @@ import { sigmoidCrossEntropy } from "../kernels/softmax/sigmoid_cross_entropy.ts
 import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
 import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
+
+export { embedding } from "./variable.ts";
 
 /** `x w + b`: `x [M, D]`, `w [D, K]`, `b [K]` or none. */
 export function linear(x: Variable, w: Variable, b?: Variable): Variable {
@@ -56,15 +53,6 @@ export function temporalLinear(x: Variable, w: Variable, b?: Variable): Variable
   const [steps, batch, input] = x.shape;
   const rows = linear(x.reshape([steps * batch, input]), w, b);
   return rows.reshape([steps, batch, w.shape[1]]);
-}
-
-/** Rows of `table [V, D]` by index: `[M, D]`. */
-export function embedding(table: Variable, indices: Indices): Variable {
-  const tape = tapeOf(table);
-  return tape.record(lookUp(table.tensor, indices), [table], (dy) => {
-    const rowsOnly = table.touchRows(indices);
-    tape.gradient(table, (out) => embeddingGradient(dy, indices, out, { rowsOnly }));
-  });
 }
 
 /** The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. */

@@ -1,6 +1,6 @@
 /** A tensor on a tape, and what can be done with it: each operation is a method. */
 import {
-  embedding,
+  embedding as lookUp,
   embeddingGradient,
   type Indices,
   uploadIndices,
@@ -321,7 +321,10 @@ export class Variable {
     const front = at === 0 ? this : this.permute(order);
     const [rows, ...rest] = front.shape;
     const table = front.reshape([rows, sizeOf(rest)]);
-    const chosen = rowsOf(table, tapeOf(this).keep(uploadIndices(this.tensor.gpu, indices, rows)));
+    const chosen = embedding(
+      table,
+      tapeOf(this).keep(uploadIndices(this.tensor.gpu, indices, rows)),
+    );
     const shaped = chosen.reshape([indices.length, ...rest]);
     return at === 0 ? shaped : shaped.permute(order.map((_, axis) => order.indexOf(axis)));
   }
@@ -359,7 +362,7 @@ export class Variable {
     });
     const flat = this.reshape([tensor.size, 1]);
     const ids = tapeOf(this).keep(uploadIndices(tensor.gpu, places, tensor.size));
-    return rowsOf(flat, ids).reshape(shape);
+    return embedding(flat, ids).reshape(shape);
   }
 }
 
@@ -523,10 +526,10 @@ function softmaxAlong(x: Variable, axis: number, log: boolean): Variable {
   });
 }
 
-/** Rows of a table `[V, D]` by index. */
-function rowsOf(table: Variable, indices: Indices): Variable {
+/** Rows of `table [V, D]` by index: `[M, D]`. */
+export function embedding(table: Variable, indices: Indices): Variable {
   const tape = tapeOf(table);
-  return tape.record(embedding(table.tensor, indices), [table], (dy) => {
+  return tape.record(lookUp(table.tensor, indices), [table], (dy) => {
     const rowsOnly = table.touchRows(indices);
     tape.gradient(table, (out) => embeddingGradient(dy, indices, out, { rowsOnly }));
   });

@@ -114,8 +114,8 @@ const pointwiseKernel = perShape((_gpu: Gpu, shape: KernelShape) => {
   const inputs = Object.entries(steps);
   const views = inputs.filter(([, step]) => step !== "number").map(([input]) => input);
   const bindings = Object.fromEntries([
-    ...views.map((input) => [input, `read ${element(vec4 && steps[input] === "unit")}`] as const),
-    ["out", `write ${t}`] as const,
+    ...views.map((input) => [`${input}_in`, `read ${element(vec4 && steps[input] === "unit")}`]),
+    ["out", `write ${t}`],
   ]) as Record<string, "read f32" | "write f32">;
   const numbers = inputs.filter(([, step]) => step === "number").map(([input]) => input);
   const places = [...views, "out"];
@@ -130,9 +130,7 @@ const pointwiseKernel = perShape((_gpu: Gpu, shape: KernelShape) => {
   };
   // Where the row begins in each view: the axes before the last, from the last of them on.
   const axis = (i: number) =>
-    `${
-      i === 0 ? "let i0 = rest;" : `let i${i} = rest % params.size${i};\n  rest /= params.size${i};`
-    }`;
+    i === 0 ? "let i0 = rest;" : `let i${i} = rest % params.size${i};\n  rest /= params.size${i};`;
   const start = `var rest = row;
   ${Array.from({ length: axes }, (_, i) => axis(axes - 1 - i)).join("\n  ")}
   ${
@@ -157,11 +155,7 @@ const pointwiseKernel = perShape((_gpu: Gpu, shape: KernelShape) => {
   );
   return defineKernel({
     name,
-    bindings: Object.fromEntries(
-      Object.entries(bindings).map((
-        [view, binding],
-      ) => [view === "out" ? view : `${view}_in`, binding]),
-    ),
+    bindings,
     params,
     code: functions(t) + eachOfRows(
       start,
@@ -171,9 +165,18 @@ const pointwiseKernel = perShape((_gpu: Gpu, shape: KernelShape) => {
   });
 });
 
-/** Names that occur in a text of WGSL. */
-function uses(code: string, name: string): boolean {
-  return new RegExp(`\\b${name}\\b`).test(code);
+/** The inputs that each function and gradient reads, found at its first use. */
+const read = new Map<string, ReadonlySet<string>>();
+
+function inputsOf(of: PointwiseName, gradient?: number): ReadonlySet<string> {
+  const key = `${of} ${gradient}`;
+  let names = read.get(key);
+  if (names === undefined) {
+    const code = codeOf({ of, vec4: false, ...gradient !== undefined && { gradient } });
+    names = new Set(code.match(/\b(?:a|b|c|y|dy)\b/g));
+    read.set(key, names);
+  }
+  return names;
 }
 
 /**
@@ -189,8 +192,8 @@ export function runPointwise(
   gradient?: number,
 ): void {
   if (sizeOf(shape) === 0) return;
-  const code = codeOf({ of, vec4: false, ...gradient !== undefined && { gradient } });
-  const used = Object.entries(inputs).filter(([name]) => uses(code, name));
+  const names = inputsOf(of, gradient);
+  const used = Object.entries(inputs).filter(([name]) => names.has(name));
   const views = used.flatMap(([name, input]) =>
     typeof input === "number" ? [] : [{ name, ...input }]
   );

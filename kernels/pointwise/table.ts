@@ -16,12 +16,11 @@ export interface Pointwise {
 }
 
 const none = (f: Shared) => f.number(0);
-/** One number is left where a and b are equal, and half of it where both are. */
+/** The gradient of the larger of a and b; where they are equal, each has half of it. */
 const share = (larger: "a" | "b") => (f: Shared) => {
   const smaller = larger === "a" ? "b" : "a";
   return f.choose(`${larger} < ${smaller}`, f.number(0), f.choose("a == b", "0.5 * dy", "dy"));
 };
-const shareLess = (smaller: "a" | "b") => share(smaller === "a" ? "b" : "a");
 
 /** The functions by name. */
 export const POINTWISE = {
@@ -68,7 +67,7 @@ export const POINTWISE = {
         ),
     ],
   },
-  minimum: { value: (f) => f.minimum("a", "b"), gradients: [shareLess("a"), shareLess("b")] },
+  minimum: { value: (f) => f.minimum("a", "b"), gradients: [share("b"), share("a")] },
   maximum: { value: (f) => f.maximum("a", "b"), gradients: [share("a"), share("b")] },
   leakyRelu: {
     value: (f) => f.choose(`a > ${f.number(0)}`, "a", "a * b"),

@@ -166,14 +166,13 @@ export function reduceAxes(
   let made = x;
   for (;;) {
     const at = blocks.findIndex(({ reduced }) => reduced);
-    const [before, [{ size: rows }], after] = [
-      blocks.slice(0, at),
-      blocks.slice(at, at + 1),
-      blocks.slice(at + 1),
-    ];
+    const middle = [
+      size(blocks.slice(0, at)),
+      blocks[at].size,
+      size(blocks.slice(at + 1)),
+    ] as const;
     blocks.splice(at, 1);
     const last = !blocks.some(({ reduced }) => reduced);
-    const middle = [size(before), rows, size(after)] as const;
     const next = reduceMiddle(kind, made, middle, last ? scale : 1, last ? out : undefined);
     if (made !== x) made.dispose();
     made = next;
