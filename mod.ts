@@ -11,21 +11,22 @@
  * const letters = [..."_ban."]; // index 0 means "no letter" to the loss
  * const ids = [..."banana."].map((letter) => letters.indexOf(letter));
  * using gpu = await openGpu();
- * const stream = new RandomStream(1);
- * const embed = new Embedding("embed", letters.length, 8, stream);
- * const cell = new Recurrent("lstm", "lstm", 8, 16, stream);
- * const score = new Linear("score", 16, letters.length, stream);
- * using store = new ParameterStore(gpu, [embed, cell, score].flatMap((layer) => layer.parameters));
- * using adam = new Adam(store, { lr: 0.05 });
+ * class Speller extends Module {
+ *   embed = new Embedding(letters.length, 8);
+ *   cell = new Recurrent("lstm", 8, 16);
+ *   score = new Linear(16, letters.length);
+ * }
+ * using model = new Speller().toGpu(gpu, 1);
+ * using adam = new Adam(model.store, { lr: 0.05 });
  * using read = uploadIndices(gpu, ids.slice(0, -1), letters.length, "letters read");
  * using next = Tensor.from(gpu, ids.slice(1), [6, 1], { dtype: "u32" });
  * using h0 = Tensor.zeros(gpu, [1, 16]);
  * using history = new LossHistory(gpu, 20);
  * for (let step = 1; step <= 60; step++) {
  *   using tape = new Tape(gpu);
- *   const x = embed.forward(read).reshape([6, 1, 8]); // [T, N, D]
- *   const h = cell.forward(x, constant(h0));
- *   const loss = temporalSoftmaxLoss(score.forwardSequence(h), next);
+ *   const x = model.embed.forward(read).reshape([6, 1, 8]); // [T, N, D]
+ *   const h = model.cell.forward(x, constant(h0));
+ *   const loss = temporalSoftmaxLoss(model.score.forward(h), next);
  *   loss.backward();
  *   adam.step();
  *   await history.add(loss.tensor);
@@ -196,7 +197,6 @@ export {
   lstm,
   maxOverTime,
   rnn,
-  temporalLinear,
   temporalSoftmaxLoss,
   type TemporalSoftmaxLossOptions,
 } from "./models/operations.ts";

@@ -5,13 +5,13 @@ import { type Bags, uploadBags } from "../kernels/embedding/embedding_bag.ts";
 import { checkIndices } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import type { Variable } from "./autograd.ts";
-import { zeros } from "./init.ts";
 import { Dropout, type Embedding, Linear } from "./layers.ts";
 import { embeddingBag } from "./operations.ts";
 import { Parameter } from "./parameters.ts";
 import {
   type ClassifierConfig,
   type ClassifierInit,
+  FIRST,
   type Sentence,
   SentenceClassifier,
   type WordCost,
@@ -40,11 +40,8 @@ export class BagOfWords extends SentenceClassifier<Bags> {
   ) {
     super(gpu, config);
     const { vocabularySize: size, sparse = false } = config;
-    this.weights = new Parameter(
-      "score.weight",
-      [size + 1, 1],
-      () => zeros([size + 1, 1], stream),
-      {
+    this.weights = new Parameter([size + 1, 1], new Float32Array(size + 1), {
+      layout: {
         slots: [{ key: "score.weight", shape: [1, size] }, { key: "score.bias", shape: [1] }],
         encode: (values) => [values.slice(0, size), values.slice(size)],
         decode: ([weight, bias]) => {
@@ -54,9 +51,9 @@ export class BagOfWords extends SentenceClassifier<Bags> {
           return values;
         },
       },
-    );
+    });
     this.weights.sparse = sparse;
-    this.start(init);
+    this.begin(stream, init);
   }
 
   override get wordCost(): WordCost {
@@ -95,10 +92,10 @@ export class AveragedEmbedding extends SentenceClassifier<Bags> {
 
   constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream, init: ClassifierInit = {}) {
     super(gpu, config);
-    this.embed = wordVectors("embed", config, init, stream);
-    this.dropout = new Dropout(config.dropout ?? 0, stream.split("dropout"));
-    this.score = new Linear("score", config.wordDim, 1, stream);
-    this.start(init);
+    this.embed = wordVectors(config, init);
+    this.dropout = new Dropout(config.dropout ?? 0);
+    this.score = new Linear(config.wordDim, 1, FIRST);
+    this.begin(stream, init);
   }
 
   override get wordCost(): WordCost {

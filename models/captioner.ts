@@ -9,7 +9,7 @@ import { type Indices, uploadIndices } from "../kernels/embedding/embedding.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
 import { constant, type Variable } from "./autograd.ts";
-import { normal } from "./init.ts";
+import { normal, scaledNormal, zeros } from "./init.ts";
 import { type CellType, Dropout, Embedding, Linear, Recurrent } from "./layers.ts";
 import { temporalSoftmaxLoss } from "./operations.ts";
 import { Module } from "./module.ts";
@@ -148,15 +148,17 @@ export class Captioner extends Module {
     super();
     const { cell, featureDim, hiddenDim, wordDim, vocabularySize, dropout = 0 } = config;
     const { wordDeviation = 0.01, scoreDeviation = 1 / Math.sqrt(hiddenDim) } = config;
-    this.project = new Linear("project", featureDim, hiddenDim, stream);
-    this.embed = new Embedding("embed", vocabularySize, wordDim, stream, normal(wordDeviation));
-    this.recurrent = new Recurrent("recurrent", cell, wordDim, hiddenDim, stream);
-    this.dropout = new Dropout(dropout, stream.split("dropout"));
-    this.score = new Linear("score", hiddenDim, vocabularySize, stream, {
+    const first = { weight: scaledNormal, bias: zeros };
+    this.project = new Linear(featureDim, hiddenDim, first);
+    this.embed = new Embedding(vocabularySize, wordDim, normal(wordDeviation));
+    this.recurrent = new Recurrent(cell, wordDim, hiddenDim, first);
+    this.dropout = new Dropout(dropout);
+    this.score = new Linear(hiddenDim, vocabularySize, {
       weight: normal(scoreDeviation),
+      bias: zeros,
     });
     if (weights !== undefined) this.loadStateDict(weights);
-    this.toGpu(gpu);
+    this.toGpu(gpu, stream);
   }
 
   /** The scores of the next word at each step, `[T, N, V]`. */
@@ -166,7 +168,7 @@ export class Captioner extends Module {
     const vectors = this.embed.forward(batch.words);
     const x = vectors.reshape([steps, examples, this.config.wordDim]);
     const h = this.dropout.forward(this.recurrent.forward(x, h0));
-    return this.score.forwardSequence(h);
+    return this.score.forward(h);
   }
 
   /** The loss of a batch: -log p of each caption's words, summed over time, averaged over the batch. */

@@ -1,5 +1,5 @@
 /**
- * Layers: parameters with a forward pass. Their names are PyTorch's keys, and {@linkcode Parameter.layout}
+ * Layers: parameters with a forward pass. Names and first values are PyTorch's, and {@linkcode Parameter.layout}
  * turns our layout into PyTorch's where the two differ.
  */
 import type { RandomStream } from "../data/rng.ts";
@@ -7,7 +7,7 @@ import type { Indices } from "../kernels/embedding/embedding.ts";
 import type { Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
 import { asVariable } from "./variable.ts";
-import { type Initializer, normal, scaledNormal, zeros } from "./init.ts";
+import { type Initializer, normal, uniform } from "./init.ts";
 import * as operations from "./operations.ts";
 import { Module } from "./module.ts";
 import { Parameter, type StateLayout } from "./parameters.ts";
@@ -24,20 +24,31 @@ export function transpose(values: Values, rows: number, columns: number): Values
 }
 
 /** PyTorch keeps a linear layer's weight as `[out, in]`; we keep `[in, out]`. */
-function transposedLayout(key: string, rows: number, columns: number): StateLayout {
+function transposedLayout(rows: number, columns: number): StateLayout {
   return {
-    slots: [{ key, shape: [columns, rows] }],
+    slots: [{ shape: [columns, rows] }],
     encode: (values) => [transpose(values, rows, columns)],
     decode: ([part]) => transpose(part, columns, rows),
   };
 }
 
+/** The bias of a layer that reads so many elements: PyTorch's first values by default, or none. */
+export function biasOf(
+  bias: boolean | Initializer,
+  inputs: number,
+  outputs: number,
+): Parameter | undefined {
+  if (bias === false) return undefined;
+  const draw = bias === true ? uniform(1 / Math.sqrt(inputs)) : bias;
+  return new Parameter([outputs], (stream) => draw([outputs], stream));
+}
+
 /** Options of {@linkcode Linear}. */
 export interface LinearOptions {
-  /** First weight values, of shape `[in, out]`; normal of deviation 1/√in by default. */
+  /** First weights, of shape `[in, out]`; as PyTorch's by default: uniform within ±1/√in. */
   weight?: Initializer;
-  /** With a bias (the default, zeros at first). */
-  bias?: boolean;
+  /** Without a bias, or its first values; as the weights' by default. */
+  bias?: boolean | Initializer;
 }
 
 /** `y = x W + b`. */
@@ -46,31 +57,20 @@ export class Linear extends Module {
   readonly bias: Parameter | undefined;
 
   constructor(
-    name: string,
     readonly inputDim: number,
     readonly outputDim: number,
-    stream: RandomStream,
-    options: LinearOptions = {},
+    { weight = uniform(1 / Math.sqrt(inputDim)), bias = true }: LinearOptions = {},
   ) {
     super();
-    const key = `${name}.weight`;
     const shape = [inputDim, outputDim];
-    const { weight = scaledNormal } = options;
-    const values = () => weight(shape, stream.split(key));
-    this.weight = new Parameter(key, shape, values, transposedLayout(key, inputDim, outputDim));
-    if (options.bias !== false) {
-      this.bias = new Parameter(`${name}.bias`, [outputDim], () => new Float32Array(outputDim));
-    }
+    const layout = transposedLayout(inputDim, outputDim);
+    this.weight = new Parameter(shape, (stream) => weight(shape, stream), { layout });
+    this.bias = biasOf(bias, inputDim, outputDim);
   }
 
-  /** `x [M, in]` to `[M, out]`. */
+  /** `x [..., in]` to `[..., out]`. */
   forward(x: Variable | Tensor): Variable {
     return operations.linear(asVariable(x), this.weight.variable, this.bias?.variable);
-  }
-
-  /** `x [T, N, in]` to `[T, N, out]`. */
-  forwardSequence(x: Variable | Tensor): Variable {
-    return operations.temporalLinear(asVariable(x), this.weight.variable, this.bias?.variable);
   }
 }
 
@@ -78,16 +78,10 @@ export class Linear extends Module {
 export class Embedding extends Module {
   readonly weight: Parameter;
 
-  constructor(
-    name: string,
-    readonly size: number,
-    readonly dim: number,
-    stream: RandomStream,
-    weight: Initializer = normal(1),
-  ) {
+  /** The first values are a standard normal distribution's by default, as PyTorch's. */
+  constructor(readonly size: number, readonly dim: number, weight: Initializer = normal(1)) {
     super();
-    const key = `${name}.weight`;
-    this.weight = new Parameter(key, [size, dim], () => weight([size, dim], stream.split(key)));
+    this.weight = new Parameter([size, dim], (stream) => weight([size, dim], stream));
   }
 
   /** Indices `[M]` to vectors `[M, dim]`. */
@@ -154,53 +148,53 @@ function cellLayout(key: string, rows: number, columns: number, cell: CellType):
 }
 
 /** PyTorch has two biases, which are only ever added: ours is the first, the second is zero. */
-function biasLayout(keys: [string, string], columns: number, cell: CellType): StateLayout {
+function biasLayout(columns: number, cell: CellType): StateLayout {
   const order = TORCH_BLOCKS[cell];
   const shape = [columns];
   return {
-    slots: keys.map((key) => ({ key, shape })),
+    slots: ["bias_ih_l0", "bias_hh_l0"].map((key) => ({ key, shape })),
     encode: (values) => [reorderBlocks(values, 1, order), new Float32Array(columns)],
     decode: ([a, b]) => reorderBlocks(a.map((v, i) => v + b[i]), 1, inverse(order)),
   };
 }
 
-/** Options of {@linkcode Recurrent}. */
+/** First values of a recurrent layer; PyTorch's by default: uniform within ±1/√H. */
 export interface RecurrentOptions {
-  /** First values of the matrices; normal of deviation 1/√rows by default. */
-  init?: Initializer;
-  /** Name the parameters as the second direction of a bidirectional layer of PyTorch (`…_l0_reverse`). */
-  reverse?: boolean;
+  /** Of the matrices. */
+  weight?: Initializer;
+  bias?: Initializer;
 }
 
-/** A recurrent layer: a vanilla RNN or an LSTM. */
+/** One layer of a recurrent network in one direction: a vanilla RNN or an LSTM. */
 export class Recurrent extends Module {
   readonly wx: Parameter;
   readonly wh: Parameter;
   readonly b: Parameter;
 
   constructor(
-    name: string,
     readonly cell: CellType,
     readonly inputDim: number,
     readonly hiddenDim: number,
-    stream: RandomStream,
-    { init = scaledNormal, reverse = false }: RecurrentOptions = {},
+    options: RecurrentOptions = {},
   ) {
     super();
-    const key = (part: string) => `${name}.${part}_l0${reverse ? "_reverse" : ""}`;
+    const usual = uniform(1 / Math.sqrt(hiddenDim));
+    // PyTorch adds two biases, each drawn by itself.
+    const two: Initializer = (shape, stream) => {
+      const second = usual(shape, stream.split("second"));
+      return usual(shape, stream).map((value, i) => value + second[i]);
+    };
+    const { weight = usual, bias = two } = options;
     const columns = GATES[cell] * hiddenDim;
-    const matrix = (part: string, rows: number) =>
-      new Parameter(
-        key(part),
-        [rows, columns],
-        () => init([rows, columns], stream.split(key(part))),
-        cellLayout(key(part), rows, columns, cell),
-      );
-    this.wx = matrix("weight_ih", inputDim);
-    this.wh = matrix("weight_hh", hiddenDim);
-    const keys: [string, string] = [key("bias_ih"), key("bias_hh")];
-    const bias = () => zeros([columns], stream);
-    this.b = new Parameter(keys[0], [columns], bias, biasLayout(keys, columns, cell));
+    const matrix = (key: string, rows: number) =>
+      new Parameter([rows, columns], (stream) => weight([rows, columns], stream), {
+        layout: cellLayout(key, rows, columns, cell),
+      });
+    this.wx = matrix("weight_ih_l0", inputDim);
+    this.wh = matrix("weight_hh_l0", hiddenDim);
+    this.b = new Parameter([columns], (stream) => bias([columns], stream), {
+      layout: biasLayout(columns, cell),
+    });
   }
 
   /** `x [T, N, D]` from `h0 [N, H]` (and a cell state of zeros) to the states `[T, N, H]`. */
@@ -210,21 +204,32 @@ export class Recurrent extends Module {
   }
 }
 
-/** Zeroes numbers at random while training. Each call draws a new mask from its stream. */
+/** Sets elements to zero at random while training. Each call draws a new mask. */
 export class Dropout extends Module {
-  readonly #stream: RandomStream;
+  #stream: RandomStream | undefined;
+  readonly #own: boolean;
 
-  constructor(readonly p: number, stream: RandomStream) {
+  /** With a stream of its own, or with that of the module that it is in. */
+  constructor(readonly p = 0.5, stream?: RandomStream) {
     super();
     if (!(p >= 0 && p < 1)) {
       throw new RangeError(`Dropout takes a probability from 0 to less than 1, and ${p} was given`);
     }
     this.#stream = stream;
+    this.#own = stream !== undefined;
   }
 
-  forward(x: Variable): Variable {
+  protected override start(stream: RandomStream): void {
+    if (!this.#own) this.#stream = stream;
+  }
+
+  forward(x: Variable, stream: RandomStream | undefined = this.#stream): Variable {
     if (!this.training || this.p === 0 || !tapeOf(x).training) return x;
-    const key = [this.#stream.uint32(), this.#stream.uint32()] as const;
-    return operations.dropout(x, this.p, key);
+    if (stream === undefined) {
+      throw new ReferenceError(
+        "A dropout draws from a stream: give it one, or put its module on a GPU",
+      );
+    }
+    return operations.dropout(x, this.p, [stream.uint32(), stream.uint32()]);
   }
 }

@@ -27,13 +27,18 @@ import {
 } from "../kernels/recurrent/rnn.ts";
 import { sigmoidCrossEntropy } from "../kernels/softmax/sigmoid_cross_entropy.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
-import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
+import { expectShape, sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
 
 export { embedding } from "./variable.ts";
 
-/** `x w + b`: `x [M, D]`, `w [D, K]`, `b [K]` or none. */
+/** `x w + b`: `x [..., D]`, `w [D, K]`, `b [K]` or none. One product for all of x. */
 export function linear(x: Variable, w: Variable, b?: Variable): Variable {
+  if (x.shape.length !== 2 && x.shape.length > 0) {
+    const [last, outputs] = [x.shape.at(-1)!, w.shape[1]];
+    const count = sizeOf(x.shape.slice(0, -1));
+    return linear(x.reshape([count, last]), w, b).reshape([...x.shape.slice(0, -1), outputs]);
+  }
   const parents = b === undefined ? [x, w] : [x, w, b];
   const tape = tapeOf(...parents);
   const y = matmul(x.tensor, w.tensor, { bias: b?.tensor, name: "linear" });
@@ -42,17 +47,6 @@ export function linear(x: Variable, w: Variable, b?: Variable): Variable {
     tape.gradient(w, (out) => matmul(x.tensor, dy, { transA: true, out }));
     if (b !== undefined) tape.gradient(b, (out) => columnSum(dy, out));
   });
-}
-
-/**
- * The same linear layer at every step of a sequence (the homework's `temporal_fc`): `x [T, N, D]`,
- * `w [D, K]`, `b [K]`, result `[T, N, K]`. One product for all steps.
- */
-export function temporalLinear(x: Variable, w: Variable, b?: Variable): Variable {
-  expectShape(x.tensor, [null, null, null], "A temporal linear layer's x [T, N, D]");
-  const [steps, batch, input] = x.shape;
-  const rows = linear(x.reshape([steps * batch, input]), w, b);
-  return rows.reshape([steps, batch, w.shape[1]]);
 }
 
 /** The sum or mean of each bag's rows of `table [V, D]`: `[N, D]`. */

@@ -1,12 +1,13 @@
 /** Parameters: what is learnt. All trainable ones of a model lie in one buffer, so that an optimizer's step is one dispatch. */
+import type { RandomStream } from "../data/rng.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
 import { type Tape, type TouchedRows, Variable } from "./autograd.ts";
 
 /** One tensor of a state dict as a parameter sees it. */
 export interface StateSlot {
-  /** PyTorch's key. */
-  key: string;
+  /** PyTorch's key within the module that has the parameter; the name of the parameter's field by default. */
+  key?: string;
   /** PyTorch's shape. */
   shape: readonly number[];
 }
@@ -23,26 +24,30 @@ export interface StateLayout {
 
 type Values = Float32Array<ArrayBuffer>;
 
-/** A tensor that is learnt, or kept fixed with `frozen`. */
+/** The values to start from, or what draws them from a stream of the parameter's own. */
+export type Initial = Values | ((stream: RandomStream) => Values);
+
+/** A tensor that is learnt, or kept fixed with `frozen`. In a field of a module it has the field's name. */
 export class Parameter {
   readonly layout: StateLayout;
-  #initial: Values | (() => Values);
+  /** Its name in the whole model, as PyTorch's `score.weight`, once that is on a GPU or drawn. */
+  name: string;
+  #initial: Initial;
+  #stream: RandomStream | undefined;
   #frozen = false;
   #sparse = false;
   #variable: ParameterVariable | undefined;
 
   constructor(
-    /** PyTorch's name, for instance `score.weight`. */
-    readonly name: string,
     /** Our shape. */
     readonly shape: readonly number[],
-    /** The values to start from, or what draws them when they are first asked for. */
-    initial: Values | (() => Values),
-    layout?: StateLayout,
+    initial: Initial,
+    { name = "parameter", layout }: { name?: string; layout?: StateLayout } = {},
   ) {
+    this.name = name;
     this.#initial = typeof initial === "function" ? initial : this.#fitting(initial);
     this.layout = layout ?? {
-      slots: [{ key: name, shape }],
+      slots: [{ shape }],
       encode: (values) => [values],
       decode: ([values]) => values,
     };
@@ -53,9 +58,25 @@ export class Parameter {
     return sizeOf(this.shape);
   }
 
-  /** The values to start from. TypeError where they are not as many as the shape has room for. */
+  /** Take a name and a stream to draw from, when the values to start from are first asked for. */
+  start(name: string, stream: RandomStream): void {
+    this.name = name;
+    this.#stream = stream;
+  }
+
+  /**
+   * The values to start from. TypeError where they are not as many as the shape has room for; ReferenceError where
+   * they are to be drawn, and no stream was given by `toGpu` or `initialize` of its module.
+   */
   get initial(): Values {
-    if (typeof this.#initial === "function") this.#initial = this.#fitting(this.#initial());
+    if (typeof this.#initial === "function") {
+      if (this.#stream === undefined) {
+        throw new ReferenceError(
+          `The parameter "${this.name}" has no values yet: they are drawn by toGpu or initialize of its module`,
+        );
+      }
+      this.#initial = this.#fitting(this.#initial(this.#stream.split(this.name)));
+    }
     return this.#initial;
   }
 

@@ -1,6 +1,5 @@
 /** Pretrained networks for pictures by name, with weights from a file. */
 import { listedKeys } from "../data/files/messages.ts";
-import type { RandomStream } from "../data/rng.ts";
 import type { TensorData } from "../data/formats/tensor_data.ts";
 import { networkOf } from "./known_networks.ts";
 import { ResNet18 } from "./resnet.ts";
@@ -21,15 +20,14 @@ export type BackboneName = (typeof BACKBONES)[number];
  */
 export function makeBackbone(
   name: BackboneName,
-  stream: RandomStream,
   classes = 1000,
   options: SqueezeNetOptions = {},
 ): VisionModel {
-  if (name === "squeezenet1_1") return new SqueezeNet11(stream, classes, options);
+  if (name === "squeezenet1_1") return new SqueezeNet11(classes, options);
   if (options.width !== undefined) {
     throw new TypeError(`Only squeezenet1_1 can have a width, and ${name} was given one`);
   }
-  return new ResNet18(stream, classes);
+  return new ResNet18(classes);
 }
 
 /** Options of {@linkcode loadPretrained}. */
@@ -57,7 +55,10 @@ export function loadPretrained(
   weights: ReadonlyMap<string, TensorData>,
   { newHead = false, partial = false }: PretrainedOptions = {},
 ): PretrainedReport {
-  const head = new Set(model.head.flatMap((p) => p.layout.slots.map(({ key }) => key)));
+  const last = new Set(model.head.parameters);
+  const head = new Set(
+    model.saved.filter(({ parameter }) => last.has(parameter)).flatMap(({ keys }) => keys),
+  );
   const used = new Map([...weights].filter(([key]) => !newHead || !head.has(key)));
   const report = model.load(used, { strict: false, dryRun: true });
   const missing = report.missing.filter((key) => !newHead || !head.has(key));

@@ -10,6 +10,7 @@ import * as operations from "./operations.ts";
 import {
   type ClassifierConfig,
   type ClassifierInit,
+  FIRST,
   type Sentence,
   SentenceClassifier,
   type WordCost,
@@ -115,12 +116,12 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
   ) {
     super(gpu, config);
     const { kind, wordDim, hiddenDim, wordDropout = 0, dropout = 0 } = config;
-    this.embed = wordVectors("embed", config, init, stream);
+    this.embed = wordVectors(config, init);
     this.wordDropout = new Dropout(wordDropout, stream.split("word dropout"));
-    this.recurrent = new Recurrent("recurrent", kind, wordDim, hiddenDim, stream);
-    this.dropout = new Dropout(dropout, stream.split("dropout"));
-    this.score = new Linear("score", hiddenDim, 1, stream);
-    this.start(init);
+    this.recurrent = new Recurrent(kind, wordDim, hiddenDim, FIRST);
+    this.dropout = new Dropout(dropout);
+    this.score = new Linear(hiddenDim, 1, FIRST);
+    this.begin(stream, init);
   }
 
   override get wordCost(): WordCost {
@@ -150,21 +151,24 @@ class BidirectionalMember extends Module {
   readonly dropout: Dropout;
   readonly score: Linear;
 
-  constructor(
-    prefix: string,
-    config: ClassifierConfig,
-    stream: RandomStream,
-    init: ClassifierInit,
-  ) {
+  /** `stream` is that of the member: its words are dropped by it. */
+  constructor(config: ClassifierConfig, stream: RandomStream, init: ClassifierInit) {
     super();
     const { wordDim, hiddenDim, wordDropout = 0, dropout = 0 } = config;
-    const name = `${prefix}recurrent`;
-    this.embed = wordVectors(`${prefix}embed`, config, init, stream);
-    this.wordDropout = new Dropout(wordDropout, stream.split(`${prefix}word dropout`));
-    this.forwards = new Recurrent(name, "lstm", wordDim, hiddenDim, stream);
-    this.backwards = new Recurrent(name, "lstm", wordDim, hiddenDim, stream, { reverse: true });
-    this.dropout = new Dropout(dropout, stream.split(`${prefix}dropout`));
-    this.score = new Linear(`${prefix}score`, 2 * hiddenDim, 1, stream);
+    this.embed = wordVectors(config, init);
+    this.wordDropout = new Dropout(wordDropout, stream);
+    this.forwards = new Recurrent("lstm", wordDim, hiddenDim, FIRST);
+    this.backwards = new Recurrent("lstm", wordDim, hiddenDim, FIRST);
+    this.dropout = new Dropout(dropout);
+    this.score = new Linear(2 * hiddenDim, 1, FIRST);
+  }
+
+  /** As PyTorch names the two directions of one layer. */
+  protected override nameOf(path: string): string {
+    const [direction, part] = path.split(".");
+    if (part === undefined) return path;
+    if (direction === "forwards") return `recurrent.${part}`;
+    return direction === "backwards" ? `recurrent.${part}_reverse` : path;
   }
 
   logits(input: SentenceSequences): Variable {
@@ -199,9 +203,14 @@ export class BidirectionalClassifier extends SentenceClassifier<SentenceSequence
     }
     this.members = Array.from({ length: members }, (_, i) => {
       const prefix = members === 1 ? "" : `members.${i}.`;
-      return new BidirectionalMember(prefix, config, stream, init);
+      return new BidirectionalMember(config, stream.split(`${prefix}word dropout`), init);
     });
-    this.start(init);
+    this.begin(stream, init);
+  }
+
+  /** A member that is alone has no number. */
+  protected override nameOf(path: string): string {
+    return this.members.length === 1 ? path.replace(/^members\.0\.?/, "") : path;
   }
 
   override get wordCost(): WordCost {

@@ -3,13 +3,10 @@
  *
  * @module
  */
-import type { RandomStream } from "../data/rng.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
 import { adaptiveAveragePool2d, maxPool2d } from "./image_operations.ts";
-import { type Initializer, normal, uniform } from "./init.ts";
+import { type Initializer, normal, zeros } from "./init.ts";
 import { Linear } from "./layers.ts";
-
-import type { Parameter } from "./parameters.ts";
 import { type VisionCall, VisionModel } from "./vision_model.ts";
 import { BatchNorm2d, Conv2d } from "./vision_layers.ts";
 import { Module } from "./module.ts";
@@ -26,19 +23,18 @@ class BasicBlock extends Module {
   readonly bn2: BatchNorm2d;
   readonly downsample: readonly [Conv2d, BatchNorm2d] | undefined;
 
-  constructor(name: string, input: number, output: number, stride: number, stream: RandomStream) {
+  constructor(input: number, output: number, stride: number) {
     super();
     const common = { bias: false, weight: kaimingNormalKernel };
-    const wide = { ...common, kernel: 3, padding: 1 };
-    this.conv1 = new Conv2d(`${name}.conv1`, input, output, stream, { ...wide, stride });
-    this.bn1 = new BatchNorm2d(`${name}.bn1`, output);
-    this.conv2 = new Conv2d(`${name}.conv2`, output, output, stream, wide);
-    this.bn2 = new BatchNorm2d(`${name}.bn2`, output);
+    const wide = { ...common, padding: 1 };
+    this.conv1 = new Conv2d(input, output, 3, { ...wide, stride });
+    this.bn1 = new BatchNorm2d(output);
+    this.conv2 = new Conv2d(output, output, 3, wide);
+    this.bn2 = new BatchNorm2d(output);
     if (stride === 1 && input === output) return;
-    const narrow = { ...common, kernel: 1, stride };
     this.downsample = [
-      new Conv2d(`${name}.downsample.0`, input, output, stream, narrow),
-      new BatchNorm2d(`${name}.downsample.1`, output),
+      new Conv2d(input, output, 1, { ...common, stride }),
+      new BatchNorm2d(output),
     ];
   }
 
@@ -63,7 +59,7 @@ const CHANNELS = [64, 128, 256, 512];
  * ResNet-18: a stem of 7 x 7, four layers of two blocks each, the mean over all places, a linear layer.
  *
  * ```ts ignore
- * using model = new ResNet18(new RandomStream(0));
+ * using model = new ResNet18();
  * model.load(await readWeights("resnet18-f37072fd.pth"));
  * model.toGpu(gpu);
  * using tape = new Tape(gpu, { training: false });
@@ -75,29 +71,29 @@ export class ResNet18 extends VisionModel {
   readonly featureDim = 512;
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
-  readonly blocks: readonly BasicBlock[];
+  readonly layers: readonly (readonly [BasicBlock, BasicBlock])[];
   readonly fc: Linear;
 
-  constructor(stream: RandomStream, readonly classes = 1000) {
+  constructor(readonly classes = 1000) {
     super();
-    this.conv1 = new Conv2d("conv1", 3, 64, stream, {
-      ...{ kernel: 7, stride: 2, padding: 3, bias: false, weight: kaimingNormalKernel },
+    this.conv1 = new Conv2d(3, 64, 7, {
+      ...{ stride: 2, padding: 3, bias: false, weight: kaimingNormalKernel },
     });
-    this.bn1 = new BatchNorm2d("bn1", 64);
-    this.blocks = CHANNELS.flatMap((output, i) => {
-      const input = CHANNELS[Math.max(0, i - 1)];
-      return [
-        new BasicBlock(`layer${i + 1}.0`, input, output, i === 0 ? 1 : 2, stream),
-        new BasicBlock(`layer${i + 1}.1`, output, output, 1, stream),
-      ];
-    });
-    // PyTorch's own first values of a linear layer, but for the bias.
-    const weight = uniform(1 / Math.sqrt(this.featureDim));
-    this.fc = new Linear("fc", this.featureDim, classes, stream, { weight });
+    this.bn1 = new BatchNorm2d(64);
+    this.layers = CHANNELS.map((output, i) => [
+      new BasicBlock(CHANNELS[Math.max(0, i - 1)], output, i === 0 ? 1 : 2),
+      new BasicBlock(output, output, 1),
+    ]);
+    this.fc = new Linear(this.featureDim, classes, { bias: zeros });
   }
 
-  get head(): readonly Parameter[] {
-    return this.fc.parameters;
+  /** Torchvision counts the layers from 1. */
+  protected override nameOf(path: string): string {
+    return path.replace(/^layers\.(\d)/, (_, i) => `layer${Number(i) + 1}`);
+  }
+
+  get head(): Linear {
+    return this.fc;
   }
 
   /**
@@ -106,11 +102,14 @@ export class ResNet18 extends VisionModel {
    */
   override startWithout(missing: readonly string[]): string[] {
     const started: string[] = [];
-    for (const block of this.blocks) {
-      const name = block.conv1.weight.name.replace(/conv1\.weight$/, "");
-      if (block.downsample !== undefined || !missing.some((key) => key.startsWith(name))) continue;
-      block.startAsIdentity();
-      started.push(name.replace(/\.$/, ""));
+    for (const [i, layer] of this.layers.entries()) {
+      for (const [j, block] of layer.entries()) {
+        const name = `layer${i + 1}.${j}`;
+        if (block.downsample !== undefined) continue;
+        if (!missing.some((key) => key.startsWith(`${name}.`))) continue;
+        block.startAsIdentity();
+        started.push(name);
+      }
     }
     return started;
   }
@@ -122,7 +121,7 @@ export class ResNet18 extends VisionModel {
       relu: true,
     });
     let map = maxPool2d(stem, { kernel: 3, stride: 2, padding: 1 });
-    for (const block of this.blocks) map = block.forward(map, { batchStatistics });
+    for (const block of this.layers.flat()) map = block.forward(map, { batchStatistics });
     const pooled = adaptiveAveragePool2d(map, [1, 1]);
     return pooled.reshape([x.shape[0], this.featureDim]);
   }

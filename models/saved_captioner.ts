@@ -11,7 +11,7 @@ import type { Vocabulary } from "../data/text/vocabulary.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Captioner, type CaptionerConfig } from "./captioner.ts";
 import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";
-import { finite, stateDict } from "./state_dict.ts";
+import { finite } from "./state_dict.ts";
 
 /** What a captioner needs beside its weights to caption pictures. */
 export interface CaptionerSetting {
@@ -29,7 +29,7 @@ export async function saveCaptioner(
   captioner: Captioner,
   { vocabulary, scale, captionLength }: CaptionerSetting,
 ): Promise<void> {
-  const tensors = await stateDict(captioner.parameters);
+  const tensors = await captioner.stateDict();
   const shape = [captioner.config.featureDim];
   tensors.set(MEAN, { dtype: "F32", shape, data: scale.mean });
   tensors.set(DEVIATION, { dtype: "F32", shape, data: scale.deviation });

@@ -14,7 +14,6 @@ import {
 } from "./sentence_classifier.ts";
 import { makeClassifier } from "./sentence_classifiers.ts";
 import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";
-import { stateDict } from "./state_dict.ts";
 
 /** Save a classifier with its vocabulary. The file is written beside its place and then moved there. */
 export async function saveClassifier(
@@ -28,7 +27,7 @@ export async function saveClassifier(
       `A vocabulary of ${vocabulary.size} words does not fit a classifier of ${vocabularySize}`,
     );
   }
-  await writeSafetensors(path, await stateDict(classifier.store.parameters), {
+  await writeSafetensors(path, await classifier.stateDict(), {
     config: JSON.stringify(classifier.config),
     vocabulary: JSON.stringify(vocabulary.words),
   });

@@ -10,7 +10,7 @@ import type { TensorData } from "../data/formats/tensor_data.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import type { Tensor } from "../kernels/runtime/tensor.ts";
 import type { Variable } from "./autograd.ts";
-import { normal } from "./init.ts";
+import { normal, scaledNormal, zeros } from "./init.ts";
 import { Embedding } from "./layers.ts";
 import { binaryCrossEntropy } from "./operations.ts";
 import { Module } from "./module.ts";
@@ -64,9 +64,9 @@ export abstract class SentenceClassifier<I extends Disposable = Disposable> exte
   }
 
   /** Put the parameters on the GPU, with the first values that are given. TypeError for weights that do not fit. */
-  protected start({ weights }: ClassifierInit): void {
+  protected begin(stream: RandomStream, { weights }: ClassifierInit): void {
     if (weights !== undefined) this.loadStateDict(weights);
-    this.toGpu(this.gpu);
+    this.toGpu(this.gpu, stream);
   }
 
   /** What a word of a batch needs: it limits how long sentences may be. */
@@ -84,20 +84,16 @@ export abstract class SentenceClassifier<I extends Disposable = Disposable> exte
   }
 }
 
-/** The table of word vectors under a name, with the given first values. */
-export function wordVectors(
-  name: string,
-  config: ClassifierConfig,
-  init: ClassifierInit,
-  stream: RandomStream,
-): Embedding {
+/** The homework's first values of a layer that is no table of word vectors. */
+export const FIRST = { weight: scaledNormal, bias: zeros };
+
+/** The table of word vectors, with the given first values. */
+export function wordVectors(config: ClassifierConfig, init: ClassifierInit): Embedding {
   const { vocabularySize, wordDim, sparse = false } = config;
   const { table } = init;
   const embed = new Embedding(
-    name,
     vocabularySize,
     wordDim,
-    stream,
     table === undefined ? normal(0.1) : () => table,
   );
   embed.weight.sparse = sparse;

@@ -3,30 +3,37 @@
  *
  * @module
  */
-import type { RandomStream } from "../data/rng.ts";
 import type { TensorData } from "../data/formats/tensor_data.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
 import { adaptiveAveragePool2d, maxPool2d } from "./image_operations.ts";
-import { normal } from "./init.ts";
-import { convolutions, dropout } from "./operations.ts";
+import { normal, zeros } from "./init.ts";
+import { Dropout } from "./layers.ts";
+import { convolutions } from "./operations.ts";
 import type { Parameter } from "./parameters.ts";
 import { type VisionCall, VisionModel } from "./vision_model.ts";
-import { BatchNorm2d, Conv2d } from "./vision_layers.ts";
-import { stateDict } from "./state_dict.ts";
+import { BatchNorm2d, Conv2d, kaimingUniformKernel } from "./vision_layers.ts";
 import { Module } from "./module.ts";
 
 /** Convolutions of the same maps side by side, a batch norm where the network has them, a ReLU. */
 class Unit extends Module {
   readonly norm: BatchNorm2d | undefined;
+  readonly #name: string;
 
-  constructor(readonly layers: readonly Conv2d[], name: string, batchNorm: boolean) {
+  /** The convolutions by torchvision's names; `name` is the batch norm's, before its own. */
+  constructor(readonly layers: ReadonlyMap<string, Conv2d>, name: string, batchNorm: boolean) {
     super();
-    const channels = layers.reduce((sum, layer) => sum + layer.outChannels, 0);
-    if (batchNorm) this.norm = new BatchNorm2d(`${name}.norm`, channels);
+    this.#name = name;
+    if (!batchNorm) return;
+    this.norm = new BatchNorm2d(layers.values().reduce((sum, one) => sum + one.outChannels, 0));
+  }
+
+  protected override nameOf(path: string): string {
+    const name = path.replace(/^layers\./, "").replace(/^norm/, `${this.#name}.norm`);
+    return name.replace(/^\./, "");
   }
 
   forward(x: Variable, batchStatistics: boolean): Variable {
-    const branches = this.layers.map((layer) => layer.branch);
+    const branches = this.layers.values().map((layer) => layer.branch).toArray();
     if (this.norm === undefined) return convolutions(x, branches, { relu: true });
     const y = convolutions(x, branches);
     return this.norm.forward(y, { batchStatistics, relu: true });
@@ -74,7 +81,7 @@ export const SQUEEZENET_MODULES = 13;
  * classes, the mean over all places.
  *
  * ```ts ignore
- * using model = new SqueezeNet11(new RandomStream(0));
+ * using model = new SqueezeNet11();
  * model.load(await readWeights("squeezenet1_1-b8a52dc0.pth"));
  * model.toGpu(gpu);
  * using tape = new Tape(gpu, { training: false });
@@ -85,13 +92,11 @@ export class SqueezeNet11 extends VisionModel {
   readonly kind: string;
   readonly featureDim: number;
   /** By torchvision's numbers; the ReLU has none of its own. */
-  readonly modules: ReadonlyMap<number, Stage>;
-  readonly classifier: Conv2d;
-  readonly #stream: RandomStream;
+  readonly stages: ReadonlyMap<number, Stage>;
+  readonly classifier: readonly [Dropout, Conv2d];
 
   /** RangeError for a width that is not allowed. */
   constructor(
-    stream: RandomStream,
     readonly classes = 1000,
     { width = 1, batchNorm = false }: SqueezeNetOptions = {},
   ) {
@@ -105,49 +110,53 @@ export class SqueezeNet11 extends VisionModel {
     const channels = (at1: number) => 4 * Math.max(Math.round(at1 * width / 4), 1);
     this.featureDim = 2 * channels(256);
     // Few channels, then many: by windows of 1 x 1 and of 3 x 3, side by side.
-    const fire = (at: number, input: number, squeezed: number, expanded: number): Unit[] => {
-      const name = `features.${at}`;
+    const begin = { weight: kaimingUniformKernel, bias: batchNorm ? false : zeros };
+    const fire = (input: number, squeezed: number, expanded: number): Unit[] => {
       const [few, many] = [channels(squeezed), channels(expanded)];
-      const layer = (part: string, from: number, to: number, kernel: number, padding = 0) =>
-        new Conv2d(`${name}.${part}`, from, to, stream, { kernel, padding, bias: !batchNorm });
-      const squeeze = layer("squeeze", input, few, 1);
-      const expand = [layer("expand1x1", few, many, 1), layer("expand3x3", few, many, 3, 1)];
+      const squeeze = new Conv2d(input, few, 1, begin);
+      const narrow = new Conv2d(few, many, 1, begin);
+      const wide = new Conv2d(few, many, 3, { ...begin, padding: 1 });
       return [
-        new Unit([squeeze], `${name}.squeeze`, batchNorm),
-        new Unit(expand, `${name}.expand`, batchNorm),
+        new Unit(new Map([["squeeze", squeeze]]), "squeeze", batchNorm),
+        new Unit(new Map([["expand1x1", narrow], ["expand3x3", wide]]), "expand", batchNorm),
       ];
     };
-    const first = new Conv2d("features.0", 3, channels(FIRST), stream, {
-      ...{ kernel: 3, stride: 2, bias: !batchNorm },
-    });
+    const first = new Conv2d(3, channels(FIRST), 3, { ...begin, stride: 2 });
     const [a, b, c] = [64, 128, 192].map((expanded) => 2 * channels(expanded));
-    this.modules = new Map<number, Stage>([
-      [0, [new Unit([first], "features.0", batchNorm)]],
+    this.stages = new Map<number, Stage>([
+      [0, [new Unit(new Map([["", first]]), "", batchNorm)]],
       [2, "pooling"],
-      [3, fire(3, first.outChannels, 16, 64)],
-      [4, fire(4, a, 16, 64)],
+      [3, fire(first.outChannels, 16, 64)],
+      [4, fire(a, 16, 64)],
       [5, "pooling"],
-      [6, fire(6, a, 32, 128)],
-      [7, fire(7, b, 32, 128)],
+      [6, fire(a, 32, 128)],
+      [7, fire(b, 32, 128)],
       [8, "pooling"],
-      [9, fire(9, b, 48, 192)],
-      [10, fire(10, c, 48, 192)],
-      [11, fire(11, c, 64, 256)],
-      [12, fire(12, this.featureDim, 64, 256)],
+      [9, fire(b, 48, 192)],
+      [10, fire(c, 48, 192)],
+      [11, fire(c, 64, 256)],
+      [12, fire(this.featureDim, 64, 256)],
     ]);
-    this.classifier = new Conv2d("classifier.1", this.featureDim, classes, stream, {
-      kernel: 1,
-      weight: normal(0.01),
-    });
-    this.#stream = stream.split("dropout");
+    this.classifier = [
+      new Dropout(),
+      new Conv2d(this.featureDim, classes, 1, {
+        weight: normal(0.01),
+        bias: zeros,
+      }),
+    ];
+  }
+
+  /** Torchvision knows no units. */
+  protected override nameOf(path: string): string {
+    return path.replace(/^stages\.(\d+)\.\d+/, "features.$1").replace(/\.\./, ".");
   }
 
   get #units(): Unit[] {
-    return [...this.modules.values()].flatMap((module) => module === "pooling" ? [] : module);
+    return [...this.stages.values()].flatMap((module) => module === "pooling" ? [] : module);
   }
 
-  get head(): readonly Parameter[] {
-    return this.classifier.parameters;
+  get head(): Conv2d {
+    return this.classifier[1];
   }
 
   /**
@@ -170,7 +179,7 @@ export class SqueezeNet11 extends VisionModel {
     const last = Math.max(...wanted);
     const maps = new Map<number, Variable>();
     let map = x;
-    for (const [at, module] of this.modules) {
+    for (const [at, module] of this.stages) {
       if (at > last) break;
       map = module === "pooling"
         ? maxPool2d(map, { kernel: 3, stride: 2, ceilMode: true })
@@ -193,10 +202,9 @@ export class SqueezeNet11 extends VisionModel {
 
   /** As torchvision's classifier, with dropout (p = 0.5) while the tape is training. */
   forward(x: Variable, options: VisionCall = {}): Variable {
-    const { stream = this.#stream } = options;
-    const key = [stream.uint32(), stream.uint32()] as const;
-    const dropped = dropout(this.#lastMap(x, options), 0.5, key);
-    const scores = this.classifier.forward(dropped, { relu: true });
+    const [dropout, last] = this.classifier;
+    const dropped = dropout.forward(this.#lastMap(x, options), options.stream);
+    const scores = last.forward(dropped, { relu: true });
     const pooled = adaptiveAveragePool2d(scores, [1, 1]);
     return pooled.reshape([x.shape[0], this.classes]);
   }
@@ -214,7 +222,7 @@ export class SqueezeNet11 extends VisionModel {
   async withoutBatchNorms(scales?: readonly number[]): Promise<Map<string, TensorData>> {
     const units = this.#units;
     checkScales(units.length, scales);
-    const dict = await stateDict(this.store.parameters);
+    const dict = await this.stateDict();
     const values = ({ name }: Parameter) => dict.get(name)!.data as Float32Array<ArrayBuffer>;
     let before = 1;
     units.forEach(({ norm, layers }, i) => {
@@ -224,7 +232,7 @@ export class SqueezeNet11 extends VisionModel {
       const scale = weight.map((value, k) => larger * value / Math.sqrt(variance[k] + EPS));
       const shift = bias.map((value, k) => larger * value - mean[k] * scale[k]);
       let at = 0;
-      for (const { weight: kernel, outChannels } of layers) {
+      for (const { weight: kernel, outChannels } of layers.values()) {
         const data = values(kernel); // [K, C, kh, kw]
         const each = data.length / outChannels;
         data.forEach((value, j) => data[j] = value * scale[at + Math.floor(j / each)] / before);
@@ -238,7 +246,7 @@ export class SqueezeNet11 extends VisionModel {
       for (const { name } of [...norm.parameters, ...norm.buffers]) dict.delete(name);
       before = larger;
     });
-    const last = values(this.classifier.weight);
+    const last = values(this.head.weight);
     last.forEach((value, j) => last[j] = value / before);
     return dict;
   }

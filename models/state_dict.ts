@@ -9,6 +9,12 @@ import {
 import { sizeOf } from "../kernels/runtime/tensor.ts";
 import type { Parameter } from "./parameters.ts";
 
+/** A parameter, and its keys in a state dict: one for each slot of its layout. */
+export interface SavedParameter {
+  keys: readonly string[];
+  parameter: Parameter;
+}
+
 /** What did not fit when a state dict was loaded. */
 export interface LoadReport {
   /** Keys of the model that the file lacks. */
@@ -19,16 +25,18 @@ export interface LoadReport {
   misshapen: string[];
 }
 
-/** Read the parameters back from the GPU. */
+/** The values of parameters: read back from the GPU, or else those to start from. */
 export async function stateDict(
-  parameters: readonly Parameter[],
+  saved: readonly SavedParameter[],
 ): Promise<Map<string, TensorData>> {
-  const values = await Promise.all(parameters.map((p) => p.tensor.read()));
+  const values = await Promise.all(
+    saved.map(async ({ parameter: one }) => one.stored ? await one.tensor.read() : one.initial),
+  );
   const dict = new Map<string, TensorData>();
-  parameters.forEach(({ layout }, i) => {
+  saved.forEach(({ keys, parameter: { layout } }, i) => {
     const parts = layout.encode(values[i]);
-    layout.slots.forEach(({ key, shape }, j) => {
-      dict.set(key, { dtype: "F32", shape: [...shape], data: parts[j] });
+    layout.slots.forEach(({ shape }, j) => {
+      dict.set(keys[j], { dtype: "F32", shape: [...shape], data: parts[j] });
     });
   });
   return dict;
@@ -66,17 +74,18 @@ export function finite(key: string, tensor: TensorData): Float32Array<ArrayBuffe
  * used and holds NaN or infinity, or numbers that are so in float32.
  */
 export function loadStateDict(
-  parameters: readonly Parameter[],
+  saved: readonly SavedParameter[],
   dict: ReadonlyMap<string, TensorData>,
   { strict = true, dryRun = false }: { strict?: boolean; dryRun?: boolean } = {},
 ): LoadReport {
   const report: LoadReport = { missing: [], unexpected: [], misshapen: [] };
   const known = new Set<string>();
   const writes: (() => void)[] = [];
-  for (const parameter of parameters) {
+  for (const { keys, parameter } of saved) {
     const { slots, decode } = parameter.layout;
     const parts: Float32Array<ArrayBuffer>[] = [];
-    for (const { key, shape } of slots) {
+    for (const [i, { shape }] of slots.entries()) {
+      const key = keys[i];
       known.add(key);
       const found = dict.get(key);
       if (found === undefined) report.missing.push(key);

@@ -107,7 +107,7 @@ export class StyleTransfer {
   #adam: Adam;
 
   /**
-   * `network` must learn nothing (`toGpu(gpu, "none")`). The losses of `readEvery` iterations are read
+   * `network` must learn nothing (`learn("none")`). The losses of `readEvery` iterations are read
    * together.
    *
    * Errors: TypeError for pictures of another shape, and for settings that do not fit each other; RangeError
@@ -123,12 +123,16 @@ export class StyleTransfer {
     expectShape(content, [1, null, null, 3], "A content picture [1, H, W, 3]");
     expectShape(style, [1, null, null, 3], "A style picture [1, h, w, 3]");
     if (network.store.trainable.length > 0) {
-      throw new TypeError('Style transfer needs a network that learns nothing: toGpu(gpu, "none")');
+      throw new TypeError(
+        'Style transfer needs a network that learns nothing: network.learn("none")',
+      );
     }
     const { gpu } = content;
     const { contentLayer, styleLayers, lr } = settings;
     using owned = new DisposableStack(); // until all went well
-    this.#pixels = new Parameter("pixels", content.shape, start ?? new Float32Array(content.size));
+    this.#pixels = new Parameter(content.shape, start ?? new Float32Array(content.size), {
+      name: "pixels",
+    });
     this.#parts = 2 + styleLayers.length;
     this.#history = owned.use(
       new LossHistory(gpu, this.#parts * readEvery, { perStep: this.#parts, unit: "iteration" }),

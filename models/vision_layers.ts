@@ -1,17 +1,17 @@
 /** Layers for pictures and feature maps `[N, H, W, C]`. Their names and saved layouts are PyTorch's. */
-import type { RandomStream } from "../data/rng.ts";
 import { sizeOf } from "../kernels/runtime/tensor.ts";
 import type { Variable } from "./autograd.ts";
 import { batchNorm } from "./image_operations.ts";
 import { type Initializer, uniform } from "./init.ts";
 import { type Branch, conv2d } from "./operations.ts";
 import { Buffer, Parameter, type StateLayout } from "./parameters.ts";
+import { biasOf } from "./layers.ts";
 import { Module } from "./module.ts";
 
 type Values = Float32Array<ArrayBuffer>;
 
 /** PyTorch keeps a convolution's weight as `[K, C, kh, kw]`; we keep `[kh, kw, C, K]`. */
-function kernelLayout(key: string, [kh, kw, c, k]: readonly number[]): StateLayout {
+function kernelLayout([kh, kw, c, k]: readonly number[]): StateLayout {
   const window = kh * kw;
   const each = (move: (ours: number, torch: number) => void) => {
     for (let tap = 0; tap < window; tap++) {
@@ -21,7 +21,7 @@ function kernelLayout(key: string, [kh, kw, c, k]: readonly number[]): StateLayo
     }
   };
   return {
-    slots: [{ key, shape: [k, c, kh, kw] }],
+    slots: [{ shape: [k, c, kh, kw] }],
     encode: (values: Values) => {
       const part = new Float32Array(values.length);
       each((ours, torch) => part[torch] = values[ours]);
@@ -41,38 +41,35 @@ export const kaimingUniformKernel: Initializer = (shape, stream) =>
 
 /** Options of {@linkcode Conv2d}. */
 export interface Conv2dLayerOptions {
-  /** Height and width of the window. */
-  kernel: number;
   stride?: number;
   padding?: number;
-  /** With a bias (the default, zeros at first). */
-  bias?: boolean;
-  /** First values of the weight; {@linkcode kaimingUniformKernel} by default. */
+  /** First weights, `[kernel, kernel, in, out]`; as PyTorch's by default: uniform within ±1/√(kernel² in). */
   weight?: Initializer;
+  /** Without a bias, or its first values; as the weights' by default. */
+  bias?: boolean | Initializer;
 }
 
-/** A convolution. */
+/** A convolution by windows of `kernel` x `kernel`. */
 export class Conv2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
   readonly #window: { stride: number; padding: number };
 
   constructor(
-    name: string,
     readonly inChannels: number,
     readonly outChannels: number,
-    stream: RandomStream,
-    options: Conv2dLayerOptions,
+    kernel: number,
+    options: Conv2dLayerOptions = {},
   ) {
     super();
-    const { kernel, stride = 1, padding = 0, weight = kaimingUniformKernel } = options;
-    const key = `${name}.weight`;
+    const inputs = kernel * kernel * inChannels;
+    const { stride = 1, padding = 0, weight = uniform(1 / Math.sqrt(inputs)), bias = true } =
+      options;
     const shape = [kernel, kernel, inChannels, outChannels];
-    const values = () => weight(shape, stream.split(key));
-    this.weight = new Parameter(key, shape, values, kernelLayout(key, shape));
-    if (options.bias !== false) {
-      this.bias = new Parameter(`${name}.bias`, [outChannels], () => new Float32Array(outChannels));
-    }
+    this.weight = new Parameter(shape, (stream) => weight(shape, stream), {
+      layout: kernelLayout(shape),
+    });
+    this.bias = biasOf(bias, inputs, outChannels);
     this.#window = { stride, padding };
   }
 
@@ -108,14 +105,14 @@ export class BatchNorm2d extends Module {
   readonly runningMean: Buffer;
   readonly runningVar: Buffer;
 
-  constructor(name: string, readonly channels: number) {
+  constructor(readonly channels: number) {
     super();
     const shape = [channels];
-    const fill = (value: number) => () => new Float32Array(channels).fill(value);
-    this.weight = new Parameter(`${name}.weight`, shape, fill(1));
-    this.bias = new Parameter(`${name}.bias`, shape, fill(0));
-    this.runningMean = new Buffer(`${name}.running_mean`, shape, fill(0));
-    this.runningVar = new Buffer(`${name}.running_var`, shape, fill(1));
+    const filled = (value: number) => new Float32Array(channels).fill(value);
+    this.weight = new Parameter(shape, filled(1));
+    this.bias = new Parameter(shape, filled(0));
+    this.runningMean = new Buffer(shape, filled(0));
+    this.runningVar = new Buffer(shape, filled(1));
   }
 
   /** `x [N, H, W, C]` to the same shape. */

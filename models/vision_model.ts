@@ -2,9 +2,7 @@
 import { quote } from "../data/files/messages.ts";
 import type { RandomStream } from "../data/rng.ts";
 import { type TensorData, toFloat32, whyNotFloats } from "../data/formats/tensor_data.ts";
-import type { Gpu } from "../kernels/runtime/gpu.ts";
 import type { Variable } from "./autograd.ts";
-import type { Parameter } from "./parameters.ts";
 import { Module } from "./module.ts";
 import type { LoadReport } from "./state_dict.ts";
 
@@ -29,22 +27,19 @@ export abstract class VisionModel extends Module {
   abstract readonly classes: number;
   /** Numbers of a picture's pooled features. */
   abstract readonly featureDim: number;
-  /** Those of the parameters that belong to the last layer. */
-  abstract readonly head: readonly Parameter[];
+  /** The last layer. */
+  abstract readonly head: Module;
 
   /** The last feature map, averaged over its places: `[N, featureDim]`. */
   abstract features(x: Variable, options?: VisionCall): Variable;
   /** Scores `[N, classes]`, before the softmax. */
   abstract forward(x: Variable, options?: VisionCall): Variable;
 
-  /** Put the network on a GPU. Parameters that are not learnt cost no gradient work. */
-  override toGpu(gpu: Gpu, learnt: Learnt = "all"): this {
-    this.expectNoGpu();
-    const head = new Set(this.head);
-    for (const parameter of this.parameters) {
-      parameter.frozen = learnt === "none" || (learnt === "head" && !head.has(parameter));
-    }
-    return super.toGpu(gpu);
+  /** Choose which parameters are learnt, before `toGpu`: the others cost no gradient work. */
+  learn(learnt: Learnt): this {
+    this.freeze(learnt !== "all");
+    if (learnt === "head") this.head.freeze(false);
+    return this;
   }
 
   /**

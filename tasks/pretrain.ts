@@ -104,12 +104,12 @@ async function train(
   pace: Pace,
 ): Promise<Map<string, TensorData> | undefined> {
   const { each, epochs, lr } = settings;
-  using model = new SqueezeNet11(stream.split("weights"), DRAWING_CLASSES.length, {
+  using model = new SqueezeNet11(DRAWING_CLASSES.length, {
     width: EMBEDDED_WIDTH,
     batchNorm: true,
-  }).toGpu(gpu);
+  }).toGpu(gpu, stream.split("weights"));
   // The scores pass a ReLU: torchvision's first weights, which are small, would take long to leave it.
-  const [last, bias] = model.head;
+  const [last, bias] = model.head.parameters;
   last.tensor.write(last.initial.map((value) => 5 * value));
   bias.tensor.write(bias.initial.fill(0.5));
   using optimizer = new Adam(model.store, { lr: lr / WARM_UP });
@@ -158,7 +158,7 @@ async function pretrain(gpu: Gpu, settings: Settings): Promise<void> {
   using pace = new Pace(gpu, interruptSignal());
   const trained = await train(gpu, loaders, settings, stream, pace);
   const weights = new Map([...trained ?? []].map(([key, tensor]) => [key, half(tensor)]));
-  using model = new SqueezeNet11(stream, count, { width: EMBEDDED_WIDTH }).toGpu(gpu, "none");
+  using model = new SqueezeNet11(count, { width: EMBEDDED_WIDTH }).learn("none").toGpu(gpu);
   if (trained !== undefined) {
     checkTensors(weights, settings.epochs * loaders.train.batchCount);
     model.load(weights);

@@ -50,7 +50,7 @@ permissionTest("mod.ts: statically imports nothing from outside the project", [
 /** A script that trains an LSTM: is the sum of five numbers above zero? */
 const script = (from: string) =>
   `import {
-  Adam, constant, Linear, openGpu, ParameterStore, RandomStream, Recurrent, Tape, temporalSoftmaxLoss, Tensor,
+  Adam, constant, Linear, Module, openGpu, RandomStream, Recurrent, Tape, temporalSoftmaxLoss, Tensor,
 } from "${from}";
 
 const [steps, batch] = [5, 32];
@@ -65,18 +65,20 @@ for (let n = 0; n < batch; n++) {
 }
 
 using gpu = await openGpu();
-const cell = new Recurrent("cell", "lstm", 1, 12, stream);
-const score = new Linear("score", 12, 3, stream);
-using store = new ParameterStore(gpu, [...cell.parameters, ...score.parameters]);
-using adam = new Adam(store, { lr: 0.03 });
+class Network extends Module {
+  cell = new Recurrent("lstm", 1, 12);
+  score = new Linear(12, 3);
+}
+using model = new Network().toGpu(gpu, 7);
+using adam = new Adam(model.store, { lr: 0.03 });
 using x = Tensor.from(gpu, inputs, [steps, batch, 1]);
 using targets = Tensor.from(gpu, answers, [steps, batch], { dtype: "u32" });
 using h0 = Tensor.zeros(gpu, [batch, 12]);
 const losses: number[] = [];
 for (let step = 0; step < 40; step++) {
   using tape = new Tape(gpu);
-  const h = cell.forward(constant(x), constant(h0));
-  const loss = temporalSoftmaxLoss(score.forwardSequence(h), targets);
+  const h = model.cell.forward(constant(x), constant(h0));
+  const loss = temporalSoftmaxLoss(model.score.forward(h), targets);
   tape.backward(loss);
   adam.step();
   losses.push((await loss.tensor.read())[0]);

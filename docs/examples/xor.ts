@@ -2,8 +2,8 @@
 import * as nn from "../../mod.ts";
 
 class Xor extends nn.Module {
-  readonly hidden = new nn.Linear("hidden", 2, 8, new nn.RandomStream(1));
-  readonly out = new nn.Linear("out", 8, 1, new nn.RandomStream(2));
+  readonly hidden = new nn.Linear(2, 8);
+  readonly out = new nn.Linear(8, 1);
 
   forward(x: nn.Tensor) {
     return this.out.forward(this.hidden.forward(x).tanh());
@@ -13,7 +13,7 @@ class Xor extends nn.Module {
 using gpu = await nn.openGpu();
 using x = nn.Tensor.from(gpu, [0, 0, 0, 1, 1, 0, 1, 1], [4, 2]);
 using y = nn.Tensor.from(gpu, [0, 1, 1, 0]);
-using model = new Xor().toGpu(gpu);
+using model = new Xor().toGpu(gpu, 1);
 using adam = new nn.Adam(model.store, { lr: 0.1 });
 for (let step = 0; step < 100; step++) {
   using _tape = new nn.Tape(gpu);

@@ -176,9 +176,9 @@ export async function openBackbone(
   const last = dict.get("fc.weight") ?? dict.get("classifier.1.weight");
   const classes = options.classes ?? (last?.shape[0] || 1000);
   const shape = name === "squeezenet1_1" ? { width: squeezeNetWidth(dict) } : {};
-  const model = makeBackbone(name, new RandomStream(seed).split("weights"), classes, shape);
+  const model = makeBackbone(name, classes, shape);
   const load = () => loadPretrained(model, dict, { newHead, partial: settings.partial });
   const report = settings.weights === undefined ? load() : withFile(settings.weights, load);
-  model.toGpu(gpu, learnt);
+  model.learn(learnt).toGpu(gpu, new RandomStream(seed).split("weights"));
   return { model, ...known, notes: [...notes, ...report.notes] };
 }

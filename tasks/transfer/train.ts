@@ -13,7 +13,6 @@ import {
 } from "../../models/image_training.ts";
 import { LossHistory, NonFiniteLossError } from "../../models/loss_history.ts";
 import { Adam, type Optimizer, Sgd } from "../../models/optimizers.ts";
-import { stateDict } from "../../models/state_dict.ts";
 import { BACKBONES } from "../../models/pretrained.ts";
 import type { VisionModel } from "../../models/vision_model.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
@@ -228,7 +227,7 @@ export async function trainNetwork(
     bar?.update(steps, epochLosses.length > 0 ? { loss: mean(epochLosses) } : {});
     if (trained === undefined) return false;
     checkClassesSeen("train", data, data.train, trained, loaders.train);
-    const weights = await stateDict(model.store.parameters);
+    const weights = await model.stateDict();
     checkTensors(weights, losses.length + epochLosses.length);
     const validated = await validate(model, loaders, within, waiting);
     if (validated === undefined) return false;
@@ -290,7 +289,7 @@ export async function trainSeed(options: SeedOptions): Promise<SeedResult> {
   const checkpointPath = join(folder.path, `checkpoint${suffix}.safetensors`);
   const progress = await trainNetwork(model, loaders, options, checkpointPath);
   const file = `model${suffix}.safetensors`;
-  await writeSafetensors(join(folder.path, file), await stateDict(model.store.parameters), {
+  await writeSafetensors(join(folder.path, file), await model.stateDict(), {
     // Of its widths the shapes of its weights tell.
     backbone: BACKBONES.find((name) => model.kind.startsWith(name))!,
     classes: JSON.stringify(data.classes),

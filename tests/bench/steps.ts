@@ -122,7 +122,7 @@ export function pictureSteps(
   const shape = [batch, side, side, 3];
   const pixels = normals(stream, batch * side * side * 3);
   const labels = Uint32Array.from({ length: batch }, (_, i) => i % 2);
-  const model = makeBackbone(backbone, stream, 2).toGpu(gpu, learnt);
+  const model = makeBackbone(backbone, 2).learn(learnt).toGpu(gpu);
   const optimizer = new Sgd(model.store, { lr, momentum: 0.9 });
   return of(async (times) => {
     using history = new LossHistory(gpu, times);

@@ -48,7 +48,7 @@ function styleIteration(gpu: Gpu): Subject {
     runs: 10,
     async ours(runs) {
       run ??= new StyleTransfer(
-        new SqueezeNet11(stream).toGpu(gpu, "none"),
+        new SqueezeNet11().learn("none").toGpu(gpu),
         { content: picture(), style: picture() },
         COMPOSITION,
       );

@@ -3,7 +3,6 @@ import { dirname, fromFileUrl, join } from "@std/path";
 import { type TensorData, writeSafetensors } from "../../data/formats/safetensors.ts";
 import { memorySource, readZipDirectory, readZipEntry } from "../../data/formats/zip/zip.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { RandomStream } from "../../data/rng.ts";
 import { writeCheckpoint } from "../../tasks/transfer/checkpoint.ts";
 import { withFolder } from "../data/sets/coco_folder.ts";
 import { writeZip } from "../data/formats/zip/zip_writer.ts";
@@ -96,8 +95,8 @@ async function savedClassifier(): Promise<Bytes> {
 
 async function checkpoint(): Promise<Bytes> {
   const { classes, width } = CHECKPOINT_SIZES;
-  const weights = randomSqueezeNet(classes, width);
-  const model = new SqueezeNet11(new RandomStream(1), classes, { width });
+  const weights = await randomSqueezeNet(classes, width);
+  const model = new SqueezeNet11(classes, { width });
   const size = model.parameters.reduce((sum, p) => sum + Math.ceil(p.size / 64) * 64, 0);
   const result = { lr: 1, trainLoss: 1, trainAccuracy: 1, valLoss: 1, valAccuracy: 1 };
   return await written((path) =>

@@ -6,7 +6,6 @@ import { readGlove } from "../../data/text/glove.ts";
 import { readHdf5 } from "../../data/formats/hdf5/hdf5.ts";
 import { decodeImage } from "../../data/images/image.ts";
 import { decodeNpy } from "../../data/formats/npz.ts";
-import { RandomStream } from "../../data/rng.ts";
 import { readSafetensors } from "../../data/formats/safetensors.ts";
 import { loadSentences } from "../../data/text/sentences.ts";
 import { unpackZip } from "../../data/formats/zip/unpack.ts";
@@ -57,8 +56,8 @@ export const READERS = {
     const checkpoint = await readCheckpoint(path, MADE);
     if (checkpoint === undefined) return;
     const { classes, width } = CHECKPOINT_SIZES;
-    using model = new SqueezeNet11(new RandomStream(1), classes, { width });
-    model.toGpu(await gpu(), "all");
+    using model = new SqueezeNet11(classes, { width });
+    model.toGpu(await gpu());
     using optimizer = new Adam(model.store, { lr: 1e-3 });
     model.load(checkpoint.best, { dryRun: true });
     model.load(checkpoint.model);

@@ -32,8 +32,8 @@ export async function prepare(folder: string): Promise<Subject[]> {
   }
   const images = `--images=${join(colours, "val", "red")}`;
   const [narrow, whole] = [join(folder, "narrow.safetensors"), join(folder, "whole.safetensors")];
-  await writeSafetensors(narrow, randomSqueezeNet(3, 1 / 16));
-  await writeSafetensors(whole, randomSqueezeNet(3));
+  await writeSafetensors(narrow, await randomSqueezeNet(3, 1 / 16));
+  await writeSafetensors(whole, await randomSqueezeNet(3));
   const words = ["good", "bad", "food", "was", "the", "not", "very", "late"];
   const stream = new RandomStream(4);
   const line = () => Array.from({ length: 3 + stream.integer(9) }, () => words[stream.integer(8)]);

@@ -18,8 +18,6 @@ import { BatchNorm2d, Conv2d } from "../../models/vision_layers.ts";
 import { WeightAverage } from "../../models/weight_average.ts";
 import { type Call, call, type Context, type Results } from "./context.ts";
 
-const stream = () => new RandomStream(1);
-
 /** Give layers' parameters the case's numbers, by the names of its inputs, and put them on the GPU. */
 function load(c: Context<unknown>, parameters: Record<string, Parameter | undefined>): void {
   const there = Object.entries(parameters).flatMap(([name, p]) =>
@@ -28,6 +26,7 @@ function load(c: Context<unknown>, parameters: Record<string, Parameter | undefi
   for (const { name, p } of there) {
     const { slots, decode } = p.layout;
     const first = c.floats(name);
+    p.name = name;
     p.write(decode(slots.map((_, i) => i === 0 ? first : new Float32Array(first.length))));
   }
   c.keep(new ParameterStore(c.gpu, there.map(({ p }) => p)));
@@ -55,7 +54,7 @@ function differentiate(
 
 const recurrent = (kind: CellType): Call =>
   call<{ d: number; h: number }>((c) => {
-    const layer = new Recurrent("r", kind, c.p.d, c.p.h, stream());
+    const layer = new Recurrent(kind, c.p.d, c.p.h);
     const parameters = { wx: layer.wx, wh: layer.wh, b: layer.b };
     load(c, parameters);
     const inputs = { x: c.variable("x"), h0: c.variable("h0") };
@@ -71,7 +70,7 @@ interface Steps extends OptimizerOptions {
 /** Steps of an optimizer along given gradients. */
 function optimizer<P extends Steps>(make: (store: ParameterStore, options: P) => Optimizer): Call {
   return call<P>((c) => {
-    const w = new Parameter("w", c.shape("w"), c.floats("w"));
+    const w = new Parameter(c.shape("w"), c.floats("w"), { name: "w" });
     const store = c.keep(new ParameterStore(c.gpu, [w]));
     const { decay: decayPerStep = 1, maxNorm: clipNorm } = c.p;
     const moving = c.keep(make(store, { ...c.p, decayPerStep, clipNorm }));
@@ -87,7 +86,7 @@ function optimizer<P extends Steps>(make: (store: ParameterStore, options: P) =>
 /** By the table's names. */
 export const LAYER_CALLS: Record<string, Call> = {
   "Linear layer": call<{ d: number; k: number; bias: boolean }>((c) => {
-    const layer = new Linear("l", c.p.d, c.p.k, stream(), { bias: c.p.bias });
+    const layer = new Linear(c.p.d, c.p.k, { bias: c.p.bias });
     const parameters = { w: layer.weight, b: layer.bias };
     load(c, parameters);
     const x = c.variable("x");
@@ -95,14 +94,14 @@ export const LAYER_CALLS: Record<string, Call> = {
   }),
   "Conv2d layer": call<{ w: number[]; stride: number; padding: number; bias: boolean }>((c) => {
     const { w: [out, channels, kernel], bias, stride, padding } = c.p;
-    const layer = new Conv2d("c", channels, out, stream(), { kernel, stride, padding, bias });
+    const layer = new Conv2d(channels, out, kernel, { stride, padding, bias });
     const parameters = { w: layer.weight, b: layer.bias };
     load(c, parameters);
     const x = c.variable("x");
     return differentiate(c, "y", layer.forward(x), { x }, parameters);
   }),
   "BatchNorm2d layer": call<{ x: number[]; training: boolean }>((c) => {
-    const layer = new BatchNorm2d("b", c.p.x.at(-1)!);
+    const layer = new BatchNorm2d(c.p.x.at(-1)!);
     const parameters = { weight: layer.weight, bias: layer.bias };
     const { runningMean, runningVar } = layer;
     load(c, { ...parameters, runningMean, runningVar });
@@ -112,7 +111,7 @@ export const LAYER_CALLS: Record<string, Call> = {
     return { ...results, mean: runningMean.tensor, var: runningVar.tensor };
   }),
   "Embedding layer": call<{ rows: number; width: number }>((c) => {
-    const layer = new Embedding("e", c.p.rows, c.p.width, stream());
+    const layer = new Embedding(c.p.rows, c.p.width);
     const parameters = { table: layer.weight };
     load(c, parameters);
     const ids = c.keep(uploadIndices(c.gpu, c.numbers("ids"), c.p.rows));
@@ -132,7 +131,7 @@ export const LAYER_CALLS: Record<string, Call> = {
   Adam: optimizer((store, options) => new Adam(store, options)),
   AdamW: optimizer((store, options) => new AdamW(store, options)),
   "Adam on a sparse table": call<{ rows: number; steps: number; lr: number }>((c) => {
-    const table = new Parameter("w", c.shape("w"), c.floats("w"));
+    const table = new Parameter(c.shape("w"), c.floats("w"), { name: "w" });
     table.sparse = true;
     const store = c.keep(new ParameterStore(c.gpu, [table]));
     const adam = c.keep(new Adam(store, { lr: c.p.lr }));
@@ -149,7 +148,7 @@ export const LAYER_CALLS: Record<string, Call> = {
     return { w: table.tensor };
   }),
   WeightAverage: call<{ steps: number; decay: number }>((c) => {
-    const w = new Parameter("w", c.shape("w"), c.floats("w"));
+    const w = new Parameter(c.shape("w"), c.floats("w"), { name: "w" });
     const store = c.keep(new ParameterStore(c.gpu, [w]));
     const average = c.keep(new WeightAverage(store, c.p.decay));
     for (let i = 0; i < c.p.steps; i++) {

@@ -92,7 +92,7 @@ export const OPERATION_CALLS: Record<string, Call> = {
     return c.differentiate("sum", x.sum(), { x });
   }),
   linear: product(operations.linear),
-  temporalLinear: product(operations.temporalLinear),
+  temporalLinear: product(operations.linear),
   conv2d: call<Window & { relu?: boolean }>((c) => {
     const [x, w, b] = [c.variable("x"), c.variable("w"), c.optionalVariable("b")];
     const options = { ...windowOf(c.p), relu: c.p.relu ?? false };

@@ -1,6 +1,6 @@
 /** The tape: where gradients go, how they add up, what is recorded, and that nothing is left. */
-import { assert, assertEquals, assertLess, assertStrictEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
+import { assert, assertEquals, assertLess, assertStrictEquals, assertThrows } from "@std/assert";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
@@ -112,7 +112,7 @@ gpuTest("a branch that does not reach the loss costs nothing backward", (gpu) =>
 gpuTest(
   "gradients of parameters add up over backward passes until they are forgotten",
   async (gpu) => {
-    const p = new Parameter("p", [2, 3], Float32Array.from(X));
+    const p = new Parameter([2, 3], Float32Array.from(X), { name: "p" });
     using store = new ParameterStore(gpu, [p]);
     const pass = () => {
       using tape = new Tape(gpu);
@@ -131,7 +131,7 @@ gpuTest(
 );
 
 gpuTest("a parameter handed to reshape gets its gradient in the store", async (gpu) => {
-  const [a, p] = ["a", "p"].map((name) => new Parameter(name, [6], Float32Array.from(X)));
+  const [a, p] = ["a", "p"].map((name) => new Parameter([6], Float32Array.from(X), { name }));
   using store = new ParameterStore(gpu, [a, p]);
   using tape = new Tape(gpu);
   tape.backward(weightedSum(p.variable.reshape([2, 3]), WEIGHTS));
@@ -144,7 +144,7 @@ gpuTest("a parameter handed to reshape gets its gradient in the store", async (g
 
 /** Dispatches of a backward pass through a layer of a constant input, and what was reached. */
 function layerPass(gpu: Gpu, frozen: { weight: boolean; bias: boolean }) {
-  const layer = new Linear("layer", 3, 4, new RandomStream(1));
+  const layer = new Linear(3, 4).initialize(1);
   layer.weight.frozen = frozen.weight;
   layer.bias!.frozen = frozen.bias;
   using store = new ParameterStore(gpu, layer.parameters);
@@ -174,24 +174,24 @@ gpuTest("a frozen parameter gets no gradient and costs no dispatch", (gpu) => {
 });
 
 gpuTest("freezing comes before the store, computing after it", (gpu) => {
-  const p = new Parameter("p", [1], Float32Array.of(1));
+  const p = new Parameter([1], Float32Array.of(1), { name: "p" });
   assertThrows(() => p.tensor, ReferenceError, `"p" is not in a ParameterStore yet`);
   using _store = new ParameterStore(gpu, [p]);
   assertThrows(() => p.frozen = true, ReferenceError, `"p" is in a ParameterStore already`);
   assertEquals(p.frozen, false);
-  const twin = new Parameter("q", [1], Float32Array.of(1));
+  const twin = new Parameter([1], Float32Array.of(1), { name: "q" });
   assertThrows(() => new ParameterStore(gpu, [twin, twin]), TypeError, `have the name "q"`);
-  const short = () => new Parameter("q", [2, 2], new Float32Array(3));
+  const short = () => new Parameter([2, 2], new Float32Array(3), { name: "q" });
   assertThrows(short, TypeError, `"q" of shape [2, 2] cannot start from 3 numbers`);
 });
 
 gpuTest("a parameter is in one store at a time", async (gpu) => {
-  const [p, q] = ["p", "q"].map((name) => new Parameter(name, [2], Float32Array.of(1, 2)));
+  const [p, q] = ["p", "q"].map((name) => new Parameter([2], Float32Array.of(1, 2), { name }));
   q.frozen = true;
   const first = new ParameterStore(gpu, [p, q]);
   p.write(Float32Array.of(3, 4));
   for (const taken of [p, q]) {
-    const other = new Parameter("other", [1], Float32Array.of(1));
+    const other = new Parameter([1], Float32Array.of(1), { name: "other" });
     assertThrows(
       () => new ParameterStore(gpu, [other, taken]),
       TypeError,
@@ -212,7 +212,7 @@ gpuTest("a parameter is in one store at a time", async (gpu) => {
 
 gpuTest("a store that cannot be made leaves its parameters free, and no buffers", (gpu) => {
   const [first, second] = ["first", "second"].map((name) =>
-    new Parameter(name, [1], Float32Array.of(1))
+    new Parameter([1], Float32Array.of(1), { name })
   );
   first.frozen = second.frozen = true;
   Object.defineProperty(second, "shape", { value: [2] }); // so that its upload fails
@@ -225,8 +225,10 @@ gpuTest(
   async (gpu) => {
     let drawn = 0;
     const draw = () => Float32Array.of(++drawn, 0);
-    const [kept, replaced] = ["kept", "replaced"].map((name) => new Parameter(name, [2], draw));
+    const [kept, replaced] = ["kept", "replaced"].map((name) => new Parameter([2], draw, { name }));
     assertEquals([kept.size, drawn], [2, 0]);
+    assertThrows(() => kept.initial, ReferenceError, "has no values yet");
+    kept.start("kept", new RandomStream(0));
     assertEquals([...kept.initial, ...kept.initial], [1, 0, 1, 0]);
     replaced.write(Float32Array.of(7, 8));
     const few = Float32Array.of(1);
@@ -236,7 +238,8 @@ gpuTest(
     replaced.write(Float32Array.of(9, 9));
     assertEquals([...await replaced.tensor.read()], [9, 9]);
     assertThrows(() => replaced.write(few), TypeError, "holds 2 numbers");
-    const wrong = new Parameter("wrong", [2], () => few);
+    const wrong = new Parameter([2], () => few, { name: "wrong" });
+    wrong.start("wrong", new RandomStream(0));
     assertThrows(() => new ParameterStore(gpu, [wrong]), TypeError, "cannot start from 1 numbers");
   },
 );

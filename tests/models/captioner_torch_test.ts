@@ -4,7 +4,6 @@ import { RandomStream } from "../../data/rng.ts";
 import { Tape } from "../../models/autograd.ts";
 import { Captioner, uploadCaptions } from "../../models/captioner.ts";
 import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/optimizers.ts";
-import { loadStateDict, stateDict } from "../../models/state_dict.ts";
 import { gpuTestBothPaths } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { BATCH, CAPTIONS, RUNS, type TorchRun } from "./torch_captioner.ts";
@@ -28,7 +27,7 @@ for (const run of RUNS) {
   gpuTestBothPaths(`a captioner trains as in PyTorch: ${run.name}`, async (gpu) => {
     const { config, features, losses } = run;
     using captioner = new Captioner(gpu, config, new RandomStream(0));
-    loadStateDict(captioner.parameters, run.initial);
+    captioner.loadStateDict(run.initial);
     using optimizer = makeOptimizer(captioner, run);
     using batch = uploadCaptions(gpu, CAPTIONS, features, {
       batch: BATCH,
@@ -43,7 +42,7 @@ for (const run of RUNS) {
       const [got] = await loss.tensor.read();
       assertAlmostEquals(got, expected, 1e-4 * expected, `the loss of step ${step}`);
     }
-    const final = await stateDict(captioner.parameters);
+    const final = await captioner.stateDict();
     assertEquals([...final.keys()].sort(), [...run.final.keys()].sort());
     for (const [key, { shape, data }] of run.final) {
       assertEquals(final.get(key)!.shape, shape);
@@ -56,9 +55,10 @@ for (const run of RUNS) {
 /** Gradients have the layout of the parameter; that of the second bias, which is frozen there, is not stored. */
 async function compareGradients(captioner: Captioner, { gradients }: TorchRun): Promise<void> {
   const compared = new Set<string>();
-  for (const { layout, variable } of captioner.parameters) {
+  for (const { keys, parameter: { layout, variable } } of captioner.saved) {
     const parts = layout.encode(await variable.grad!.read());
-    layout.slots.forEach(({ key, shape }, i) => {
+    layout.slots.forEach(({ shape }, i) => {
+      const key = keys[i];
       const expected = gradients.get(key);
       if (expected === undefined) return;
       compared.add(key);

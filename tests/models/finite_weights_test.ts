@@ -6,14 +6,11 @@ import {
   type TensorData,
 } from "../../data/formats/safetensors.ts";
 import { whyNotFinite } from "../../data/formats/tensor_data.ts";
-import { RandomStream } from "../../data/rng.ts";
 import { Vocabulary } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
 import { loadCaptioner, saveCaptioner } from "../../models/saved_captioner.ts";
 import { loadClassifier, saveClassifier } from "../../models/saved_classifier.ts";
-import { loadStateDict, stateDict } from "../../models/state_dict.ts";
-import type { VisionModel } from "../../models/vision_model.ts";
 import { WeightAverage } from "../../models/weight_average.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
@@ -43,18 +40,6 @@ function spoilt(tensor: TensorData, place: number, value: number): TensorData {
   return { dtype: "F32", shape: tensor.shape, data };
 }
 
-/** The first weights of a network, as a file has them. */
-function dictOf({ parameters, buffers }: VisionModel): Map<string, TensorData> {
-  return new Map(
-    [...parameters, ...buffers].flatMap(({ layout, initial }) =>
-      layout.encode(initial).map((data, i): [string, TensorData] => {
-        const { key, shape } = layout.slots[i];
-        return [key, { dtype: "F32", shape: [...shape], data }];
-      })
-    ),
-  );
-}
-
 Deno.test("what is not finite in a tensor is counted, in every type of floats", () => {
   const values = [1, -0, NaN, 65504, Infinity, NaN];
   const said = "is not finite in 3 of 6 numbers, first NaN at place 2";
@@ -80,8 +65,7 @@ Deno.test("what is not finite in a tensor is counted, in every type of floats", 
 
 gpuTest("no weight that is not finite comes in, and nothing is written before", async (gpu) => {
   using captioner = smallCaptioner(gpu, "lstm");
-  const { parameters } = captioner;
-  const before = await stateDict(parameters);
+  const before = await captioner.stateDict();
   for (const [key, tensor] of before) {
     for (const value of [NaN, Infinity, -Infinity]) {
       const place = tensor.data.length - 1;
@@ -90,7 +74,7 @@ gpuTest("no weight that is not finite comes in, and nothing is written before", 
       );
       for (const options of [{}, { strict: false }, { dryRun: true }]) {
         assertThrows(
-          () => loadStateDict(parameters, bad, options),
+          () => captioner.loadStateDict(bad, options),
           RangeError,
           `The tensor "${key}" is not finite in 1 of ${
             place + 1
@@ -104,18 +88,18 @@ gpuTest("no weight that is not finite comes in, and nothing is written before", 
   const data = new Float64Array(shape[0]).fill(1e39, 1, 2);
   large.set("score.bias", { dtype: "F64", shape, data });
   assertThrows(
-    () => loadStateDict(parameters, large),
+    () => captioner.loadStateDict(large),
     RangeError,
     "first Infinity at place 1 once they are float32",
   );
-  assertEquals(await stateDict(parameters), before);
+  assertEquals(await captioner.stateDict(), before);
 });
 
-Deno.test("of pretrained weights those that are used are checked", () => {
-  const make = () => makeBackbone("squeezenet1_1", new RandomStream(1), 3, { width: 1 / 16 });
+Deno.test("of pretrained weights those that are used are checked", async () => {
+  const make = () => makeBackbone("squeezenet1_1", 3, { width: 1 / 16 }).initialize();
   const model = make();
-  const head = model.head.map((parameter) => parameter.name);
-  const dict = dictOf(model);
+  const head = model.head.parameters.map((parameter) => parameter.name);
+  const dict = await model.stateDict();
   for (const key of ["features.0.weight", "features.12.expand3x3.bias", ...head]) {
     const bad = new Map(dict).set(key, spoilt(dict.get(key)!, 0, NaN));
     const load = (newHead: boolean) => loadPretrained(make(), bad, { newHead });
@@ -126,7 +110,7 @@ Deno.test("of pretrained weights those that are used are checked", () => {
 });
 
 Deno.test("the running statistics of batch norms are checked, and what nothing reads is not", () => {
-  const model = makeBackbone("resnet18", new RandomStream(1), 3);
+  const model = makeBackbone("resnet18", 3);
   const load = (key: string, values: number[]) => {
     const shape = [64];
     const data = new Float32Array(64).fill(1);

@@ -5,7 +5,6 @@ import { normalise, prepareForEvaluation } from "../../data/images/augment.ts";
 import { readPictures } from "../../data/sets/coco_captioning.ts";
 import { readHdf5 } from "../../data/formats/hdf5/hdf5.ts";
 import { ImageLoader } from "../../data/images/image_loader.ts";
-import { RandomStream } from "../../data/rng.ts";
 import { readWeights } from "../../data/formats/weights.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape } from "../../models/autograd.ts";
@@ -16,7 +15,7 @@ import { gpuDataTest, gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 
 gpuTest("imageOutputs() gives what the network makes of each picture", async (gpu) => {
-  using model = new SqueezeNet11(new RandomStream(1), 5, { width: 1 / 16 }).toGpu(gpu, "none");
+  using model = new SqueezeNet11(5, { width: 1 / 16 }).learn("none").toGpu(gpu);
   const pictures = [1, 2, 3].map((seed) => noise(40, 33, seed));
   const loader = new ImageLoader(pictures, { batchSize: 2 });
   for (const [output, width] of [["scores", 5], ["features", 32]] as const) {
@@ -46,7 +45,7 @@ gpuDataTest(
     const { features: { data } } = await readHdf5(path, ["features"]);
     const pictures = (await readPictures(folder, "val")).slice(0, 6);
     const paths = pictures.map(({ name }) => join(folder, "images", name));
-    using model = new SqueezeNet11(new RandomStream(0)).toGpu(gpu, "none");
+    using model = new SqueezeNet11().learn("none").toGpu(gpu);
     model.load(await readWeights(join(folder, "../../weights/squeezenet1_1.safetensors")));
     const loader = new ImageLoader(paths, { batchSize: 6, prepare: prepareForEvaluation });
     for await (const { values } of imageOutputs(model, loader.epoch(0), "features")) {

@@ -44,7 +44,7 @@ const PICTURES = Array.from(LABELS, picture);
 /** The smallest SqueezeNet there is, for two classes. */
 function smallNetwork(gpu: Gpu, learnt: Learnt, batchNorm = true): SqueezeNet11 {
   const options = { width: 1 / 16, batchNorm };
-  return new SqueezeNet11(new RandomStream(1), 2, options).toGpu(gpu, learnt);
+  return new SqueezeNet11(2, options).learn(learnt).toGpu(gpu, 1);
 }
 
 const loader = new ImageLoader(PICTURES, {
@@ -92,7 +92,7 @@ async function values(
 }
 
 gpuTest("a network learns to tell pictures apart", async (gpu) => {
-  using model = new SqueezeNet11(new RandomStream(1), 2, { width: 1 / 4 }).toGpu(gpu);
+  using model = new SqueezeNet11(2, { width: 1 / 4 }).toGpu(gpu, 1);
   using optimizer = new Adam(model.store, { lr: 3e-3 });
   const { losses } = await train(model, { epochs: 12, optimizer });
   assertEquals(losses.length, 24);
@@ -122,17 +122,19 @@ gpuTest("training is repeated bit for bit by its seed", async (gpu) => {
 
 gpuTest("frozen weights stay, and have no place for gradients", async (gpu) => {
   using model = smallNetwork(gpu, "head");
-  const head = new Set(model.head);
+  const head = new Set(model.head.parameters);
   const frozen = model.parameters.filter((parameter) => !head.has(parameter));
   for (const { variable } of frozen) {
     assertEquals([variable.requiresGrad, variable.slot], [false, undefined]);
   }
-  assertEquals(model.store.trainable, model.head);
-  const before = [await values(frozen), await values(model.head)];
+  assertEquals(model.store.trainable, model.head.parameters);
+  const before = [await values(frozen), await values(model.head.parameters)];
   await train(model, { epochs: 2 });
-  const after = [await values(frozen), await values(model.head)];
+  const after = [await values(frozen), await values(model.head.parameters)];
   assertEquals(after[0], before[0]);
-  for (const { name } of model.head) assertNotEquals(after[1][name], before[1][name], name);
+  for (const { name } of model.head.parameters) {
+    assertNotEquals(after[1][name], before[1][name], name);
+  }
 });
 
 for (const learnt of ["all", "head"] as const) {

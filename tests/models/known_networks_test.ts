@@ -1,5 +1,4 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { networkOf, networkWithin } from "../../models/known_networks.ts";
 import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
@@ -83,7 +82,7 @@ Deno.test("networkWithin() finds a network beside the losses and metrics of a Li
 });
 
 Deno.test("loadPretrained() names the network that the weights are of, and no long list of keys", () => {
-  const model = makeBackbone("resnet18", new RandomStream(0));
+  const model = makeBackbone("resnet18");
   const { message } = assertThrows(() => loadPretrained(model, resnet([3, 4, 6, 3])), TypeError);
   assertEquals(
     message,

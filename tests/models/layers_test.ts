@@ -21,14 +21,18 @@ import {
   Recurrent,
   transpose,
 } from "../../models/layers.ts";
-import type { Parameter } from "../../models/parameters.ts";
+import { Module } from "../../models/module.ts";
+import { Conv2d } from "../../models/vision_layers.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { RUNS } from "./torch_captioner.ts";
 import { smallCaptioner } from "./small_captioner.ts";
 
-function slots(parameters: Parameter[]): Record<string, number[]> {
-  const all = parameters.flatMap(({ layout }) => [...layout.slots]);
-  return Object.fromEntries(all.map(({ key, shape }) => [key, [...shape]]));
+function slots({ saved }: Module): Record<string, number[]> {
+  return Object.fromEntries(
+    saved.flatMap(({ keys, parameter: { layout } }) =>
+      layout.slots.map(({ shape }, i) => [keys[i], [...shape]])
+    ),
+  );
 }
 
 /** The numbers 0, 1, 2, … */
@@ -40,23 +44,24 @@ gpuTest("a captioner's keys and shapes are those of PyTorch", (gpu) => {
   for (const { config, initial } of RUNS) {
     using captioner = smallCaptioner(gpu, config.cell, config);
     const torch = [...initial].map(([key, { shape }]) => [key, shape]);
-    assertEquals(slots(captioner.parameters), Object.fromEntries(torch));
+    assertEquals(slots(captioner), Object.fromEntries(torch));
   }
 });
 
 Deno.test("a linear layer's weight is PyTorch's, transposed", () => {
-  const { weight, bias } = new Linear("fc", 2, 3, new RandomStream(1));
-  assertEquals(slots([weight, bias!]), { "fc.weight": [3, 2], "fc.bias": [3] });
+  const layer = new Linear(2, 3);
+  const { weight } = layer;
+  assertEquals(slots(layer), { weight: [3, 2], bias: [3] });
   assertEquals(weight.layout.encode(counting(6)), [Float32Array.of(0, 3, 1, 4, 2, 5)]);
   assertEquals(weight.layout.decode([Float32Array.of(0, 3, 1, 4, 2, 5)]), counting(6));
-  assertEquals(bias!.initial, new Float32Array(3));
-  const plain = new Linear("fc", 2, 3, new RandomStream(1), { bias: false });
+  const plain = new Linear(2, 3, { bias: false });
   assertEquals([plain.bias, plain.parameters.length], [undefined, 1]);
 });
 
 Deno.test("a table of word vectors is stored as it is", () => {
-  const { weight } = new Embedding("embed", 4, 3, new RandomStream(1));
-  assertEquals(slots([weight]), { "embed.weight": [4, 3] });
+  const layer = new Embedding(4, 3);
+  const { weight } = layer;
+  assertEquals(slots(layer), { weight: [4, 3] });
   assertEquals(weight.layout.encode(counting(12)), [counting(12)]);
 });
 
@@ -67,7 +72,7 @@ Deno.test("an LSTM's gates f, i, c̃, o become PyTorch's i, f, g, o and back", (
   assertEquals(gatesToTorch(ours, 2), torch);
   assertEquals(gatesFromTorch(torch, 2), ours);
 
-  const { wx, wh, b } = new Recurrent("r", "lstm", 2, 2, new RandomStream(1));
+  const { wx, wh, b } = new Recurrent("lstm", 2, 2);
   assertEquals(wx.layout.encode(ours), [transpose(torch, 2, 8)]);
   assertEquals(wh.layout.decode([transpose(torch, 2, 8)]), ours);
   const first = Float32Array.of(2, 3, 0, 1, 4, 5, 6, 7);
@@ -78,15 +83,15 @@ Deno.test("an LSTM's gates f, i, c̃, o become PyTorch's i, f, g, o and back", (
 });
 
 Deno.test("an RNN has one block", () => {
-  const { parameters, b } = new Recurrent("r", "rnn", 3, 2, new RandomStream(1));
-  assertEquals(slots(parameters), {
-    "r.weight_ih_l0": [2, 3],
-    "r.weight_hh_l0": [2, 2],
-    "r.bias_ih_l0": [2],
-    "r.bias_hh_l0": [2],
+  const layer = new Recurrent("rnn", 3, 2);
+  assertEquals(slots(layer), {
+    "weight_ih_l0": [2, 3],
+    "weight_hh_l0": [2, 2],
+    "bias_ih_l0": [2],
+    "bias_hh_l0": [2],
   });
   const halves = [Float32Array.of(1, 2), Float32Array.of(0.5, 0.25)];
-  assertEquals(b.layout.decode(halves), Float32Array.of(1.5, 2.25));
+  assertEquals(layer.b.layout.decode(halves), Float32Array.of(1.5, 2.25));
 });
 
 Deno.test("first values have the deviation they promise, and come from the stream alone", () => {
@@ -109,12 +114,45 @@ Deno.test("first values have the deviation they promise, and come from the strea
   assert(bounded.every((v) => Math.abs(v) <= Math.fround(0.6)));
 });
 
-Deno.test("a layer's values do not depend on the layers before it", () => {
-  const alone = new Linear("b", 2, 3, new RandomStream(9)).weight.initial;
-  const stream = new RandomStream(9);
-  const other = new Linear("a", 2, 3, stream).weight.initial;
-  assertEquals(new Linear("b", 2, 3, stream).weight.initial, alone);
-  assert(other.some((v, i) => v !== alone[i]));
+class Two extends Module {
+  constructor(readonly a: Linear, readonly b: Linear) {
+    super();
+  }
+}
+
+Deno.test("a layer's values depend on its name and the seed, and not on the layers before it", () => {
+  const two = (outputs: number) => new Two(new Linear(2, outputs), new Linear(2, 3));
+  const drawn = two(3).initialize(9);
+  assertEquals(two(7).initialize(9).b.weight.initial, drawn.b.weight.initial);
+  assert(drawn.a.weight.initial.some((v, i) => v !== drawn.b.weight.initial[i]));
+  assert(two(3).initialize(8).b.weight.initial.some((v, i) => v !== drawn.b.weight.initial[i]));
+  const { weight } = new Linear(2, 3);
+  assertThrows(() => weight.initial, ReferenceError, "has no values yet");
+});
+
+Deno.test("layers begin as PyTorch's: uniform within 1 over the root of what is read", () => {
+  const spread = (values: Float32Array) => {
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    const square = values.reduce((sum, v) => sum + v * v, 0) / values.length;
+    return [least, most, Math.sqrt(3 * square)];
+  };
+  const close = (values: Float32Array, bound: number) => {
+    for (const [i, value] of spread(values).entries()) {
+      assertAlmostEquals(value, i === 0 ? -bound : bound, 0.05 * bound);
+    }
+  };
+  const linear = new Linear(100, 300).initialize(1);
+  close(linear.weight.initial, 0.1);
+  close(linear.bias!.initial, 0.1);
+  const cell = new Recurrent("lstm", 7, 64).initialize(1);
+  close(cell.wx.initial, 0.125);
+  close(cell.wh.initial, 0.125);
+  // The sum of two: √2 as wide.
+  const [, , deviation] = spread(cell.b.initial);
+  assertAlmostEquals(deviation, Math.SQRT2 * 0.125, 0.02);
+  const conv = new Conv2d(4, 90, 5).initialize(1);
+  close(conv.weight.initial, 0.1);
+  close(conv.bias!.initial, 0.1);
 });
 
 gpuTest(

@@ -5,7 +5,6 @@ import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape } from "../../models/autograd.ts";
 import type { ClassifierConfig } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
-import { loadStateDict, stateDict } from "../../models/state_dict.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 
@@ -23,7 +22,7 @@ gpuTest(
   async (gpu) => {
     using ensemble = makeClassifier(gpu, { ...CONFIG, members: 3 }, new RandomStream(1));
     using targets = Tensor.from(gpu, LABELS);
-    const dict = await stateDict(ensemble.parameters);
+    const dict = await ensemble.stateDict();
     assertEquals(dict.size, 3 * 11);
     const mean = new Float64Array(3);
     let sum = 0;
@@ -32,8 +31,7 @@ gpuTest(
       using alone = makeClassifier(gpu, CONFIG, new RandomStream(2));
       const prefix = `members.${i}.`;
       const own = [...dict].filter(([key]) => key.startsWith(prefix));
-      loadStateDict(
-        alone.parameters,
+      alone.loadStateDict(
         new Map(own.map(([key, tensor]) => [key.slice(prefix.length), tensor])),
       );
       using input = alone.upload(SENTENCES);

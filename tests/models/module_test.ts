@@ -10,20 +10,20 @@ import { BatchNorm2d } from "../../models/vision_layers.ts";
 import { gpuTest } from "../gpu_support.ts";
 
 class Inner extends Module {
-  readonly scale = new Parameter("inner.scale", [2], Float32Array.of(1, 2));
-  readonly seen = new Buffer("inner.seen", [1], Float32Array.of(3));
+  readonly scale = new Parameter([2], Float32Array.of(1, 2));
+  readonly seen = new Buffer([1], Float32Array.of(3));
   readonly dropout = new Dropout(0.5, new RandomStream(1));
 }
 
 class Outer extends Module {
   readonly name = "outer";
-  readonly first = new Linear("first", 2, 3, new RandomStream(1));
-  readonly list = [new Inner(), [new Linear("deep", 3, 1, new RandomStream(2), { bias: false })]];
-  readonly byPlace = new Map([[4, new BatchNorm2d("norm", 3)]]);
+  readonly first = new Linear(2, 3);
+  readonly list = [new Inner(), [new Linear(3, 1, { bias: false })]];
+  readonly byPlace = new Map([[4, new BatchNorm2d(3)]]);
   readonly tied = this.first;
   readonly nothing = undefined;
-  readonly #hidden = new Parameter("hidden", [1], Float32Array.of(1));
-  readonly last = new Parameter("last", [1], Float32Array.of(1));
+  readonly #hidden = new Parameter([1], Float32Array.of(1));
+  readonly last = new Parameter([1], Float32Array.of(1));
 
   get hidden(): Parameter {
     return this.#hidden;
@@ -33,19 +33,21 @@ class Outer extends Module {
 const names = (parameters: Parameter[]) => parameters.map(({ name }) => name);
 
 Deno.test("a module finds its parameters in its fields, in their order, each once", () => {
-  const model = new Outer();
+  const model = new Outer().initialize();
   assertEquals(names(model.parameters), [
-    ...["first.weight", "first.bias", "inner.scale", "deep.weight", "norm.weight", "norm.bias"],
-    "last",
+    ...["first.weight", "first.bias", "list.0.scale", "list.1.0.weight", "by_place.4.weight"],
+    ...["by_place.4.bias", "last"],
   ]);
-  assertEquals(names(model.buffers), ["inner.seen", "norm.running_mean", "norm.running_var"]);
-  assertEquals(names(new Recurrent("r", "lstm", 1, 1, new RandomStream(1)).parameters), [
-    ...["r.weight_ih_l0", "r.weight_hh_l0", "r.bias_ih_l0"],
+  assertEquals(names(model.buffers), [
+    ...["list.0.seen", "by_place.4.running_mean", "by_place.4.running_var"],
+  ]);
+  assertEquals(names(new Recurrent("lstm", 1, 1).initialize().parameters), [
+    ...["weight_ih_l0", "weight_hh_l0", "bias_ih_l0"],
   ]);
 });
 
 Deno.test("train, eval and freeze reach all that is within", () => {
-  const model = new Outer();
+  const model = new Outer().initialize();
   const inner = model.list[0] as Inner;
   assertEquals([model.training, inner.dropout.training], [true, true]);
   model.eval();
@@ -55,7 +57,7 @@ Deno.test("train, eval and freeze reach all that is within", () => {
   inner.freeze();
   assertEquals(
     names(model.parameters.filter(({ frozen }) => frozen)),
-    ["inner.scale"],
+    ["list.0.scale"],
   );
   model.freeze().freeze(false);
   assertEquals(model.parameters.some(({ frozen }) => frozen), false);
@@ -71,8 +73,8 @@ gpuTest("a module goes to a GPU once, and saves and loads all it has", async (gp
   assertEquals(names([...adam.store.trainable]), names(model.parameters));
   const dict = await model.stateDict();
   assertEquals([...dict.keys()], names([...model.parameters, ...model.buffers]));
-  assertEquals([...dict.get("inner.seen")!.data as Float32Array], [3]);
-  (dict.get("inner.scale")!.data as Float32Array).set([7, 8]);
+  assertEquals([...dict.get("list.0.seen")!.data as Float32Array], [3]);
+  (dict.get("list.0.scale")!.data as Float32Array).set([7, 8]);
   using other = new Outer();
   assertEquals(other.loadStateDict(dict), { missing: [], unexpected: [], misshapen: [] });
   other.toGpu(gpu);

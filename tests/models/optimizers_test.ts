@@ -27,8 +27,8 @@ const STEPS = 6;
 function makeStore(gpu: Gpu): ParameterStore {
   const [first, second] = [normals("first", 7), normals("second", 99)];
   return new ParameterStore(gpu, [
-    new Parameter("first", SHAPES.first, first),
-    new Parameter("second", SHAPES.second, second),
+    new Parameter(SHAPES.first, first, { name: "first" }),
+    new Parameter(SHAPES.second, second, { name: "second" }),
   ]);
 }
 

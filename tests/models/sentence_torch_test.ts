@@ -7,7 +7,6 @@ import { Tape } from "../../models/autograd.ts";
 import { Adam } from "../../models/optimizers.ts";
 import type { ClassifierKind, SentenceClassifier } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
-import { loadStateDict, stateDict } from "../../models/state_dict.ts";
 import { gpuTestBothPaths } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { numbers } from "./torch_captioner.ts";
@@ -36,11 +35,12 @@ function compare(got: Map<string, TensorData>, stored: StoredTensors, tolerance:
 }
 
 /** Gradients in PyTorch's layout, but for those of the second biases, which are frozen there. */
-async function gradientsOf({ store }: SentenceClassifier): Promise<Map<string, TensorData>> {
+async function gradientsOf({ saved }: SentenceClassifier): Promise<Map<string, TensorData>> {
   const gradients = new Map<string, TensorData>();
-  for (const { layout, variable } of store.parameters) {
+  for (const { keys, parameter: { layout, variable } } of saved) {
     const parts = layout.encode(await variable.grad!.read());
-    layout.slots.forEach(({ key, shape }, i) => {
+    layout.slots.forEach(({ shape }, i) => {
+      const key = keys[i];
       if (key.includes("bias_hh")) return;
       gradients.set(key, { dtype: "F32", shape: [...shape], data: parts[i] });
     });
@@ -55,7 +55,7 @@ for (const run of fixture.runs) {
   gpuTestBothPaths(name, async (gpu) => {
     const config = { ...fixture.sizes, kind, sparse };
     using classifier = makeClassifier(gpu, config, new RandomStream(0));
-    loadStateDict(classifier.store.parameters, tensors(run.initial));
+    classifier.loadStateDict(tensors(run.initial));
     using optimizer = new Adam(classifier.store, { lr, epsilon });
     for (const [step, expected] of run.losses.entries()) {
       const chosen = (_: unknown, i: number) => !sparse || i % 2 === step % 2;
@@ -73,6 +73,6 @@ for (const run of fixture.runs) {
       const [got] = await loss.tensor.read();
       assertAlmostEquals(got, expected, 1e-4 * expected, `the loss of step ${step}`);
     }
-    compare(await stateDict(classifier.store.parameters), run.final, 1e-4);
+    compare(await classifier.stateDict(), run.final, 1e-4);
   });
 }

@@ -21,7 +21,7 @@ const SIZE = ROWS * WIDTH;
 const STEPS = [[4, 0, 4], [8, 1], [], [4, 8, 1, 4], [1], [0, 4]];
 
 function makeTable(name = "table"): Parameter {
-  const table = new Parameter(name, [ROWS, WIDTH], normals(name, SIZE));
+  const table = new Parameter([ROWS, WIDTH], normals(name, SIZE), { name });
   table.sparse = true;
   return table;
 }
@@ -29,7 +29,7 @@ function makeTable(name = "table"): Parameter {
 /** A dense parameter between two tables: the store must put it before them. */
 function makeStore(gpu: Gpu) {
   const [table, other] = [makeTable(), makeTable("other")];
-  const bias = new Parameter("bias", [WIDTH], normals("bias", WIDTH));
+  const bias = new Parameter([WIDTH], normals("bias", WIDTH), { name: "bias" });
   const store = new ParameterStore(gpu, [table, bias, other]);
   return { store, table, bias, other, [Symbol.dispose]: () => store.dispose() };
 }
@@ -128,7 +128,9 @@ gpuTest("the store keeps sparse tables behind the rest", (gpu) => {
   assertEquals(store.trainable, [bias, table, other]);
   assertEquals(store.tables, [{ parameter: table, offset: 64 }, { parameter: other, offset: 128 }]);
   assertEquals([store.denseSize, store.values.size, store.count], [64, 192, WIDTH + 2 * SIZE]);
-  using dense = new ParameterStore(gpu, [new Parameter("dense", [3], new Float32Array(3))]);
+  using dense = new ParameterStore(gpu, [
+    new Parameter([3], new Float32Array(3), { name: "dense" }),
+  ]);
   assertEquals([dense.denseSize, dense.tables], [64, []]);
 });
 
@@ -149,7 +151,10 @@ gpuTest("a store may hold nothing but a sparse table, or have it frozen", async 
 
   const frozen = makeTable();
   frozen.frozen = true;
-  using other = new ParameterStore(gpu, [frozen, new Parameter("w", [1], new Float32Array(1))]);
+  using other = new ParameterStore(gpu, [
+    frozen,
+    new Parameter([1], new Float32Array(1), { name: "w" }),
+  ]);
   assertEquals(other.tables, []);
   using sgd = new Sgd(other, { lr: 0.1, clipNorm: 1 }); // nothing sparse is learnt
   assertEquals(sgd.steps, 0);
@@ -223,7 +228,7 @@ gpuTest("optimizers refuse for sparse tables what they cannot do", (gpu) => {
 });
 
 gpuTest("what is sparse or frozen is settled when the store is made", (gpu) => {
-  const vector = new Parameter("vector", [4], new Float32Array(4));
+  const vector = new Parameter([4], new Float32Array(4), { name: "vector" });
   const message = `Only a table [V, D] can be sparse, and "vector" has the shape [4]`;
   assertThrows(() => vector.sparse = true, TypeError, message);
   vector.sparse = false;

@@ -5,20 +5,18 @@ import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape } from "../../models/autograd.ts";
 import { makeBackbone } from "../../models/pretrained.ts";
 import { SqueezeNet11, squeezeNetWidth } from "../../models/squeezenet.ts";
-import { stateDict } from "../../models/state_dict.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 
-const stream = new RandomStream(0);
-
 /** The shape of each tensor of a state dict. */
 function shapes(model: SqueezeNet11): Record<string, readonly number[]> {
-  const slots = model.parameters.flatMap(({ layout }) => layout.slots);
-  return Object.fromEntries(slots.map(({ key, shape }) => [key, shape]));
+  return Object.fromEntries(
+    model.saved.map(({ keys: [key], parameter: { layout } }) => [key, layout.slots[0].shape]),
+  );
 }
 
 Deno.test("SqueezeNet has torchvision's channels at width 1, and multiples of four at others", () => {
-  const whole = new SqueezeNet11(stream, 10);
+  const whole = new SqueezeNet11(10);
   assertEquals([whole.kind, whole.featureDim], ["squeezenet1_1", 512]);
   const at1 = shapes(whole);
   assertEquals(at1["features.0.weight"], [64, 3, 3, 3]);
@@ -26,7 +24,7 @@ Deno.test("SqueezeNet has torchvision's channels at width 1, and multiples of fo
   assertEquals(at1["features.12.expand3x3.weight"], [256, 64, 3, 3]);
   assertEquals(at1["classifier.1.weight"], [10, 512, 1, 1]);
 
-  const small = new SqueezeNet11(stream, 10, { width: 0.375 });
+  const small = new SqueezeNet11(10, { width: 0.375 });
   assertEquals([small.kind, small.featureDim], ["squeezenet1_1 of width 0.375", 192]);
   const less = shapes(small);
   assertEquals(Object.keys(less), Object.keys(at1));
@@ -34,17 +32,17 @@ Deno.test("SqueezeNet has torchvision's channels at width 1, and multiples of fo
   assertEquals(less["features.9.squeeze.weight"], [20, 96, 1, 1]);
   assertEquals(less["features.10.squeeze.weight"], [20, 144, 1, 1]);
   assertEquals(less["classifier.1.weight"], [10, 192, 1, 1]);
-  const least = shapes(new SqueezeNet11(stream, 10, { width: 1 / 16 }));
+  const least = shapes(new SqueezeNet11(10, { width: 1 / 16 }));
   assertEquals(least["features.3.squeeze.weight"], [4, 4, 1, 1]);
 });
 
 Deno.test("SqueezeNet refuses widths that weights would not tell, and ResNets any", () => {
   for (const width of [0, -1, 0.3, 4.5, NaN]) {
     const message = `a multiple of 1/16 above 0, at most 4: it is ${width}`;
-    assertThrows(() => new SqueezeNet11(stream, 10, { width }), RangeError, message);
+    assertThrows(() => new SqueezeNet11(10, { width }), RangeError, message);
   }
   assertThrows(
-    () => makeBackbone("resnet18", stream, 10, { width: 0.5 }),
+    () => makeBackbone("resnet18", 10, { width: 0.5 }),
     TypeError,
     "Only squeezenet1_1 can have a width, and resnet18 was given one",
   );
@@ -54,8 +52,8 @@ gpuTest(
   "SqueezeNet's width is found in its weights, and its maps have its channels",
   async (gpu) => {
     for (const width of [1 / 16, 0.375]) {
-      using model = new SqueezeNet11(stream, 3, { width }).toGpu(gpu);
-      assertEquals(squeezeNetWidth(await stateDict(model.store.parameters)), width);
+      using model = new SqueezeNet11(3, { width }).toGpu(gpu);
+      assertEquals(squeezeNetWidth(await model.stateDict()), width);
       using pictures = Tensor.zeros(gpu, [2, 40, 33, 3]);
       using _tape = new Tape(gpu, { training: false });
       const x = constant(pictures);
@@ -78,7 +76,7 @@ gpuTest(
 
 gpuTestBothPaths("SqueezeNet's batch norms become part of its convolutions", async (gpu) => {
   const draw = new RandomStream(5);
-  using trained = new SqueezeNet11(stream, 3, { width: 0.125, batchNorm: true }).toGpu(gpu);
+  using trained = new SqueezeNet11(3, { width: 0.125, batchNorm: true }).toGpu(gpu, draw);
   const norms = [...trained.parameters, ...trained.buffers].filter(({ name }) => /norm/.test(name));
   assertEquals(norms.length, 4 * 17);
   for (const { tensor } of norms) {
@@ -86,7 +84,7 @@ gpuTestBothPaths("SqueezeNet's batch norms become part of its convolutions", asy
   }
   const scales = Array.from({ length: 17 }, (_, i) => 1 + i / 4);
   const weights = await trained.withoutBatchNorms(scales);
-  using plain = new SqueezeNet11(stream, 3, { width: 0.125 }).toGpu(gpu);
+  using plain = new SqueezeNet11(3, { width: 0.125 }).toGpu(gpu);
   plain.load(weights);
   using pictures = Tensor.from(
     gpu,

@@ -2,7 +2,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { decodeSafetensors, encodeSafetensors } from "../../data/formats/safetensors.ts";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
-import { loadStateDict, stateDict } from "../../models/state_dict.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { smallCaptioner } from "./small_captioner.ts";
 
@@ -15,11 +14,11 @@ for (const cell of ["rnn", "lstm"] as const) {
     `the state dict of an ${cell} captioner comes back the same, through a file too`,
     async (gpu) => {
       using captioner = smallCaptioner(gpu, cell);
-      const dict = await stateDict(captioner.parameters);
+      const dict = await captioner.stateDict();
       const { tensors } = decodeSafetensors(encodeSafetensors(dict));
       using other = smallCaptioner(gpu, cell);
       for (const { tensor } of other.parameters) tensor.write(new Float32Array(tensor.size));
-      const report = loadStateDict(other.parameters, tensors);
+      const report = other.loadStateDict(tensors);
       assertEquals(report, { missing: [], unexpected: [], misshapen: [] });
       for (const [i, { tensor }] of captioner.parameters.entries()) {
         assertEquals(await other.parameters[i].tensor.read(), await tensor.read());
@@ -30,7 +29,7 @@ for (const cell of ["rnn", "lstm"] as const) {
 
 gpuTest("loading lists everything that does not fit, and writes nothing", async (gpu) => {
   using captioner = smallCaptioner(gpu, "rnn");
-  const before = await stateDict(captioner.parameters);
+  const before = await captioner.stateDict();
   const zeros = new Map<string, TensorData>();
   for (const [key, { shape, data }] of before) {
     zeros.set(key, { dtype: "F32", shape, data: new Float32Array(data.length) });
@@ -39,21 +38,21 @@ gpuTest("loading lists everything that does not fit, and writes nothing", async 
   zeros.delete("recurrent.bias_hh_l0");
   zeros.set("decoder.weight", halves([1], [1]));
   zeros.set("score.weight", { dtype: "F32", shape: [7, 11], data: new Float32Array(77) });
-  const error = assertThrows(() => loadStateDict(captioner.parameters, zeros), TypeError);
+  const error = assertThrows(() => captioner.loadStateDict(zeros), TypeError);
   assertEquals(
     error.message,
     "The state dict does not fit the model; missing: project.bias, recurrent.bias_hh_l0; " +
       "unexpected: decoder.weight; of another shape or type: score.weight is [7, 11], not [11, 7]",
   );
-  assertEquals(await stateDict(captioner.parameters), before);
+  assertEquals(await captioner.stateDict(), before);
 
-  const report = loadStateDict(captioner.parameters, zeros, { strict: false });
+  const report = captioner.loadStateDict(zeros, { strict: false });
   assertEquals(report, {
     missing: ["project.bias", "recurrent.bias_hh_l0"],
     unexpected: ["decoder.weight"],
     misshapen: ["score.weight is [7, 11], not [11, 7]"],
   });
-  const after = await stateDict(captioner.parameters);
+  const after = await captioner.stateDict();
   // One of its two parts is missing: the bias stays as a whole.
   const kept = ["project.bias", "score.weight", "recurrent.bias_ih_l0", "recurrent.bias_hh_l0"];
   for (const [key, tensor] of after) {
@@ -64,14 +63,14 @@ gpuTest("loading lists everything that does not fit, and writes nothing", async 
 
 gpuTest("half precision is widened, whole numbers are refused", async (gpu) => {
   using captioner = smallCaptioner(gpu, "rnn");
-  const dict = await stateDict(captioner.parameters);
+  const dict = await captioner.stateDict();
   const values = [1.5, -2, 0.25, 0, 1, 2, -0.125];
   dict.set("project.bias", halves(values, [7]));
-  loadStateDict(captioner.parameters, dict);
+  captioner.loadStateDict(dict);
   assertEquals(await captioner.project.bias!.tensor.read(), Float32Array.from(values));
   dict.set("project.bias", { dtype: "I32", shape: [7], data: new Int32Array(7) });
   assertThrows(
-    () => loadStateDict(captioner.parameters, dict),
+    () => captioner.loadStateDict(dict),
     TypeError,
     "project.bias holds whole numbers (I32), where floats are needed (F64, F32, F16, BF16): in PyTorch, save tensor.float()",
   );

@@ -1,7 +1,6 @@
 /** Style transfer against PyTorch (fixtures/style_torch.py, in float64), and what an iteration costs. */
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
-import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
@@ -34,9 +33,12 @@ function formula(count: number, seed: number, scale: number): Float32Array<Array
 
 /** SqueezeNet with the fixture's weights. */
 function makeNetwork(gpu: Gpu): SqueezeNet11 {
-  const network = new SqueezeNet11(new RandomStream(1), 10).toGpu(gpu, "none");
+  const network = new SqueezeNet11(10).learn("none").toGpu(gpu);
   const dict = new Map<string, TensorData>();
-  const slots = network.parameters.flatMap(({ layout }) => layout.slots);
+  const slots = network.saved.map(({ keys: [key], parameter: { layout } }) => ({
+    key,
+    shape: layout.slots[0].shape,
+  }));
   slots.forEach(({ key, shape }, number) => {
     const size = shape.reduce((a, b) => a * b, 1);
     const fan = shape.length === 4 ? size / shape[0] : 100;
@@ -128,7 +130,7 @@ gpuTest(
 
 gpuTest("style transfer: refuses what does not fit", (gpu) => {
   using network = makeNetwork(gpu);
-  using learning = new SqueezeNet11(new RandomStream(0), 2, { width: 0.25 }).toGpu(gpu, "head");
+  using learning = new SqueezeNet11(2, { width: 0.25 }).learn("head").toGpu(gpu);
   using content = makePicture(gpu, [27, 22], 0.1);
   const refuse = (
     settings: Partial<StyleSettings>,

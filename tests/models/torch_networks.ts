@@ -108,8 +108,8 @@ export function makeTorchNetwork(
   gpu: Gpu,
   { backbone, classes, learnt }: Pick<TorchRun, "backbone" | "classes" | "learnt">,
 ): VisionModel {
-  const model = makeBackbone(backbone as BackboneName, new Undrawn(0), classes);
-  return model.toGpu(gpu, learnt as Learnt);
+  const model = makeBackbone(backbone as BackboneName, classes);
+  return model.learn(learnt as Learnt).toGpu(gpu, new Undrawn(0));
 }
 
 function normOf(x: Float32Array): number {
@@ -160,21 +160,25 @@ function largestError(
 }
 
 /** Gradients under the keys and in the layout of the state dict. */
-async function readGradients({ store }: VisionModel): Promise<Map<string, Values>> {
+async function readGradients({ saved }: VisionModel): Promise<Map<string, Values>> {
   const gradients = new Map<string, Values>();
-  for (const { layout, variable } of store.trainable) {
+  for (const { keys, parameter: { frozen, layout, variable } } of saved) {
+    if (frozen) continue;
     const parts = layout.encode(await variable.grad!.read());
-    layout.slots.forEach(({ key }, i) => gradients.set(key, parts[i]));
+    keys.forEach((key, i) => gradients.set(key, parts[i]));
   }
   return gradients;
 }
 
 /** What was added to tensors. */
 async function readChanges(
+  model: VisionModel,
   parameters: readonly Parameter[],
   before: Dict,
 ): Promise<Map<string, Values>> {
-  const after = await stateDict(parameters);
+  const after = await stateDict(
+    model.saved.filter(({ parameter }) => parameters.includes(parameter)),
+  );
   return new Map(
     [...after].map(([key, { data }]) => {
       const old = before.get(key)!.data as Values;
@@ -190,7 +194,7 @@ function trainingScores(model: VisionModel, x: Variable, run: TorchRun): Variabl
   }
   const last = SQUEEZENET_MODULES - 1;
   const map = model.featureMaps(x, [last]).get(last)!;
-  const [weight, bias] = model.head.map(({ variable }) => variable);
+  const [weight, bias] = model.head.parameters.map(({ variable }) => variable);
   const pooled = adaptiveAveragePool2d(conv2d(map, weight, bias, { relu: true }));
   return pooled.reshape([x.shape[0], model.classes]);
 }
@@ -209,9 +213,11 @@ export async function compareWithTorch(
   given: Dict = new Map(),
 ): Promise<RunErrors> {
   const { gpu } = model.store;
-  const slots = model.store.parameters.flatMap(({ layout }) => layout.slots);
   const before = new Map(
-    slots.map(({ key, shape }) => [key, given.get(key) ?? formula(key, shape)]),
+    model.saved.map(({ keys: [key], parameter: { layout: { slots: [{ shape }] } } }) => [
+      key,
+      given.get(key) ?? formula(key, shape),
+    ]),
   );
   model.load(before);
 
@@ -238,7 +244,10 @@ export async function compareWithTorch(
     if (step === 0) {
       errors.gradients = largestError(await readGradients(model), run.gradients);
       const moved = run.statistics === "batch" ? model.buffers : [];
-      errors.statistics = largestError(await readChanges(moved, before), run.statistics_moved);
+      errors.statistics = largestError(
+        await readChanges(model, moved, before),
+        run.statistics_moved,
+      );
     }
     optimizer.step();
     const [got] = await loss.tensor.read();
@@ -248,7 +257,7 @@ export async function compareWithTorch(
   }
   const learnt = [...model.store.trainable, ...run.statistics === "batch" ? model.buffers : []];
   errors.changes = largestError(
-    await readChanges(learnt, before),
+    await readChanges(model, learnt, before),
     run.changes,
     (key) => ROUNDING * normOf(before.get(key)!.data as Values),
   );

@@ -34,7 +34,7 @@ gpuTest("gradients of one variable in several places add up", async (gpu) => {
 });
 
 gpuTest("a repeated parameter gets the sum of its gradients, in the store's place", async (gpu) => {
-  const bias = new Parameter("bias", [3], new Float32Array([1, 2, 3]));
+  const bias = new Parameter([3], new Float32Array([1, 2, 3]), { name: "bias" });
   using store = new ParameterStore(gpu, [bias]);
   using data = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [2, 3]);
   using _tape = new Tape(gpu);

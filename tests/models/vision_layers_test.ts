@@ -1,25 +1,22 @@
 /** Layers for pictures, convolutions side by side, and the loading of pretrained weights. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape } from "../../models/autograd.ts";
 import { concat } from "../../models/variable.ts";
 import { conv2d, convolutions } from "../../models/operations.ts";
-import { ParameterStore } from "../../models/parameters.ts";
 import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
-import { stateDict } from "../../models/state_dict.ts";
 import { Conv2d } from "../../models/vision_layers.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { countDispatches, normals, upload } from "../kernels/values.ts";
 import { relativeError } from "../support.ts";
 
 gpuTest("a Conv2d saves its weight as PyTorch has it, and loads it back", async (gpu) => {
-  const layer = new Conv2d("conv", 2, 3, new RandomStream(1), { kernel: 2 });
+  const layer = new Conv2d(2, 3, 2);
   const values = Float32Array.from({ length: 24 }, (_, i) => i);
-  layer.weight.initial.set(values);
-  using store = new ParameterStore(gpu, layer.parameters);
-  const { shape, data } = (await stateDict(store.parameters)).get("conv.weight")!;
+  layer.weight.write(values);
+  using _ = layer.toGpu(gpu);
+  const { shape, data } = (await layer.stateDict()).get("weight")!;
   assertEquals(shape, [3, 2, 2, 2]); // [K, C, kh, kw]
   // Our [kh, kw, C, K]: the number at (y, x, c, k) is ((2 y + x) 2 + c) 3 + k.
   const expected = [0, 1, 2].flatMap((k) =>
@@ -76,16 +73,16 @@ gpuTest("a frozen convolution costs no gradient work", (gpu) => {
 
 /** Every key of a network, with zeros. */
 function zeros(kind: "resnet18" | "squeezenet1_1", classes: number): Map<string, TensorData> {
-  const model = makeBackbone(kind, new RandomStream(1), classes);
-  const slots = [...model.parameters, ...model.buffers].flatMap(({ layout }) => layout.slots);
-  return new Map(slots.map(({ key, shape }): [string, TensorData] => {
+  const model = makeBackbone(kind, classes);
+  return new Map(model.saved.map(({ keys: [key], parameter: { layout } }): [string, TensorData] => {
+    const { shape } = layout.slots[0];
     const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
     return [key, { dtype: "F32", shape: [...shape], data }];
   }));
 }
 
 gpuTest("loadPretrained lists what does not fit, and changes nothing then", async (gpu) => {
-  using model = makeBackbone("squeezenet1_1", new RandomStream(1), 2).toGpu(gpu, "head");
+  using model = makeBackbone("squeezenet1_1", 2).learn("head").toGpu(gpu);
   const before = await model.parameters[0].tensor.read();
   const weights = zeros("squeezenet1_1", 3);
   weights.delete("features.3.squeeze.bias");
@@ -103,18 +100,18 @@ gpuTest("loadPretrained lists what does not fit, and changes nothing then", asyn
 });
 
 gpuTest("loadPretrained leaves a new head, and passes over num_batches_tracked", async (gpu) => {
-  using model = makeBackbone("resnet18", new RandomStream(1), 2).toGpu(gpu, "head");
+  using model = makeBackbone("resnet18", 2).learn("head").toGpu(gpu);
   const weights = zeros("resnet18", 1000);
   const data = BigInt64Array.of(7n);
   weights.set("bn1.num_batches_tracked", { dtype: "I64", shape: [], data });
   const { notes } = loadPretrained(model, weights, { newHead: true });
   assertEquals(notes, []);
   assertEquals((await model.parameters[0].tensor.read()).every((v) => v === 0), true);
-  assertEquals((await model.head[0].tensor.read()).some((v) => v !== 0), true);
+  assertEquals((await model.head.parameters[0].tensor.read()).some((v) => v !== 0), true);
 });
 
 gpuTest("loadPretrained starts a block that misses weights as an identity", async (gpu) => {
-  using model = makeBackbone("resnet18", new RandomStream(1), 2);
+  using model = makeBackbone("resnet18", 2);
   const weights = zeros("resnet18", 2);
   for (const [key, { data }] of weights) {
     if (key.endsWith("bn2.weight")) (data as Float32Array).fill(1);
@@ -133,8 +130,8 @@ gpuTest("loadPretrained starts a block that misses weights as an identity", asyn
 });
 
 gpuTest("a network is put on a GPU once", (gpu) => {
-  const model = makeBackbone("squeezenet1_1", new RandomStream(1), 2);
+  const model = makeBackbone("squeezenet1_1", 2);
   assertThrows(() => model.store, ReferenceError, "not on a GPU yet");
-  using _ = model.toGpu(gpu, "head");
+  using _ = model.learn("head").toGpu(gpu);
   assertThrows(() => model.toGpu(gpu), ReferenceError, "on a GPU already");
 });

@@ -10,8 +10,8 @@ const SIZE = 7;
 
 for (const decay of [0, 0.3, 0.999]) {
   gpuTest(`the average of weights with decay ${decay} agrees with its twin`, async (gpu) => {
-    const parameter = new Parameter("w", [SIZE], normals("step 0", SIZE));
-    const table = new Parameter("t", [3, 2], normals("table", 6));
+    const parameter = new Parameter([SIZE], normals("step 0", SIZE), { name: "w" });
+    const table = new Parameter([3, 2], normals("table", 6), { name: "t" });
     table.sparse = true;
     using store = new ParameterStore(gpu, [parameter, table]);
     using average = new WeightAverage(store, decay);
@@ -36,7 +36,7 @@ for (const decay of [0, 0.3, 0.999]) {
 
 gpuTest("exchanging twice changes no bit, nor what comes after", async (gpu) => {
   const run = async (swaps: number) => {
-    const parameter = new Parameter("w", [SIZE], normals("step 0", SIZE));
+    const parameter = new Parameter([SIZE], normals("step 0", SIZE), { name: "w" });
     using store = new ParameterStore(gpu, [parameter]);
     using average = new WeightAverage(store, 0.9);
     for (let step = 1; step <= 5; step++) {
@@ -52,7 +52,7 @@ gpuTest("exchanging twice changes no bit, nor what comes after", async (gpu) => 
 });
 
 gpuTest("a decay out of range is refused", (gpu) => {
-  using store = new ParameterStore(gpu, [new Parameter("w", [1], new Float32Array(1))]);
+  using store = new ParameterStore(gpu, [new Parameter([1], new Float32Array(1), { name: "w" })]);
   for (const decay of [-0.1, 1, NaN]) {
     const message = `from 0 to less than 1, and ${decay} was given`;
     assertThrows(() => new WeightAverage(store, decay), RangeError, message);

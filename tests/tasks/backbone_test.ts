@@ -14,7 +14,7 @@ else {
   gpuTest(title, async (gpu) => {
     const path = await Deno.makeTempFile({ suffix: ".safetensors" });
     try {
-      const weights = randomSqueezeNet(2, 1 / 16);
+      const weights = await randomSqueezeNet(2, 1 / 16);
       const { shape, data } = weights.get("features.0.bias")!;
       const bad = (data as Float32Array<ArrayBuffer>).with(3, NaN);
       weights.set("features.0.bias", { dtype: "F32", shape, data: bad });
@@ -39,7 +39,7 @@ else {
     const path = await Deno.makeTempFile({ suffix: ".safetensors" });
     try {
       const weights = new Map(
-        [...randomSqueezeNet(2, 1 / 16)].map(([name, tensor]) => [`net.${name}`, tensor]),
+        [...await randomSqueezeNet(2, 1 / 16)].map(([name, tensor]) => [`net.${name}`, tensor]),
       );
       weights.set("loss.weight", { dtype: "F32", shape: [1], data: Float32Array.of(NaN) });
       await Deno.writeFile(path, encodeSafetensors(weights));

@@ -56,7 +56,7 @@ gpuProcessTest(
         await Deno.writeFile(join(images, name), await encodePng(noise(30 + i, 40, i)));
       }
       const weights = `--weights=${join(folder, "squeezenet.safetensors")}`;
-      await writeSafetensors(join(folder, "squeezenet.safetensors"), randomSqueezeNet(2));
+      await writeSafetensors(join(folder, "squeezenet.safetensors"), await randomSqueezeNet(2));
       await run("features", [weights, `--data=${folder}`]);
       const [trained, own] = ["trained", "own"].map((name) => join(folder, name));
       const training = [`--data=${folder}`, "--max-train=0", ...TINY, `--out=${trained}`];

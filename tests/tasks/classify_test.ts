@@ -102,7 +102,7 @@ gpuProcessTest("classify: without flags neckar draws the pictures", TASK_PERMISS
 gpuProcessTest("classify: weights whose classes have no names", TASK_PERMISSIONS, async () => {
   await withModel(async (folder) => {
     const weights = join(folder, "plain.safetensors");
-    await writeSafetensors(weights, randomSqueezeNet(4, 1 / 16));
+    await writeSafetensors(weights, await randomSqueezeNet(4, 1 / 16));
     // One path, with a comma in it; and two.
     const comma = join(folder, "two, too.jpg");
     const one = await runTaskProcess("classify", [
@@ -159,7 +159,7 @@ gpuProcessTest("classify: refuses what does not fit", TASK_PERMISSIONS, async ()
     await assertRefused("classify", [`--weights=${other}`, flags[1]], 1, [
       'are of no network that is known here: its tensors are "a.weight"; known are resnet18, squeezenet1_1',
     ]);
-    await writeSafetensors(other, randomSqueezeNet(4, 1 / 16), {
+    await writeSafetensors(other, await randomSqueezeNet(4, 1 / 16), {
       ...{ backbone: "squeezenet1_1", classes: '["one"]', normalisation: '{"size":32}' },
     });
     await assertRefused("classify", [`--weights=${other}`, flags[1]], 1, [

@@ -23,7 +23,7 @@ async function withPictures(
       await Deno.writeFile(join(folder, "images", name), await encodePng(noise(30 + i, 40, i)));
     }
     const weights = join(folder, "squeezenet.safetensors");
-    await writeSafetensors(weights, randomSqueezeNet(2));
+    await writeSafetensors(weights, await randomSqueezeNet(2));
     await use(folder, weights);
   });
 }

@@ -52,7 +52,7 @@ gpuTest("pace: a measurement ends with the batch in which it is interrupted", as
 
 gpuTest("finite: weights, tensors and losses that are not are found", async (gpu) => {
   for (const value of [NaN, Infinity, -Infinity]) {
-    const parameter = new Parameter("w", [5], Float32Array.of(1, 2, 3, 4, value));
+    const parameter = new Parameter([5], Float32Array.of(1, 2, 3, 4, value), { name: "w" });
     using store = new ParameterStore(gpu, [parameter]);
     await assertRejects(
       () => checkWeights(store, 7),
@@ -72,6 +72,8 @@ gpuTest("finite: weights, tensors and losses that are not are found", async (gpu
       "The loss is",
     );
   }
-  using store = new ParameterStore(gpu, [new Parameter("w", [3], Float32Array.of(1e30, -1e30, 0))]);
+  using store = new ParameterStore(gpu, [
+    new Parameter([3], Float32Array.of(1e30, -1e30, 0), { name: "w" }),
+  ]);
   await checkWeights(store, 1);
 });

@@ -8,8 +8,7 @@ import {
 } from "@std/assert";
 import { join } from "@std/path";
 import { decodeImage, encodePng } from "../../data/images/image.ts";
-import { RandomStream } from "../../data/rng.ts";
-import { type TensorData, writeSafetensors } from "../../data/formats/safetensors.ts";
+import { writeSafetensors } from "../../data/formats/safetensors.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { noise } from "../data/images/images.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
@@ -28,13 +27,7 @@ import {
 
 /** Random weights of SqueezeNet 1.1, in a file. */
 async function writeWeights(path: string): Promise<void> {
-  const tensors = new Map<string, TensorData>();
-  for (const { layout, initial } of new SqueezeNet11(new RandomStream(3)).parameters) {
-    const parts = layout.encode(initial);
-    layout.slots.forEach(({ key, shape }, i) => {
-      tensors.set(key, { dtype: "F32", shape: [...shape], data: parts[i] });
-    });
-  }
+  const tensors = await new SqueezeNet11().initialize(3).stateDict();
   await writeSafetensors(path, tensors);
 }
 

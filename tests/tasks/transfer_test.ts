@@ -52,23 +52,14 @@ async function withPictures(use: (folder: string) => Promise<void>): Promise<voi
         }
       }
     }
-    await writeSafetensors(join(folder, "net.safetensors"), tinyWeights());
+    await writeSafetensors(join(folder, "net.safetensors"), await tinyWeights());
     await use(folder);
   });
 }
 
 /** Random weights of the narrowest SqueezeNet, for 1000 classes. */
-function tinyWeights(): Map<string, TensorData> {
-  const { parameters } = new SqueezeNet11(new RandomStream(1), 3, { width: 1 / 16 });
-  return new Map(
-    parameters.flatMap(({ layout, initial }) => {
-      const parts = layout.encode(initial);
-      return layout.slots.map(({ key, shape }, i): [string, TensorData] => [
-        key,
-        { dtype: "F32", shape: [...shape], data: parts[i] },
-      ]);
-    }),
-  );
+function tinyWeights(): Promise<Map<string, TensorData>> {
+  return new SqueezeNet11(3, { width: 1 / 16 }).initialize(1).stateDict();
 }
 
 const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
@@ -201,7 +192,7 @@ permissionTest(
 gpuProcessTest("transfer tasks: refuse weights that do not fit", PERMISSIONS, async () => {
   await withPictures(async (folder) => {
     const path = join(folder, "less.safetensors");
-    const weights = tinyWeights();
+    const weights = await tinyWeights();
     assert(weights.delete("features.9.squeeze.bias"));
     await writeSafetensors(path, weights);
     const flags = [`--data=${join(folder, "colours")}`, `--weights=${path}`];

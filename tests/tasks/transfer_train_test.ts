@@ -10,7 +10,6 @@ import {
 } from "../../data/formats/safetensors.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { stateDict } from "../../models/state_dict.ts";
 import { notFinite } from "../../tasks/lib/finite.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
 import { createRunFolder, reopenRunFolder, type RunFolder } from "../../tasks/lib/run_folder.ts";
@@ -85,7 +84,7 @@ async function train(gpu: Gpu, folder: RunFolder, resume: boolean, run: Run = {}
     resume: resume ? folder.path : undefined,
   };
   const options = { width: 1 / 16, batchNorm: true };
-  using model = new SqueezeNet11(new RandomStream(seed), 2, options).toGpu(gpu, learnt);
+  using model = new SqueezeNet11(2, options).learn(learnt).toGpu(gpu, seed);
   let looked = 0;
   const signal = {
     get aborted() {
@@ -97,7 +96,7 @@ async function train(gpu: Gpu, folder: RunFolder, resume: boolean, run: Run = {}
     ...{ gpu, settings, data, seed, folder, signal },
     print: (line) => lines.push(line),
   }, join(folder.path, "checkpoint.safetensors"));
-  const kept = new Map(await stateDict(model.store.parameters));
+  const kept = new Map(await model.stateDict());
   // Times differ from run to run.
   const untimed = progress.epochs.map((epoch) => ({ ...epoch, seconds: 0, waited: 0 }));
   return { ...progress, epochs: untimed, kept, lines: lines.filter((line) => !/left$/.test(line)) };
