@@ -1,5 +1,6 @@
 /** Layers for pictures and feature maps `[N, H, W, C]`. Their names and saved layouts are PyTorch's. */
 import type { RandomStream } from "../data/rng.ts";
+import type { WindowOptions } from "../kernels/conv2d/conv2d.ts";
 import { sizeOf } from "../kernels/runtime/tensor.ts";
 import type { Variable } from "./autograd.ts";
 import { batchNorm } from "./image_operations.ts";
@@ -10,7 +11,7 @@ import { Module } from "./module.ts";
 
 type Values = Float32Array<ArrayBuffer>;
 
-/** PyTorch keeps a convolution's weight as `[K, C, kh, kw]`; we keep `[kh, kw, C, K]`. */
+/** PyTorch keeps a convolution's weight as `[K, C, kh, kw]`; we keep `[kh, kw, C, K]`. C is that of a group. */
 function kernelLayout(key: string, [kh, kw, c, k]: readonly number[]): StateLayout {
   const window = kh * kw;
   const each = (move: (ours: number, torch: number) => void) => {
@@ -40,11 +41,9 @@ export const kaimingUniformKernel: Initializer = (shape, stream) =>
   uniform(Math.sqrt(6 / sizeOf(shape.slice(0, 3))))(shape, stream);
 
 /** Options of {@linkcode Conv2d}. */
-export interface Conv2dLayerOptions {
+export interface Conv2dLayerOptions extends WindowOptions {
   /** Height and width of the window. */
   kernel: number;
-  stride?: number;
-  padding?: number;
   /** With a bias (the default, zeros at first). */
   bias?: boolean;
   /** First values of the weight; {@linkcode kaimingUniformKernel} by default. */
@@ -55,7 +54,7 @@ export interface Conv2dLayerOptions {
 export class Conv2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
-  readonly #window: { stride: number; padding: number };
+  readonly #window: Required<WindowOptions>;
 
   constructor(
     name: string,
@@ -65,15 +64,21 @@ export class Conv2d extends Module {
     options: Conv2dLayerOptions,
   ) {
     super();
-    const { kernel, stride = 1, padding = 0, weight = kaimingUniformKernel } = options;
+    const { kernel, stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+    const { weight = kaimingUniformKernel } = options;
+    if (![inChannels / groups, outChannels / groups].every(Number.isInteger)) {
+      throw new RangeError(
+        `${groups} groups do not divide the ${inChannels} channels and ${outChannels} results of "${name}"`,
+      );
+    }
     const key = `${name}.weight`;
-    const shape = [kernel, kernel, inChannels, outChannels];
+    const shape = [kernel, kernel, inChannels / groups, outChannels];
     const values = () => weight(shape, stream.split(key));
     this.weight = new Parameter(key, shape, values, kernelLayout(key, shape));
     if (options.bias !== false) {
       this.bias = new Parameter(`${name}.bias`, [outChannels], () => new Float32Array(outChannels));
     }
-    this.#window = { stride, padding };
+    this.#window = { stride, padding, dilation, groups };
   }
 
   /** The layer as one of several that stand side by side. */
