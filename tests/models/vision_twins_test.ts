@@ -126,8 +126,15 @@ Deno.test("the poolings' gradients agree with differences", () => {
   }
   for (const size of [[1, 1], [3, 2], [7, 4]] as [number, number][]) {
     const dy = normals("dy", 6 * size[0] * size[1]);
-    assertGradients(() => dot(dy, averagePoolForward(x, shape, size)), {
-      "dx of average": { values: x, analytic: averagePoolBackward(dy, shape, size) },
+    assertGradients(() => dot(dy, averagePoolForward(x, { ...shape, size }).y), {
+      "dx of average": { values: x, analytic: averagePoolBackward(dy, { ...shape, size }) },
+    });
+  }
+  for (const countPadding of [true, false]) {
+    const pool = { ...shape, kernel: 3, stride: 2, padding: 1, ceilMode: true, countPadding };
+    const dy = normals("dy", 2 * 3 * 3 * 3);
+    assertGradients(() => dot(dy, averagePoolForward(x, pool).y), {
+      "dx of average": { values: x, analytic: averagePoolBackward(dy, pool) },
     });
   }
 });
