@@ -68,7 +68,10 @@ export {
 } from "./kernels/runtime/kernel.ts";
 
 // Kernels
-export { adaptiveAveragePool2d as averagePoolForward } from "./kernels/pool/average_pool2d.ts";
+export {
+  adaptiveAveragePool2d as averagePoolForward,
+  type AveragePool2dOptions,
+} from "./kernels/pool/average_pool2d.ts";
 export {
   batchNormBackward,
   type BatchNormForward,
@@ -223,6 +226,7 @@ export { type LoadReport, loadStateDict, stateDict } from "./models/state_dict.t
 // Networks for pictures
 export {
   adaptiveAveragePool2d,
+  averagePool2d,
   batchNorm,
   type BatchNormChannels,
   crossEntropy,
@@ -230,6 +234,7 @@ export {
   maxPool2d,
   squaredDifference,
   totalVariation,
+  upsampleNearest,
 } from "./models/image_operations.ts";
 export {
   answers,

@@ -2,6 +2,9 @@
 import {
   adaptiveAveragePool2d as averageWindows,
   adaptiveAveragePool2dGradient,
+  averagePool2d as averageFixed,
+  averagePool2dGradient,
+  type AveragePool2dOptions,
 } from "../kernels/pool/average_pool2d.ts";
 import {
   batchNormBackward,
@@ -18,7 +21,7 @@ import {
 } from "../kernels/pool/pool2d.ts";
 import { sum } from "../kernels/reduce/reduce.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
-import type { Tensor } from "../kernels/runtime/tensor.ts";
+import { expectShape, type Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
 import { meanShare } from "./operations.ts";
 
@@ -79,6 +82,30 @@ export function adaptiveAveragePool2d(
   return tape.record(averageWindows(x.tensor, size), [x], (dy) => {
     tape.gradient(x, (dx) => adaptiveAveragePool2dGradient(dy, dx));
   });
+}
+
+/** The mean of each window: `x [N, H, W, C]` to `[N, OH, OW, C]`. */
+export function averagePool2d(x: Variable, options: AveragePool2dOptions): Variable {
+  const tape = tapeOf(x);
+  return tape.record(averageFixed(x.tensor, options), [x], (dy) => {
+    tape.gradient(x, (dx) => averagePool2dGradient(dy, dx, options));
+  });
+}
+
+/**
+ * Each pixel `scale` times, down and across: `x [N, H, W, C]` to `[N, scale H, scale W, C]`.
+ *
+ * Errors: TypeError when x has other axes; RangeError for a scale that is no whole number from 1.
+ */
+export function upsampleNearest(x: Variable, scale: number): Variable {
+  expectShape(x.tensor, [null, null, null, null], "An upsampling's x [N, H, W, C]");
+  if (!(Number.isInteger(scale) && scale >= 1)) {
+    throw new RangeError(`An upsampling's scale is a whole number from 1, and ${scale} was given`);
+  }
+  const [batch, height, width, channels] = x.shape;
+  return x.reshape([batch, height, 1, width, 1, channels])
+    .expand([batch, height, scale, width, scale, channels])
+    .reshape([batch, height * scale, width * scale, channels]);
 }
 
 /** The Gram matrix of the features of one map, `f [1, H, W, C]`, divided by C H W: `[C, C]`. */

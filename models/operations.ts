@@ -201,7 +201,7 @@ export function dropout(
 
 /** One of several convolutions of the same input. */
 export interface Branch extends WindowOptions {
-  /** `[kh, kw, C, K]` */
+  /** `[kh, kw, C / groups, K]` */
   w: Variable;
   /** `[K]` */
   b?: Variable | undefined;
@@ -246,7 +246,7 @@ export function convolutions(
   });
 }
 
-/** Convolution of `x [N, H, W, C]` with `w [kh, kw, C, K]`: `[N, OH, OW, K]`. */
+/** Convolution of `x [N, H, W, C]` with `w [kh, kw, C / groups, K]`: `[N, OH, OW, K]`. */
 export function conv2d(
   x: Variable,
   w: Variable,

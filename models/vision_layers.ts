@@ -1,4 +1,5 @@
 /** Layers for pictures and feature maps `[N, H, W, C]`. Their names and saved layouts are PyTorch's. */
+import type { WindowOptions } from "../kernels/conv2d/conv2d.ts";
 import { sizeOf } from "../kernels/runtime/tensor.ts";
 import type { Variable } from "./autograd.ts";
 import { batchNorm } from "./image_operations.ts";
@@ -10,7 +11,7 @@ import { Module } from "./module.ts";
 
 type Values = Float32Array<ArrayBuffer>;
 
-/** PyTorch keeps a convolution's weight as `[K, C, kh, kw]`; we keep `[kh, kw, C, K]`. */
+/** PyTorch keeps a convolution's weight as `[K, C, kh, kw]`; we keep `[kh, kw, C, K]`. C is that of a group. */
 function kernelLayout([kh, kw, c, k]: readonly number[]): StateLayout {
   const window = kh * kw;
   const each = (move: (ours: number, torch: number) => void) => {
@@ -40,10 +41,11 @@ export const kaimingUniformKernel: Initializer = (shape, stream) =>
   uniform(Math.sqrt(6 / sizeOf(shape.slice(0, 3))))(shape, stream);
 
 /** Options of {@linkcode Conv2d}. */
-export interface Conv2dLayerOptions {
-  stride?: number;
-  padding?: number;
-  /** First weights, `[kernel, kernel, in, out]`; as PyTorch's by default: uniform within ±1/√(kernel² in). */
+export interface Conv2dLayerOptions extends WindowOptions {
+  /**
+   * First weights, `[kernel, kernel, in / groups, out]`; as PyTorch's by default: uniform within ±1/√inputs, with
+   * the elements under a window as inputs.
+   */
   weight?: Initializer;
   /** Without a bias, or its first values; as the weights' by default. */
   bias?: boolean | Initializer;
@@ -53,7 +55,7 @@ export interface Conv2dLayerOptions {
 export class Conv2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
-  readonly #window: { stride: number; padding: number };
+  readonly #window: Required<WindowOptions>;
 
   constructor(
     readonly inChannels: number,
@@ -62,15 +64,20 @@ export class Conv2d extends Module {
     options: Conv2dLayerOptions = {},
   ) {
     super();
-    const inputs = kernel * kernel * inChannels;
-    const { stride = 1, padding = 0, weight = uniform(1 / Math.sqrt(inputs)), bias = true } =
-      options;
-    const shape = [kernel, kernel, inChannels, outChannels];
+    const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+    if (![inChannels / groups, outChannels / groups].every(Number.isInteger)) {
+      throw new RangeError(
+        `${groups} groups do not divide the ${inChannels} channels and ${outChannels} results of a convolution`,
+      );
+    }
+    const shape = [kernel, kernel, inChannels / groups, outChannels];
+    const inputs = sizeOf(shape.slice(0, 3));
+    const { weight = uniform(1 / Math.sqrt(inputs)), bias = true } = options;
     this.weight = new Parameter(shape, (stream) => weight(shape, stream), {
       layout: kernelLayout(shape),
     });
     this.bias = biasOf(bias, inputs, outChannels);
-    this.#window = { stride, padding };
+    this.#window = { stride, padding, dilation, groups };
   }
 
   /** The layer as one of several that stand side by side. */

@@ -3,10 +3,11 @@
  *
  * Everything is a product without an im2col matrix: conv2d_gather.ts for the result and the gradient on
  * the input, conv2d_weight.ts for that on the weights. Pictures of up to four channels are padded to four, and all
- * around: then the numbers under a row of the window lie side by side, and the row is one tap. The tags (P1) …
- * are those of docs/pictures.md.
+ * around: then the numbers under a row of the window lie side by side, and the row is one tap. Several groups of
+ * channels have kernels of their own, see conv2d_grouped.ts. The tags (P1) … are those of docs/pictures.md.
  */
 import { gatherKernel } from "./conv2d_gather.ts";
+import { groupedForward, groupedInputGradient, groupedWeightGradient } from "./conv2d_grouped.ts";
 import { inputGradient } from "./conv2d_input.ts";
 import {
   checkSlice,
@@ -39,10 +40,12 @@ export interface Conv2dOptions extends WindowOptions {
 /**
  * Convolution (cross-correlation, as PyTorch's `conv2d`):
  * `y[n, i, j, k] = b[k] + Σ x[n, i·stride + u - padding, j·stride + v - padding, c] · w[u, v, c, k]`.
- * `x [N, H, W, C]`, `w [kh, kw, C, K]`, result `[N, OH, OW, K]`. One dispatch, and one more for pictures.
+ * `x [N, H, W, C]`, `w [kh, kw, C, K]`, result `[N, OH, OW, K]`. One dispatch, and one more for pictures. With a
+ * dilation, u and v are multiplied by it. With `groups`, `w [kh, kw, C / groups, K]`: a group of K / groups
+ * results sees its own C / groups channels.
  *
- * Errors: TypeError when the shapes do not fit; RangeError for a stride or padding that cannot be, and for
- * more channels and taps than a kernel can add up over (kernels/runtime/turns.ts).
+ * Errors: TypeError when the shapes do not fit; RangeError for a stride, padding, dilation or number of groups that
+ * cannot be, and for more channels and taps than a kernel can add up over (kernels/runtime/turns.ts).
  */
 export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
   const { gpu } = x;
@@ -54,6 +57,7 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
   const shape = [...places, outChannels];
   const wanted = options.out ?? { name: "conv2d", shape };
   checkSlice(wanted, places, at, outChannels, "A convolution's result");
+  if (sizes.groups > 1) return groupedForward(x, w, sizes, { ...options, at });
   const prepared = prepare(x, sizes);
   using source = prepared.source;
   using weights = prepareWeights(w, sizes);
@@ -79,7 +83,7 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
       ...{ grid_h: outHeight, grid_w: outWidth },
       ...{ source_h: prepared.shape[0], source_w: prepared.shape[1] },
       ...{ pitch: prepared.shape[2], source_at: 0 },
-      ...{ mul: stride, off_y: -prepared.padding, off_x: -prepared.padding, dir: 1 },
+      ...{ mul: stride, off_y: -prepared.padding, off_x: -prepared.padding, dir: sizes.dilation },
       ...{ taps_y: kernelHeight, taps_x: kernelWidth, tap_y: 0, tap_x: 0 },
       ...{ step: 1, kernel_w: kernelWidth },
       ...{ out_h: outHeight, out_w: outWidth, out_pitch: total, out_at: at },
@@ -94,7 +98,7 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
 export interface Conv2dGradients {
   /** `[N, H, W, C]` */
   dx: Tensor;
-  /** `[kh, kw, C, K]` */
+  /** Of the shape of w. */
   dw: Tensor;
   /** `[K]` */
   db: Tensor;
@@ -119,8 +123,8 @@ export function conv2dBackward(
   checkTargets(targets, { dx: x.shape, dw: w.shape, db: [outChannels] }, "A convolution's");
   const from = { dy, at };
   return collectGradients(targets, {
-    dx: (out) => inputGradient(from, w, sizes, out), // (P2)
-    dw: (out) => weightGradient(from, x, sizes, out), // (P3)
+    dx: (out) => (sizes.groups > 1 ? groupedInputGradient : inputGradient)(from, w, sizes, out), // (P2)
+    dw: (out) => (sizes.groups > 1 ? groupedWeightGradient : weightGradient)(from, x, sizes, out), // (P3)
     db: (out) => { // (P4)
       using flat = dy.view([batch * outHeight * outWidth, dy.shape[3]]);
       return columnSum(flat, out, { at, columns: outChannels });

@@ -5,8 +5,8 @@
  * Row r is the place (n, gy, gx) of a grid. Tap (jy, jx) takes the source's numbers at
  * `(gy·mul + off_y + dir·jy, gx·mul + off_x + dir·jx)`, which count as zeros outside of it, times the
  * weights of tap `(tap_y + step·jy, tap_x + step·jx)`. For the result: `mul` is the stride, `off` is
- * minus the padding, `dir` 1. For the gradient on the input: `dir` is -1, and a stride s splits the
- * input into s · s grids, each with its own taps.
+ * minus the padding, `dir` the dilation. For the gradient on the input: `dir` is -1, or less with a dilation, and a
+ * stride s splits the input into s · s grids, each with its own taps.
  */
 import { activations } from "../activations.ts";
 import type { Operand, Tile } from "../gemm/contract.ts";

@@ -5,12 +5,16 @@ import { expectDepth } from "../gemm/engine.ts";
 import type { Gpu } from "../runtime/gpu.ts";
 import { expectShape, type Tensor } from "../runtime/tensor.ts";
 
-/** How a window moves. */
+/** How a window moves, and what it sees. */
 export interface WindowOptions {
   /** Places from one window to the next, down and across: 1 by default. */
   stride?: number;
   /** Zeros on each of the four sides: 0 by default. */
   padding?: number;
+  /** Places from one tap of the window to the next, down and across: 1 by default. */
+  dilation?: number;
+  /** Parts that the channels are cut into, each with results of its own; C of them for a depthwise one. 1 by default. */
+  groups?: number;
 }
 
 /** The sizes of a convolution. */
@@ -24,32 +28,38 @@ export interface Sizes {
   outChannels: number;
   stride: number;
   padding: number;
+  dilation: number;
+  groups: number;
   outHeight: number;
   outWidth: number;
 }
 
+function expectWhole(name: string, value: number, least: number): void {
+  if (Number.isInteger(value) && value >= least) return;
+  throw new RangeError(`A ${name} is a whole number from ${least}, and ${value} was given`);
+}
+
 /**
- * The height or width of a convolution's result: `floor((size + 2 padding - kernel) / stride) + 1`.
+ * The height or width of a convolution's result: `floor((size + 2 padding - reach) / stride) + 1`, where a window
+ * reaches over `dilation (kernel - 1) + 1` places.
  *
- * Errors: RangeError for a stride or padding that cannot be; TypeError where no window fits.
+ * Errors: RangeError for a stride, padding or dilation that cannot be; TypeError where no window fits.
  */
 export function windowCount(size: number, kernel: number, options: WindowOptions): number {
-  const { stride = 1, padding = 0 } = options;
-  if (!Number.isInteger(stride) || stride < 1) {
-    throw new RangeError(`A stride is a whole number from 1, and ${stride} was given`);
-  }
-  if (!Number.isInteger(padding) || padding < 0) {
-    throw new RangeError(`A padding is a whole number from 0, and ${padding} was given`);
-  }
-  if (Math.max(stride, size + 2 * padding) >= 2 ** 31) {
+  const { stride = 1, padding = 0, dilation = 1 } = options;
+  expectWhole("stride", stride, 1);
+  expectWhole("padding", padding, 0);
+  expectWhole("dilation", dilation, 1);
+  const spread = dilation === 1 ? "" : ` and a dilation of ${dilation}`;
+  if (Math.max(stride, size + 2 * padding, dilation) >= 2 ** 31) {
     throw new RangeError(
-      `A stride of ${stride} with a padding of ${padding} is beyond what 32 bits count: take less than 2^30`,
+      `A stride of ${stride} with a padding of ${padding}${spread} is beyond what 32 bits count: take less than 2^30`,
     );
   }
-  const count = Math.floor((size + 2 * padding - kernel) / stride) + 1;
+  const count = Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
   if (count < 1) {
     throw new TypeError(
-      `A window of ${kernel} does not fit into ${size} places with a padding of ${padding}`,
+      `A window of ${kernel} does not fit into ${size} places with a padding of ${padding}${spread}`,
     );
   }
   return count;
@@ -58,13 +68,21 @@ export function windowCount(size: number, kernel: number, options: WindowOptions
 export function sizesOf(x: Tensor, w: Tensor, options: WindowOptions): Sizes {
   expectShape(x, [null, null, null, null], "A convolution's x [N, H, W, C]");
   const [batch, height, width, channels] = x.shape;
-  expectShape(w, [null, null, channels, null], "A convolution's w [kh, kw, C, K]");
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  expectWhole("number of groups", groups, 1);
+  if (channels % groups !== 0) {
+    throw new TypeError(`${groups} groups do not divide the ${channels} channels of "${x.name}"`);
+  }
+  const what = groups === 1 ? "[kh, kw, C, K]" : `[kh, kw, C / ${groups}, K]`;
+  expectShape(w, [null, null, channels / groups, null], `A convolution's w ${what}`);
   const [kernelHeight, kernelWidth, , outChannels] = w.shape;
-  const { stride = 1, padding = 0 } = options;
+  if (outChannels % groups !== 0) {
+    throw new TypeError(`${groups} groups do not divide the ${outChannels} results of "${w.name}"`);
+  }
   const outHeight = windowCount(height, kernelHeight, options);
   const outWidth = windowCount(width, kernelWidth, options);
   const sizes = { batch, height, width, channels, kernelHeight, kernelWidth, outChannels };
-  return { ...sizes, stride, padding, outHeight, outWidth };
+  return { ...sizes, stride, padding, dilation, groups, outHeight, outWidth };
 }
 
 /** The next multiple of four. */
@@ -82,7 +100,8 @@ export interface Prepared {
   padding: number;
 }
 
-export const isPicture = ({ channels }: Sizes) => channels <= 4;
+/** The numbers under a row of the window lie side by side only where its taps do. */
+export const isPicture = ({ channels, dilation }: Sizes) => channels <= 4 && dilation === 1;
 
 /** Pad a picture; all else is read as it is. The source is the caller's to dispose of. */
 export function prepare(x: Tensor, sizes: Sizes): Prepared {

@@ -24,6 +24,8 @@ interface WeightShape {
   a: Factor;
   b: Factor;
   tile: Tile;
+  /** Places from one tap to the next. */
+  dilation: number;
   /** Results lie in whole quads. */
   vec4: boolean;
 }
@@ -56,8 +58,10 @@ const WEIGHT_PARAMS = {
 /** What the kernel divides, in float32, is below this. */
 const DIVIDED = 1 << 20;
 
+const times = (dilation: number) => dilation === 1 ? "" : ` * ${dilation}u`;
+
 /** What each tap sees of the source, from each place of the result: a line is a quad of numbers of a tap. */
-const seen = ({ vec4, mirror }: Factor): Operand => ({
+const seen = ({ vec4, mirror }: Factor, dilation: number): Operand => ({
   quads: "across",
   code: /* wgsl */ `${quadLoad("a", vec4, mirror)}
 // The first number within a place, the shift of the place, and the picture, line and column of the part's first place.
@@ -65,8 +69,10 @@ struct Line_a { number: u32, y: u32, x: u32, image: u32, line: u32, column: u32 
 fn a_line(row: u32, left: u32, first: u32) -> Line_a {
   let tap = row / params.depth;
   let line = first / params.out_w;
-  return Line_a(row % params.depth, tap / params.kernel_w - params.padding,
-    tap % params.kernel_w - params.padding, line / params.out_h, line % params.out_h, first % params.out_w);
+  return Line_a(row % params.depth, tap / params.kernel_w${times(dilation)} - params.padding,
+    tap % params.kernel_w${
+    times(dilation)
+  } - params.padding, line / params.out_h, line % params.out_h, first % params.out_w);
 }
 // i / n for i below ${DIVIDED}: a CPU divides vectors of floats at once, and of whole numbers one by one.
 fn divide(i: u32, n: u32) -> u32 { return u32((f32(i) + 0.5) / f32(n)); }
@@ -91,7 +97,7 @@ fn finish_quad(row: u32, column: u32, sums: vec4f) {
 }
 `;
 
-const weightKernel = perShape((gpu: Gpu, { a, b, tile, vec4 }: WeightShape) =>
+const weightKernel = perShape((gpu: Gpu, { a, b, tile, dilation, vec4 }: WeightShape) =>
   defineKernel({
     name: "conv2d weight gradient",
     bindings: {
@@ -103,7 +109,7 @@ const weightKernel = perShape((gpu: Gpu, { a, b, tile, vec4 }: WeightShape) =>
     cost: { flops: ({ m, n, k }) => 2 * m * n * k },
     code: gemmCode(gpu, {
       tile,
-      a: seen(a),
+      a: seen(a, dilation),
       b: matrix("b", "across", b.vec4, b.mirror),
       ending: { code: ending(vec4), short: true },
       ragged: true,
@@ -151,7 +157,7 @@ export function weightGradient(
     ? result.view([used, size])
     : Tensor.empty(gpu, [used, size], { name: "dw" });
   const shape = {
-    ...{ tile, vec4: outChannels % 4 === 0 },
+    ...{ tile, dilation: sizes.dilation, vec4: outChannels % 4 === 0 },
     a: factorOf(source, true, [prepared.depth, prepared.shape[2]]),
     b: factorOf(dy, false, [outChannels, at, dy.shape[3]]),
   };

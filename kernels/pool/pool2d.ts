@@ -5,18 +5,10 @@ import { defineKernel, FLAT_MAIN, flatGroups } from "../runtime/kernel.ts";
 import { worthMirror } from "../runtime/memory/mirror.ts";
 import { element, lines, load, perShape, readFrom } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
+import { POOL_PARAMS, pooledShape, type PoolOptions, poolOptions, poolParams } from "./windows.ts";
 
-/** Options of {@linkcode maxPool2dForward}, as in PyTorch. */
-export interface MaxPool2dOptions {
-  /** Height and width of a window, from 1 to 8. */
-  kernel: number;
-  /** From one window to the next, from 1 to 8; the kernel by default. */
-  stride?: number;
-  /** Added on each side, at most half of the kernel; it is never the largest. 0 by default. */
-  padding?: number;
-  /** Count a last window that does not fit whole, if it starts within the map or the padding before it. */
-  ceilMode?: boolean;
-}
+/** Options of {@linkcode maxPool2dForward}: a kernel and a stride from 1 to 8. The padding is never the largest. */
+export type MaxPool2dOptions = PoolOptions;
 
 /** The result of {@linkcode maxPool2dForward}, and what {@linkcode maxPool2dBackward} needs of it. */
 export interface MaxPool2dForward {
@@ -31,15 +23,6 @@ export interface MaxPool2dForward {
   [Symbol.dispose](): void;
 }
 
-const PARAMS = {
-  n: "u32",
-  quads: "u32",
-  height: "u32",
-  width: "u32",
-  out_height: "u32",
-  out_width: "u32",
-} as const;
-
 // An invocation owns one number of y, or a quad of channels.
 const maxKernel = perShape((_gpu: Gpu, { vec4, mirror }: { vec4: boolean; mirror: boolean }) => {
   const t = element(vec4);
@@ -49,7 +32,7 @@ const maxKernel = perShape((_gpu: Gpu, { vec4, mirror }: { vec4: boolean; mirror
   return defineKernel({
     name: "max pool",
     bindings: { x: readFrom(vec4, mirror), y: `write ${t}`, places: "write u32" },
-    params: { ...PARAMS, kernel: "u32", stride: "u32", padding: "u32" },
+    params: { ...POOL_PARAMS, kernel: "u32", stride: "u32", padding: "u32" },
     code: /* wgsl */ `${activations(t)}${FLAT_MAIN}
   if (i >= params.n) { return; }
   let channel = i % params.quads;
@@ -120,7 +103,7 @@ const maxGradientKernel = perShape((_gpu: Gpu, { vec4, kernel, stride }: Gradien
   return defineKernel({
     name: "max pool backward",
     bindings: { dy: `read ${t}`, places: "read u32", dx: `write ${t}` },
-    params: { ...PARAMS, padding: "u32", blocks_y: "u32", blocks_x: "u32" },
+    params: { ...POOL_PARAMS, padding: "u32", blocks_y: "u32", blocks_x: "u32" },
     code: /* wgsl */ `${FLAT_MAIN}
   if (i >= params.n) { return; }
   let channel = i % params.quads;
@@ -145,32 +128,6 @@ const maxGradientKernel = perShape((_gpu: Gpu, { vec4, kernel, stride }: Gradien
   });
 });
 
-/** The windows along one side of a map, as PyTorch counts them. */
-function windows(size: number, { kernel, stride, padding, ceilMode }: Required<MaxPool2dOptions>) {
-  const rest = size + 2 * padding - kernel;
-  const count = (ceilMode ? Math.ceil(rest / stride) : Math.floor(rest / stride)) + 1;
-  return ceilMode && (count - 1) * stride >= size + padding ? count - 1 : count;
-}
-
-function checkOptions(options: MaxPool2dOptions): Required<MaxPool2dOptions> {
-  const { kernel, stride = kernel, padding = 0, ceilMode = false } = options;
-  const check = (name: string, value: number, least: number, most: number) => {
-    if (Number.isInteger(value) && value >= least && value <= most) return;
-    throw new RangeError(
-      `A max pool takes a ${name} from ${least} to ${most}, and ${value} was given`,
-    );
-  };
-  check("kernel", kernel, 1, 8);
-  check("stride", stride, 1, 8);
-  check("padding", padding, 0, Math.floor(kernel / 2));
-  return { kernel, stride, padding, ceilMode };
-}
-
-function mapParams([, height, width, channels]: readonly number[], outShape: readonly number[]) {
-  const quads = channels % 4 === 0 ? channels / 4 : channels;
-  return { quads, height, width, out_height: outShape[1], out_width: outShape[2] };
-}
-
 /**
  * The largest value of each window: `x [N, H, W, C]` to `[N, OH, OW, C]`; of equal ones the first,
  * and NaN before all others, of several the last, as in PyTorch. One dispatch.
@@ -187,22 +144,13 @@ function mapParams([, height, width, channels]: readonly number[], outShape: rea
  * ```
  */
 export function maxPool2dForward(x: Tensor, given: MaxPool2dOptions): MaxPool2dForward {
-  expectShape(x, [null, null, null, null], "A max pool's x [N, H, W, C]");
-  const options = checkOptions(given);
+  const options = poolOptions("A max pool", given, 8);
   const { gpu, shape } = x;
-  const [batch, height, width, channels] = shape;
-  const size = [windows(height, options), windows(width, options)];
-  if (Math.min(...size) < 1) {
-    throw new TypeError(
-      `No window of ${options.kernel} by ${options.kernel} fits into "${x.name}" of shape [${
-        shape.join(", ")
-      }] with a padding of ${options.padding}`,
-    );
-  }
-  const vec4 = channels % 4 === 0;
-  const y = Tensor.empty(gpu, [batch, ...size, channels], { name: "max pool" });
-  const params = mapParams(shape, y.shape);
-  const places = Tensor.empty(gpu, [batch, ...size, params.quads], {
+  const pooled = pooledShape("A max pool", x, options);
+  const vec4 = shape[3] % 4 === 0;
+  const y = Tensor.empty(gpu, pooled, { name: "max pool" });
+  const params = poolParams(shape, pooled);
+  const places = Tensor.empty(gpu, [...pooled.slice(0, 3), params.quads], {
     name: "places of the maxima",
     dtype: "u32",
   });
@@ -230,7 +178,7 @@ export function maxPool2dBackward(dy: Tensor, forward: MaxPool2dForward, out?: T
   expectShape(dy, y.shape, "A max pool's gradient dy");
   const dx = out ?? Tensor.empty(dy.gpu, inputShape, { name: "max pool dx" });
   expectShape(dx, inputShape, "A max pool's gradient dx");
-  const params = mapParams(inputShape, y.shape);
+  const params = poolParams(inputShape, y.shape);
   const blocks_y = Math.ceil((params.height + padding) / stride);
   const blocks_x = Math.ceil((params.width + padding) / stride);
   const n = inputShape[0] * blocks_y * blocks_x * params.quads;

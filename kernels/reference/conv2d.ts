@@ -1,7 +1,7 @@
 /** Two-dimensional convolution in float64, channels last: the twin of `kernels/conv2d/conv2d.ts`. Tags are those of `docs/pictures.md`. */
 import { checkShape } from "./linear_algebra.ts";
 
-/** The sizes of a convolution: `x` `[N, H, W, Cin]`, `w` `[kh, kw, Cin, Cout]`. */
+/** The sizes of a convolution: `x` `[N, H, W, Cin]`, `w` `[kh, kw, Cin / groups, Cout]`. */
 export interface Conv2dShape {
   batch: number;
   height: number;
@@ -14,13 +14,17 @@ export interface Conv2dShape {
   stride: number;
   /** Zeros on each of the four sides. */
   padding: number;
+  /** Places from one tap to the next: 1 by default. */
+  dilation?: number;
+  /** Parts of the channels, each with results of its own: 1 by default. */
+  groups?: number;
 }
 
 /** The height and width of the result: how many windows fit. */
 export function conv2dOutput(shape: Conv2dShape): [height: number, width: number] {
-  const { height, width, kernelHeight, kernelWidth, stride, padding } = shape;
+  const { height, width, kernelHeight, kernelWidth, stride, padding, dilation = 1 } = shape;
   const windows = (size: number, kernel: number) =>
-    Math.floor((size + 2 * padding - kernel) / stride) + 1;
+    Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
   return [windows(height, kernelHeight), windows(width, kernelWidth)];
 }
 
@@ -33,20 +37,23 @@ function eachTerm(
   term: (xAt: number, wAt: number, yAt: number) => void,
 ): void {
   const { batch, height, width, inChannels, outChannels } = shape;
-  const { kernelHeight, kernelWidth, stride, padding } = shape;
+  const { kernelHeight, kernelWidth, stride, padding, dilation = 1, groups = 1 } = shape;
   const [outHeight, outWidth] = conv2dOutput(shape);
+  const [depth, columns] = [inChannels / groups, outChannels / groups];
   for (let n = 0; n < batch; n++) {
     for (let oy = 0; oy < outHeight; oy++) {
       for (let ox = 0; ox < outWidth; ox++) {
         for (let ky = 0; ky < kernelHeight; ky++) {
           for (let kx = 0; kx < kernelWidth; kx++) {
-            const y = oy * stride + ky - padding;
-            const x = ox * stride + kx - padding;
+            const y = oy * stride + ky * dilation - padding;
+            const x = ox * stride + kx * dilation - padding;
             if (y < 0 || y >= height || x < 0 || x >= width) continue;
             for (let ci = 0; ci < inChannels; ci++) {
               const xAt = ((n * height + y) * width + x) * inChannels + ci;
-              for (let co = 0; co < outChannels; co++) {
-                const wAt = ((ky * kernelWidth + kx) * inChannels + ci) * outChannels + co;
+              const group = Math.floor(ci / depth);
+              for (let co = group * columns; co < (group + 1) * columns; co++) {
+                const tap = (ky * kernelWidth + kx) * depth + ci % depth;
+                const wAt = tap * outChannels + co;
                 term(xAt, wAt, ((n * outHeight + oy) * outWidth + ox) * outChannels + co);
               }
             }
@@ -59,13 +66,15 @@ function eachTerm(
 
 function checkInputs(x: Float64Array, w: Float64Array, shape: Conv2dShape): void {
   const { batch, height, width, inChannels, outChannels, kernelHeight, kernelWidth } = shape;
+  const { groups = 1 } = shape;
   checkShape("x", x, [batch, height, width, inChannels]);
-  checkShape("w", w, [kernelHeight, kernelWidth, inChannels, outChannels]);
+  checkShape("w", w, [kernelHeight, kernelWidth, inChannels / groups, outChannels]);
 }
 
 /**
  * `y[n, i, j, co] = b[co] + Σ x[n, i·stride + ky - padding, j·stride + kx - padding, ci] · w[ky, kx, ci, co]`:
- * `[N, OH, OW, Cout]`. `b` `[Cout]` may be left out.
+ * `[N, OH, OW, Cout]`. `b` `[Cout]` may be left out. A dilation multiplies ky and kx; with groups, the sum is over
+ * the channels of the group of `co` alone.
  */
 export function conv2dForward(
   x: Float64Array,

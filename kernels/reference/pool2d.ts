@@ -9,8 +9,8 @@ export interface MapShape {
   channels: number;
 }
 
-/** The sizes and options of a max pool. */
-export interface MaxPoolShape extends MapShape {
+/** The sizes of a map, and how windows of one size lie on it. */
+export interface PoolShape extends MapShape {
   kernel: number;
   stride: number;
   padding: number;
@@ -21,10 +21,10 @@ export interface MaxPoolShape extends MapShape {
 type Windows = (size: number) => [start: number, end: number][];
 
 /**
- * A max pool's windows: those that fit into the padded side, and in ceil mode one more that does not, if any
+ * Windows of one size: those that fit into the padded side, and in ceil mode one more that does not, if any
  * pixel is left for it and it starts before the padding behind.
  */
-function maxWindows({ kernel, stride, padding, ceilMode }: MaxPoolShape): Windows {
+function fixedWindows({ kernel, stride, padding, ceilMode }: PoolShape): Windows {
   return (size) => {
     const windows: [number, number][] = [];
     const reach = size + padding + (ceilMode ? stride - 1 : 0);
@@ -71,10 +71,10 @@ export interface MaxPoolForward {
 }
 
 /** The largest value of each window of `x` `[N, H, W, C]`; of equal ones the first. */
-export function maxPoolForward(x: Float64Array, shape: MaxPoolShape): MaxPoolForward {
+export function maxPoolForward(x: Float64Array, shape: PoolShape): MaxPoolForward {
   const { batch, height, width, channels } = shape;
   checkShape("x", x, [batch, height, width, channels]);
-  const [down, across] = [height, width].map(maxWindows(shape));
+  const [down, across] = [height, width].map(fixedWindows(shape));
   const sources: number[] = [];
   eachWindow(shape, down, across, (pixels) => {
     // (P12)
@@ -88,7 +88,7 @@ export function maxPoolForward(x: Float64Array, shape: MaxPoolShape): MaxPoolFor
 export function maxPoolBackward(
   dy: Float64Array,
   { sources }: MaxPoolForward,
-  { batch, height, width, channels }: MaxPoolShape,
+  { batch, height, width, channels }: PoolShape,
 ): Float64Array {
   checkShape("dy", dy, [sources.length]);
   const dx = new Float64Array(batch * height * width * channels);
@@ -105,34 +105,62 @@ function adaptiveWindows(count: number): Windows {
     );
 }
 
-/** The mean of each of [OH, OW] windows over `x` `[N, H, W, C]`: `[N, OH, OW, C]`. */
+/**
+ * For each window of an average pool, down and across, the number that it divides by: that of its pixels, or with
+ * `countPadding` that of its places on the map and its padding.
+ */
+function shares(size: number, windows: [number, number][], shape: AveragePoolShape): number[] {
+  return windows.map(([start, end], i) => {
+    if (!("kernel" in shape && shape.countPadding)) return end - start;
+    const first = i * shape.stride - shape.padding;
+    return Math.min(first + shape.kernel, size + shape.padding) - first;
+  });
+}
+
+/** The sizes and options of an average pool: [OH, OW] windows as in PyTorch's adaptive one, or windows of one size. */
+export type AveragePoolShape =
+  | MapShape & { size: [number, number] }
+  | PoolShape & { countPadding: boolean };
+
+/** Call `visit` with each window of one channel as {@linkcode eachWindow}, and with what it divides by. */
+function eachMean(
+  shape: AveragePoolShape,
+  visit: (pixels: number[], at: number, divisor: number) => void,
+): [height: number, width: number] {
+  const { height, width, channels } = shape;
+  const [down, across] = [height, width].map((size, axis) =>
+    ("kernel" in shape ? fixedWindows(shape) : adaptiveWindows(shape.size[axis]))(size)
+  );
+  const [tall, wide] = [shares(height, down, shape), shares(width, across, shape)];
+  eachWindow(shape, down, across, (pixels, at) => {
+    const place = Math.floor(at / channels);
+    const row = Math.floor(place / across.length) % down.length;
+    visit(pixels, at, tall[row] * wide[place % across.length]);
+  });
+  return [down.length, across.length];
+}
+
+/** The mean of each window over `x` `[N, H, W, C]`: `[N, OH, OW, C]`, and [OH, OW]. */
 export function averagePoolForward(
   x: Float64Array,
-  shape: MapShape,
-  [outHeight, outWidth]: [number, number],
-): Float64Array {
+  shape: AveragePoolShape,
+): { y: Float64Array; size: [number, number] } {
   const { batch, height, width, channels } = shape;
   checkShape("x", x, [batch, height, width, channels]);
-  const y = new Float64Array(batch * outHeight * outWidth * channels);
-  const [down, across] = [adaptiveWindows(outHeight)(height), adaptiveWindows(outWidth)(width)];
-  eachWindow(shape, down, across, (pixels, at) => {
-    y[at] = pixels.reduce((sum, pixel) => sum + x[pixel], 0) / pixels.length; // (P14)
+  const means: number[] = [];
+  const size = eachMean(shape, (pixels, _, divisor) => {
+    means.push(pixels.reduce((sum, pixel) => sum + x[pixel], 0) / divisor); // (P14)
   });
-  return y;
+  return { y: Float64Array.from(means), size };
 }
 
 /** Backward of {@linkcode averagePoolForward}, from `dy` `[N, OH, OW, C]`. */
-export function averagePoolBackward(
-  dy: Float64Array,
-  shape: MapShape,
-  [outHeight, outWidth]: [number, number],
-): Float64Array {
+export function averagePoolBackward(dy: Float64Array, shape: AveragePoolShape): Float64Array {
   const { batch, height, width, channels } = shape;
-  checkShape("dy", dy, [batch, outHeight, outWidth, channels]);
   const dx = new Float64Array(batch * height * width * channels);
-  const [down, across] = [adaptiveWindows(outHeight)(height), adaptiveWindows(outWidth)(width)];
-  eachWindow(shape, down, across, (pixels, at) => {
-    for (const pixel of pixels) dx[pixel] += dy[at] / pixels.length; // (P15)
+  const size = eachMean(shape, (pixels, at, divisor) => {
+    for (const pixel of pixels) dx[pixel] += dy[at] / divisor; // (P15)
   });
+  checkShape("dy", dy, [batch, ...size, channels]);
   return dx;
 }

@@ -1,5 +1,6 @@
 /** How neckar's layers and optimizers are called for the golden table: weights come and go in PyTorch's layout. */
 import { RandomStream } from "../../data/rng.ts";
+import type { WindowOptions } from "../../kernels/conv2d/conv2d.ts";
 import { uploadIndices } from "../../kernels/embedding/embedding.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
@@ -92,9 +93,11 @@ export const LAYER_CALLS: Record<string, Call> = {
     const x = c.variable("x");
     return differentiate(c, "y", layer.forward(x), { x }, parameters);
   }),
-  "Conv2d layer": call<{ w: number[]; stride: number; padding: number; bias: boolean }>((c) => {
-    const { w: [out, channels, kernel], bias, stride, padding } = c.p;
-    const layer = new Conv2d(channels, out, kernel, { stride, padding, bias });
+  "Conv2d layer": call<WindowOptions & { w: number[]; bias: boolean }>((c) => {
+    const { w: [out, depth, kernel], bias, stride = 1, padding = 0, dilation = 1, groups = 1 } =
+      c.p;
+    const options = { stride, padding, dilation, groups, bias };
+    const layer = new Conv2d(depth * groups, out, kernel, options);
     const parameters = { w: layer.weight, b: layer.bias };
     load(c, parameters);
     const x = c.variable("x");

@@ -47,6 +47,42 @@ def convolutions():
     case("conv2d", {"x": [1, 3, 3, 4], "w": [3, 3, 4, 1], "padding": 1}, name="NaN in the weights", w=put("nan"))
     case("conv2d", {"x": [2, 4, 5, 1], "w": [3, 3, 1, 2]}, name="NaN upstream", dy=put("nan"))
     case("conv2d", {"x": [1, 4, 4, 4], "w": [1, 1, 4, 4], "relu": True}, name="ties at zero", x={"levels": 3, "low": -1}, w={"levels": 3, "low": -1})
+    for x, w, options in [
+        [[2, 9, 11, 3], [3, 3, 3, 5], {"stride": 2, "padding": 2, "dilation": 2}],
+        [[1, 13, 10, 6], [3, 2, 6, 7], {"padding": 3, "dilation": 3}],
+        [[2, 12, 9, 5], [2, 3, 5, 6], {"stride": 3, "padding": 1, "dilation": 3}],
+        [[1, 11, 13, 8], [3, 3, 8, 4], {"stride": 4, "padding": 2, "dilation": 2}],
+        [[1, 7, 7, 1], [4, 3, 1, 1], {"dilation": 2}],
+        [[1, 19, 17, 36], [3, 3, 36, 40], {"padding": 2, "dilation": 2}],
+        [[1, 5, 6, 2], [1, 1, 2, 3], {"dilation": 9}],
+        [[2, 7, 5, 6], [3, 3, 3, 10], {"stride": 2, "padding": 1, "groups": 2}],
+        [[1, 6, 9, 9], [2, 3, 3, 6], {"padding": 1, "groups": 3}],
+        [[2, 11, 7, 6], [3, 3, 2, 9], {"stride": 2, "padding": 2, "dilation": 2, "groups": 3}],
+        [[1, 9, 10, 10], [3, 2, 5, 2], {"stride": 3, "padding": 2, "dilation": 3, "groups": 2}],
+        [[1, 14, 13, 64], [3, 3, 16, 32], {"padding": 1, "groups": 4}],
+        [[2, 7, 9, 5], [3, 3, 1, 5], {"stride": 2, "padding": 1, "groups": 5}],
+        [[2, 10, 9, 8], [3, 3, 1, 8], {"stride": 2, "padding": 3, "dilation": 3, "groups": 8}],
+        [[1, 15, 17, 12], [5, 3, 1, 12], {"padding": 2, "dilation": 2, "groups": 12}],
+        [[1, 8, 7, 3], [3, 3, 1, 9], {"stride": 2, "padding": 1, "groups": 3}],
+        [[1, 1, 1, 2], [1, 1, 1, 2], {"groups": 2}],
+        [[3, 53, 59, 4], [3, 3, 1, 4], {"padding": 1, "groups": 4}],
+        [[2, 71, 97, 6], [1, 1, 3, 2], {"groups": 2}],
+    ]:
+        for bias in [True, False]:
+            relu = {"relu": True} if bias and sum(x) % 2 else {}
+            case("conv2d", {"x": x, "w": w, **options, "bias": bias, **relu})
+    for groups in [1, 2, 4]:
+        p = {"x": [1, 5, 6, 4], "w": [3, 3, 4 // groups, 4], "padding": 2, "stride": 2, "dilation": 2, "groups": groups}
+        for value in ["nan", "inf", "-inf", 1e30]:
+            case("conv2d", {**p, "relu": True}, name=f"{value} at the first place", x=put(value))
+        case("conv2d", p, name="NaN upstream", dy=put("nan"))
+        # PyTorch's float32 has no zeros around a depthwise one, and its float64 does.
+        if groups > 1:
+            case("conv2d", {**p, "padding": 2 if groups == 2 else 0}, name="NaN in the weights", w=put("nan"))
+        for wanted in ["x", "w", "b"]:
+            case("conv2d", {**p, "bias": True, "wanted": [wanted]})
+    case("conv2d", {"x": [1, 1, 70001, 4], "w": [1, 3, 1, 4], "bias": True, "groups": 4}, heavy="workgroup")
+    case("conv2d", {"x": [8, 112, 112, 32], "w": [3, 3, 1, 32], "padding": 1, "groups": 32}, heavy=True)
     for x, relu, sides in [
         [[1, 5, 6, 3], False, [[1, 1, 3, 5, 0], [3, 3, 3, 7, 1]]],
         [[2, 4, 4, 8], True, [[1, 1, 8, 8, 0], [3, 3, 8, 8, 1]]],
@@ -57,6 +93,16 @@ def convolutions():
     ]:
         arms = [{"w": side[:4], "padding": side[4], "bias": i % 2 == 0} for i, side in enumerate(sides)]
         case("convolutions", {"x": x, "branches": arms, "relu": relu}, heavy="workgroup" if x[1] == 300 else False)
+    arms = [
+        {"w": [1, 1, 3, 5], "bias": True},
+        {"w": [3, 3, 1, 6], "padding": 2, "dilation": 2, "groups": 3, "bias": True},
+        {"w": [3, 3, 3, 4], "padding": 3, "dilation": 3},
+        {"w": [3, 3, 1, 3], "padding": 1, "groups": 3},
+    ]
+    case("convolutions", {"x": [2, 5, 7, 3], "branches": arms, "relu": True})
+    for w, groups, bias in [[[6, 2, 3, 3], 2, True], [[8, 1, 3, 3], 4, False], [[4, 1, 2, 2], 4, True], [[5, 4, 3, 3], 1, True]]:
+        p = {"x": [2, 7, 6, 4], "w": w, "stride": 2, "padding": 2, "dilation": 2, "groups": groups, "bias": bias}
+        case("Conv2d layer", p)
     for x, w, stride, padding in [[[1, 5, 6, 3], [4, 3, 3, 3], 1, 1], [[2, 6, 6, 4], [8, 4, 1, 1], 2, 0], [[1, 9, 9, 2], [3, 2, 5, 5], 2, 2]]:
         for bias in [True, False]:
             case("Conv2d layer", {"x": x, "w": w, "stride": stride, "padding": padding, "bias": bias})
@@ -108,6 +154,31 @@ def pools():
     case("maxPool2d", {"x": [1, 4, 4, 1], "kernel": 2}, name="all -infinity", x={"fill": 1, **put(*["-inf"] * 16)})
     case("maxPool2d", {"x": [1, 4, 4, 4], "kernel": 2, "padding": 1}, name="all below -3e38", x={"fill": -3.2e38})
     case("maxPool2d", {"x": [1, 4, 4, 1], "kernel": 2, "stride": 2}, name="NaN upstream", dy=put("nan", "inf"))
+    for x, options in [
+        [[1, 1, 1, 1], {"kernel": 1}],
+        [[1, 1, 1, 3], {"kernel": 2, "stride": 1, "padding": 1}],
+        [[2, 7, 9, 3], {"kernel": 3, "stride": 2, "padding": 1}],
+        [[2, 7, 10, 4], {"kernel": 3, "stride": 2, "ceilMode": True}],
+        [[2, 8, 6, 6], {"kernel": 3, "stride": 2, "padding": 1, "ceilMode": True}],
+        [[1, 5, 4, 5], {"kernel": 2, "stride": 3, "padding": 1, "ceilMode": True}],
+        [[1, 13, 13, 8], {"kernel": 3, "stride": 1, "padding": 1}],
+        [[1, 9, 8, 2], {"kernel": 8, "stride": 1, "padding": 4}],
+        [[1, 17, 5, 7], {"kernel": 5, "stride": 4, "padding": 2}],
+        [[2, 11, 13, 4], {"kernel": 9, "stride": 2, "padding": 4, "ceilMode": True}],
+        [[1, 8, 8, 12], {"kernel": 3, "stride": 9, "padding": 1}],
+        [[1, 3, 5, 6], {"kernel": 4, "stride": 3, "ceilMode": True}],
+        [[1, 1, 60001, 2], {"kernel": 3, "stride": 2, "padding": 1}],
+    ]:
+        case("averagePool2d", {"x": x, **options})
+        case("averagePool2d", {"x": x, **options, "countPadding": False})
+    case("averagePool2d", {"x": [1, 240, 241, 1], "kernel": 240, "stride": 1}, tolerance=1e-5)
+    for value in ["nan", "inf", 1e30]:
+        p = {"x": [1, 4, 5, 1], "kernel": 3, "stride": 2, "padding": 1}
+        case("averagePool2d", p, name=f"{value}", x=put(value))
+        case("averagePool2d", p, name=f"{value} upstream", dy=put(value))
+    for x, scale in [[[1, 1, 1, 1], 1], [[1, 1, 1, 1], 5], [[2, 3, 4, 3], 2], [[1, 5, 2, 4], 3], [[2, 7, 3, 5], 4], [[1, 150, 223, 1], 2], [[1, 3, 2, 70], 7]]:
+        case("upsampleNearest", {"x": x, "scale": scale})
+    case("upsampleNearest", {"x": [1, 2, 3, 2], "scale": 2}, name="NaN", x=put("nan", "inf"), dy=put("-inf", "nan"))
     for x, size in [
         [[1, 1, 1, 1], [1, 1]], [[2, 7, 5, 3], [1, 1]], [[2, 7, 5, 4], [1, 1]], [[1, 7, 5, 4], [3, 2]], [[1, 5, 7, 3], [5, 7]],
         [[1, 3, 3, 2], [5, 4]], [[2, 6, 6, 8], [2, 3]], [[1, 13, 11, 5], [6, 6]], [[1, 256, 256, 1], [1, 1]], [[1, 256, 256, 4], [1, 1]],

@@ -22,7 +22,7 @@ def hwc(x):
 
 
 def window(p):
-    return {"stride": p.get("stride", 1), "padding": p.get("padding", 0)}
+    return {"stride": p.get("stride", 1), "padding": p.get("padding", 0), "dilation": p.get("dilation", 1), "groups": p.get("groups", 1)}
 
 
 def convolution(p):
@@ -106,6 +106,16 @@ def options_of_pool(p):
 def _(p, x):
     # Channels first in memory: the kernel for channels last has another rule for ties.
     return {"y": hwc(F.max_pool2d(chw(x), p["kernel"], **options_of_pool(p)))}
+
+
+@operation("averagePool2d", lambda p: {"x": p["x"]}, "F.avg_pool2d", upstream=["y"], tolerance=5e-6)
+def _(p, x):
+    return {"y": hwc(F.avg_pool2d(chw(x), p["kernel"], **options_of_pool(p), count_include_pad=p.get("countPadding", True)))}
+
+
+@operation("upsampleNearest", lambda p: {"x": p["x"]}, "F.interpolate", upstream=["y"], tolerance=1e-6)
+def _(p, x):
+    return {"y": hwc(F.interpolate(chw(x), scale_factor=p["scale"], mode="nearest"))}
 
 
 @operation("adaptiveAveragePool2d", lambda p: {"x": p["x"]}, "F.adaptive_avg_pool2d", upstream=["y"], tolerance=5e-6)

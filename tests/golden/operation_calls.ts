@@ -2,6 +2,8 @@
 import { type BagMode, uploadBags } from "../../kernels/embedding/embedding_bag.ts";
 import { uploadIndices } from "../../kernels/embedding/embedding.ts";
 import type { BatchNormOptions } from "../../kernels/batch_norm/batch_norm.ts";
+import type { WindowOptions } from "../../kernels/conv2d/conv2d.ts";
+import type { AveragePool2dOptions } from "../../kernels/pool/average_pool2d.ts";
 import type { MaxPool2dOptions } from "../../kernels/pool/pool2d.ts";
 import type { Variable } from "../../models/autograd.ts";
 import * as images from "../../models/image_operations.ts";
@@ -36,13 +38,8 @@ const cell = (run: typeof operations.rnn): Call =>
     return c.differentiate("h", run(x, h0, weights), { x, h0, ...weights });
   });
 
-interface Window {
-  stride?: number;
-  padding?: number;
-}
-
-function windowOf({ stride = 1, padding = 0 }: Window) {
-  return { stride, padding };
+function windowOf({ stride = 1, padding = 0, dilation = 1, groups = 1 }: WindowOptions) {
+  return { stride, padding, dilation, groups };
 }
 
 /** The running statistics move while the operation runs. */
@@ -93,12 +90,12 @@ export const OPERATION_CALLS: Record<string, Call> = {
   }),
   linear: product(operations.linear),
   temporalLinear: product(operations.linear),
-  conv2d: call<Window & { relu?: boolean }>((c) => {
+  conv2d: call<WindowOptions & { relu?: boolean }>((c) => {
     const [x, w, b] = [c.variable("x"), c.variable("w"), c.optionalVariable("b")];
     const options = { ...windowOf(c.p), relu: c.p.relu ?? false };
     return c.differentiate("y", operations.conv2d(x, w, b, options), { x, w, b });
   }),
-  convolutions: call<{ branches: Window[]; relu: boolean }>((c) => {
+  convolutions: call<{ branches: WindowOptions[]; relu: boolean }>((c) => {
     const x = c.variable("x");
     const inputs: Record<string, Variable | undefined> = { x };
     const branches = c.p.branches.map((branch, i) => {
@@ -115,6 +112,16 @@ export const OPERATION_CALLS: Record<string, Call> = {
     const { kernel, stride = kernel, padding = 0, ceilMode = false } = c.p;
     const y = images.maxPool2d(x, { kernel, stride, padding, ceilMode });
     return c.differentiate("y", y, { x });
+  }),
+  averagePool2d: call<AveragePool2dOptions>((c) => {
+    const x = c.variable("x");
+    const { kernel, stride = kernel, padding = 0, ceilMode = false, countPadding = true } = c.p;
+    const y = images.averagePool2d(x, { kernel, stride, padding, ceilMode, countPadding });
+    return c.differentiate("y", y, { x });
+  }),
+  upsampleNearest: call<{ scale: number }>((c) => {
+    const x = c.variable("x");
+    return c.differentiate("y", images.upsampleNearest(x, c.p.scale), { x });
   }),
   adaptiveAveragePool2d: call<{ size: [number, number] }>((c) => {
     const x = c.variable("x");

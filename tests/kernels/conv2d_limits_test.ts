@@ -103,3 +103,35 @@ gpuTestBothPaths(
     await assertRejects(() => run(245), RangeError, "take fewer pictures or a smaller window");
   },
 );
+
+gpuTestBothPaths(
+  "a group adds up as many taps as its turns allow, and refuses more",
+  async (gpu) => {
+    const run = async (size: number) => {
+      const values = normals("w", size * size * 2);
+      using x = Tensor.from(gpu, new Float32Array(size * size * 2).fill(1), [1, size, size, 2]);
+      using w = upload(gpu, values, [size, size, 1, 2]);
+      using y = conv2d(x, w, { groups: 2 });
+      const sum = (channel: number) => values.reduce((s, v, i) => i % 2 === channel ? s + v : s, 0);
+      await assertTwin(y, [sum(0), sum(1)], "y");
+      using dy = upload(gpu, [3, 5], [1, 1, 1, 2]);
+      const { dx } = conv2dBackward(dy, x, w, { groups: 2 }, { dw: false, db: false });
+      await assertTwin(dx, values.map((v, i) => v * [3, 5][i % 2]), "dx");
+      dx.dispose();
+    };
+    await run(140);
+    await assertRejects(() => run(142), RangeError, "take more groups, fewer channels");
+  },
+);
+
+gpuTestBothPaths("the gradient on a group's weights counts all places", async (gpu) => {
+  for (const [height, width] of [[1, 4097], [301, 257], [70_001, 1]]) {
+    const places = height * width;
+    using x = Tensor.from(gpu, new Float32Array(2 * places).fill(1), [1, height, width, 2]);
+    using w = Tensor.zeros(gpu, [1, 1, 1, 2]);
+    using dy = Tensor.from(gpu, new Float32Array(2 * places).fill(1), [1, height, width, 2]);
+    const { dw } = conv2dBackward(dy, x, w, { groups: 2 }, { dx: false, db: false });
+    assertEquals(await dw.read(), Float32Array.of(places, places));
+    dw.dispose();
+  }
+});

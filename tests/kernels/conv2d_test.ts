@@ -28,9 +28,10 @@ function shapeOf([batch, height, width, inChannels, outChannels, k, stride, padd
 
 function values(shape: Conv2dShape) {
   const { batch, height, width, inChannels, outChannels, kernelHeight, kernelWidth } = shape;
+  const depth = inChannels / (shape.groups ?? 1);
   return {
     x: normals("x", batch * height * width * inChannels),
-    w: normals("w", kernelHeight * kernelWidth * inChannels * outChannels),
+    w: normals("w", kernelHeight * kernelWidth * depth * outChannels),
     b: normals("b", outChannels),
   };
 }
@@ -39,9 +40,10 @@ async function check(gpu: Gpu, shape: Conv2dShape): Promise<void> {
   const { batch, height, width, inChannels, outChannels, kernelHeight, kernelWidth } = shape;
   const { x: xv, w: wv, b: bv } = values(shape);
   using x = upload(gpu, xv, [batch, height, width, inChannels]);
-  using w = upload(gpu, wv, [kernelHeight, kernelWidth, inChannels, outChannels]);
+  const depth = inChannels / (shape.groups ?? 1);
+  using w = upload(gpu, wv, [kernelHeight, kernelWidth, depth, outChannels]);
   using bias = upload(gpu, bv, [outChannels]);
-  const what = JSON.stringify(Object.values(shape));
+  const what = JSON.stringify(shape);
   using y = conv2d(x, w, { ...shape, bias });
   const expected = twinForward(xv, wv, bv, shape);
   await assertTwin(y, expected, `${what} y`);
@@ -96,6 +98,41 @@ gpuTestBothPaths("conv2d takes kernels that are not square", async (gpu) => {
   await check(gpu, { ...shape, inChannels: 3, kernelHeight: 2, kernelWidth: 4, padding: 0 });
 });
 
+gpuTestBothPaths("conv2d with a dilation agrees with its twin", async (gpu) => {
+  for (const [stride, dilation] of [[1, 2], [2, 2], [4, 2], [1, 3], [2, 3], [3, 3]]) {
+    for (const [channels, padding] of [[3, 3], [5, 2], [8, 1]]) {
+      const sizes: Case = [2, 11, 10, channels, [6, 8][padding % 2], 3, stride, padding];
+      await check(gpu, { ...shapeOf(sizes), dilation });
+    }
+  }
+  const shape = shapeOf([1, 9, 12, 4, 5, 2, 2, 2]);
+  await check(gpu, { ...shape, kernelWidth: 4, dilation: 3 });
+  await check(gpu, { ...shape, kernelHeight: 1, kernelWidth: 1, dilation: 7 });
+  await check(gpu, { ...shape, inChannels: 1, padding: 0, dilation: 5 });
+  await check(gpu, { ...shape, inChannels: 36, outChannels: 40, dilation: 2 });
+});
+
+gpuTestBothPaths("conv2d in groups agrees with its twin", async (gpu) => {
+  // [C, K, groups]: depthwise in quads, in numbers, and with two or four results a channel; then groups of channels.
+  for (
+    const [channels, results, groups] of [
+      ...[[8, 8, 8], [5, 5, 5], [3, 6, 3], [4, 16, 4]],
+      ...[[8, 8, 2], [6, 9, 3], [12, 4, 4], [10, 14, 2]],
+    ]
+  ) {
+    for (const [kernel, stride, padding, dilation] of [[3, 1, 1, 1], [3, 2, 1, 2], [2, 3, 2, 3]]) {
+      const shape = shapeOf([2, 9, 7, channels, results, kernel, stride, padding]);
+      await check(gpu, { ...shape, dilation, groups });
+    }
+  }
+  const shape = { ...shapeOf([1, 8, 9, 8, 8, 1, 2, 0]), groups: 8 };
+  await check(gpu, { ...shape, kernelHeight: 2, kernelWidth: 5, padding: 3 });
+  await check(gpu, { ...shape, kernelHeight: 5, kernelWidth: 1, groups: 4 });
+  // Places in several parts, of several pictures.
+  await check(gpu, { ...shapeOf([3, 53, 59, 4, 4, 3, 1, 1]), groups: 4 });
+  await check(gpu, { ...shapeOf([2, 71, 97, 2, 2, 1, 1, 0]), groups: 2 });
+});
+
 gpuTestBothPaths(
   "conv2d splits many places among workgroups, and adds up their sums",
   async (gpu) => {
@@ -106,14 +143,21 @@ gpuTestBothPaths(
 gpuTestBothPaths(
   "conv2d writes to and reads from some channels of a larger tensor",
   async (gpu) => {
-    for (const [at, total] of [[4, 16], [3, 13]]) {
-      const shape = shapeOf([1, 5, 6, 4, 8, 3, 1, 1]);
+    for (
+      const [at, total, channels, groups] of [[4, 16, 4, 1], [3, 13, 4, 1], [4, 16, 8, 8], [
+        3,
+        13,
+        8,
+        8,
+      ], [5, 13, 4, 2]]
+    ) {
+      const shape = { ...shapeOf([1, 5, 6, channels, 8, 3, 1, 1]), groups };
       const { x: xv, w: wv, b: bv } = values(shape);
-      using x = upload(gpu, xv, [1, 5, 6, 4]);
-      using w = upload(gpu, wv, [3, 3, 4, 8]);
+      using x = upload(gpu, xv, [1, 5, 6, channels]);
+      using w = upload(gpu, wv, [3, 3, channels / groups, 8]);
       using bias = upload(gpu, bv, [8]);
       using out = upload(gpu, new Float64Array(30 * total).fill(7), [1, 5, 6, total]);
-      conv2d(x, w, { padding: 1, bias, out, at });
+      conv2d(x, w, { padding: 1, groups, bias, out, at });
       const y = twinForward(xv, wv, bv, shape);
       const whole = Float64Array.from({ length: 30 * total }, (_, i) => {
         const channel = i % total - at;
@@ -126,7 +170,7 @@ gpuTestBothPaths(
         { length: 240 },
         (_, i) => wide[Math.floor(i / 8) * total + at + i % 8],
       );
-      const gradients = conv2dBackward(dy, x, w, { padding: 1, at });
+      const gradients = conv2dBackward(dy, x, w, { padding: 1, groups, at });
       const twin = twinBackward(own, xv, wv, shape);
       await assertTwin(gradients.dx, twin.dx, `dx at ${at} of ${total}`);
       await assertTwin(gradients.dw, twin.dw, `dw at ${at} of ${total}`);
@@ -136,27 +180,29 @@ gpuTestBothPaths(
   },
 );
 
-/** Of each kind of kernel: few columns and many, a picture, channels to be padded, a stride. */
-const RIMS: Case[] = [
-  [2, 5, 6, 8, 4, 3, 1, 1],
-  [2, 5, 6, 8, 132, 3, 1, 1],
-  [2, 5, 6, 3, 8, 3, 2, 1],
-  [2, 5, 7, 5, 6, 3, 1, 2],
-  [3, 6, 5, 36, 40, 3, 2, 1],
+/** Of each kind of kernel: few columns and many, a picture, channels to be padded, a stride, a dilation, groups. */
+const RIMS: Conv2dShape[] = [
+  shapeOf([2, 5, 6, 8, 4, 3, 1, 1]),
+  shapeOf([2, 5, 6, 8, 132, 3, 1, 1]),
+  shapeOf([2, 5, 6, 3, 8, 3, 2, 1]),
+  shapeOf([2, 5, 7, 5, 6, 3, 1, 2]),
+  shapeOf([3, 6, 5, 36, 40, 3, 2, 1]),
+  { ...shapeOf([2, 7, 6, 3, 5, 3, 2, 2]), dilation: 2 },
+  { ...shapeOf([2, 5, 6, 8, 8, 3, 2, 1]), groups: 8 },
+  { ...shapeOf([2, 7, 5, 6, 9, 3, 1, 2]), groups: 3, dilation: 2 },
 ];
 
 gpuTestBothPaths(
   "what is not finite reaches the windows over it, and no other rims",
   async (gpu) => {
-    for (const sizes of RIMS) {
-      const shape = shapeOf(sizes);
-      const { batch, height, width, inChannels, outChannels } = shape;
+    for (const shape of RIMS) {
+      const { batch, height, width, inChannels, outChannels, groups = 1 } = shape;
       const { x: xv, w: wv, b: bv } = values(shape);
-      using w = upload(gpu, wv, [3, 3, inChannels, outChannels]);
+      using w = upload(gpu, wv, [3, 3, inChannels / groups, outChannels]);
       using bias = upload(gpu, bv, [outChannels]);
       // The first and the last number are what reads beyond the picture, and beyond the last block, meet.
       for (const [at, value] of [[0, NaN], [0, Infinity], [xv.length - 1, NaN]]) {
-        const what = `[${sizes}] with ${value} at ${at}`;
+        const what = `${JSON.stringify(shape)} with ${value} at ${at}`;
         const spoilt = xv.with(at, value);
         using x = upload(gpu, spoilt, [batch, height, width, inChannels]);
         using y = conv2d(x, w, { ...shape, bias });
@@ -220,6 +266,13 @@ gpuTest("conv2d is one dispatch, and a gradient that is not wanted none", (gpu) 
   };
   assertEquals(backward(none), 0);
   assertEquals(backward({ ...none, dx: undefined! }), 1);
+  using each = upload(gpu, normals("w", 9 * 8), [3, 3, 1, 8]);
+  const depthwise = { padding: 1, groups: 8 };
+  const run = countDispatches(gpu, () => conv2d(x, each, depthwise));
+  using _y = run.result;
+  const back = countDispatches(gpu, () => conv2dBackward(y, x, each, depthwise, { db: false }));
+  disposeAll(back.result);
+  assertEquals([run.dispatches, back.dispatches <= 3], [1, true]);
 });
 
 gpuTest("conv2d sees weights that changed since its last call", async (gpu) => {
@@ -246,9 +299,33 @@ gpuTest("conv2d says what does not fit", (gpu) => {
   assertThrows(() => conv2d(x, w, { bias }), TypeError, "A convolution's bias [K]");
   assertThrows(() => conv2d(x, w, { stride: 0 }), RangeError, "from 1, and 0 was given");
   assertThrows(() => conv2d(x, w, { padding: 0.5 }), RangeError, "from 0, and 0.5 was given");
-  for (const far of [{ stride: 2 ** 33, padding: 2 ** 32 }, { stride: 2 ** 31 }]) {
+  for (
+    const far of [{ stride: 2 ** 33, padding: 2 ** 32 }, { stride: 2 ** 31 }, { dilation: 2 ** 31 }]
+  ) {
     assertThrows(() => conv2d(x, w, far), RangeError, "beyond what 32 bits count");
   }
+  for (const dilation of [0, -1, 1.5, NaN]) {
+    const wrong = `A dilation is a whole number from 1, and ${dilation} was given`;
+    assertThrows(() => conv2d(x, w, { dilation }), RangeError, wrong);
+  }
+  for (const groups of [0, -2, 0.5, NaN]) {
+    const wrong = `A number of groups is a whole number from 1, and ${groups} was given`;
+    assertThrows(() => conv2d(x, w, { groups }), RangeError, wrong);
+  }
+  assertThrows(
+    () => conv2d(x, w, { dilation: 2 }),
+    TypeError,
+    "A window of 3 does not fit into 4 places with a padding of 0 and a dilation of 2",
+  );
+  assertThrows(
+    () => conv2d(x, w, { groups: 3 }),
+    TypeError,
+    "3 groups do not divide the 8 channels",
+  );
+  assertThrows(() => conv2d(x, w, { groups: 2 }), TypeError, "w [kh, kw, C / 2, K]");
+  using single = Tensor.zeros(gpu, [3, 3, 1, 12], { name: "single" });
+  const some = '8 groups do not divide the 12 results of "single"';
+  assertThrows(() => conv2d(x, single, { groups: 8 }), TypeError, some);
   assertThrows(
     () => conv2d(x, w, { out: x, padding: 1, at: 6 }),
     RangeError,

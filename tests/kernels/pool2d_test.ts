@@ -1,14 +1,16 @@
-/** Max pooling and adaptive average pooling on the GPU against their float64 twins, on both kernel paths. */
+/** Max pooling and average pooling on the GPU against their float64 twins, on both kernel paths. */
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   adaptiveAveragePool2d,
   adaptiveAveragePool2dGradient,
+  averagePool2d,
+  averagePool2dGradient,
 } from "../../kernels/pool/average_pool2d.ts";
 import { maxPool2dBackward, maxPool2dForward } from "../../kernels/pool/pool2d.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import * as twin from "../../kernels/reference/pool2d.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
-import { assertTwin, countDispatches, normals, upload } from "./values.ts";
+import { assertTwin, assertTwinAround, countDispatches, normals, upload } from "./values.ts";
 
 type Sizes = [batch: number, height: number, width: number, channels: number];
 
@@ -136,14 +138,14 @@ for (const [sizes, size] of AVERAGE_POOLS) {
     const { result, dispatches } = countDispatches(gpu, () => adaptiveAveragePool2d(x, size));
     using y = result;
     assertEquals([dispatches, [...y.shape]], [1, [batch, ...size, channels]]);
-    await assertTwin(y, twin.averagePoolForward(values, shape, size), "y", 1e-6);
+    await assertTwin(y, twin.averagePoolForward(values, { ...shape, size }).y, "y", 1e-6);
 
     const dyValues = normals("dy", y.size);
     using dy = upload(gpu, dyValues, [batch, ...size, channels]);
     using dx = Tensor.from(gpu, new Float32Array(values.length).fill(7), sizes);
     const back = countDispatches(gpu, () => adaptiveAveragePool2dGradient(dy, dx));
     assertEquals([back.result, back.dispatches], [dx, 1]);
-    await assertTwin(dx, twin.averagePoolBackward(dyValues, shape, size), "dx", 1e-6);
+    await assertTwin(dx, twin.averagePoolBackward(dyValues, { ...shape, size }), "dx", 1e-6);
   });
 }
 
@@ -166,8 +168,8 @@ gpuTestBothPaths(
       const { result, dispatches } = countDispatches(gpu, () => adaptiveAveragePool2d(x, size));
       using y = result;
       assertEquals(dispatches, wanted);
-      const shape = { batch, height, width, channels };
-      await assertTwin(y, twin.averagePoolForward(values, shape, size), `y of [${sizes}]`, 1e-5);
+      const expected = twin.averagePoolForward(values, { batch, height, width, channels, size });
+      await assertTwin(y, expected.y, `y of [${sizes}]`, 1e-5);
     }
     // The other way round a pixel lies under many windows.
     for (const [sizes, size, wanted] of LARGE_POOLS) {
@@ -182,7 +184,7 @@ gpuTestBothPaths(
       ]);
       const back = countDispatches(gpu, () => adaptiveAveragePool2dGradient(dy, dx));
       assertEquals(back.dispatches, wanted);
-      const expected = twin.averagePoolBackward(dyValues, shape, outSize);
+      const expected = twin.averagePoolBackward(dyValues, { ...shape, size: outSize });
       await assertTwin(dx, expected, `dx under [${sizes}]`, 1e-5);
     }
   },
@@ -231,4 +233,85 @@ gpuTest("pooling refuses what does not fit", (gpu) => {
   assertThrows(() => adaptiveAveragePool2dGradient(matrix, x), TypeError, "dy [N, OH, OW, C]");
   assertThrows(() => adaptiveAveragePool2dGradient(x, matrix), TypeError, "dx [N, H, W, C]");
   assertThrows(() => adaptiveAveragePool2dGradient(x, empty), RangeError, "from [0, 5]");
+});
+
+/** The options, and the height and width that PyTorch gives. */
+const WINDOWS: [Sizes, [number, number, number, boolean], [number, number]][] = [
+  ...MAX_POOLS,
+  [[1, 1, 1, 3], [2, 1, 1, false], [2, 2]],
+  [[2, 11, 13, 4], [9, 2, 4, true], [6, 7]],
+  [[1, 3, 5, 6], [4, 3, 0, true], [1, 2]], // more lines than the map has
+  [[1, 4, 30, 1], [3, 11, 1, true], [1, 3]],
+];
+
+gpuTestBothPaths("average pools of windows of one size agree with their twins", async (gpu) => {
+  for (const [sizes, [kernel, stride, padding, ceilMode], size] of WINDOWS) {
+    for (const countPadding of [true, false]) {
+      const [batch, height, width, channels] = sizes;
+      const options = { kernel, stride, padding, ceilMode, countPadding };
+      const shape = { batch, height, width, channels, ...options };
+      const what = `of [${sizes}] with ${JSON.stringify(options)}`;
+      const values = normals("x", batch * height * width * channels);
+      using x = upload(gpu, values, sizes);
+      const { result, dispatches } = countDispatches(gpu, () => averagePool2d(x, options));
+      using y = result;
+      assertEquals([dispatches, [...y.shape]], [1, [batch, ...size, channels]], what);
+      const expected = twin.averagePoolForward(values, shape);
+      assertEquals(expected.size, size);
+      await assertTwin(y, expected.y, `y ${what}`, 1e-6);
+
+      const dyValues = normals("dy", y.size);
+      using dy = upload(gpu, dyValues, [...y.shape]);
+      using dx = Tensor.from(gpu, new Float32Array(values.length).fill(7), sizes);
+      const back = countDispatches(gpu, () => averagePool2dGradient(dy, dx, options));
+      assertEquals([back.result, back.dispatches], [dx, 1]);
+      await assertTwin(dx, twin.averagePoolBackward(dyValues, shape), `dx ${what}`, 1e-6);
+    }
+  }
+});
+
+gpuTestBothPaths("what is not finite stays in the windows over it", async (gpu) => {
+  const shape = { batch: 1, height: 6, width: 7, channels: 3 };
+  const options = { kernel: 3, stride: 2, padding: 1, ceilMode: true, countPadding: false };
+  for (const value of [NaN, Infinity]) {
+    const values = normals("x", 126).with(0, value).with(70, value);
+    using x = upload(gpu, values, [1, 6, 7, 3]);
+    using y = averagePool2d(x, options);
+    const expected = twin.averagePoolForward(values, { ...shape, ...options }).y;
+    await assertTwinAround(y, expected, `y with ${value}`);
+    const dyValues = normals("dy", y.size).with(4, value);
+    using dy = upload(gpu, dyValues, [...y.shape]);
+    using dx = Tensor.zeros(gpu, [1, 6, 7, 3]);
+    averagePool2dGradient(dy, dx, options);
+    const gradient = twin.averagePoolBackward(dyValues, { ...shape, ...options });
+    await assertTwinAround(dx, gradient, `dx with ${value}`);
+  }
+});
+
+gpuTest("average pools of windows of one size say what does not fit", (gpu) => {
+  using x = Tensor.zeros(gpu, [1, 4, 4, 1], { name: "map" });
+  for (const kernel of [0, 1.5, NaN, 65_536]) {
+    const wrong = `An average pool takes a kernel from 1 to 65535, and ${kernel} was given`;
+    assertThrows(() => averagePool2d(x, { kernel }), RangeError, wrong);
+  }
+  assertThrows(() => averagePool2d(x, { kernel: 2, stride: 0 }), RangeError, "a stride from 1");
+  const wide = "a padding from 0 to 1, and 2 was given";
+  assertThrows(() => averagePool2d(x, { kernel: 3, padding: 2 }), RangeError, wide);
+  const large = 'No window of 5 by 5 fits into "map" of shape [1, 4, 4, 1] with a padding of 0';
+  assertThrows(() => averagePool2d(x, { kernel: 5 }), TypeError, large);
+  using flat = Tensor.zeros(gpu, [16]);
+  const axes = "An average pool's x [N, H, W, C]";
+  assertThrows(() => averagePool2d(flat, { kernel: 2 }), TypeError, axes);
+  const dy = "An average pool's gradient dy";
+  assertThrows(() => averagePool2dGradient(x, x, { kernel: 2 }), TypeError, dy);
+  using huge = Tensor.zeros(gpu, [1, 250, 250, 1]);
+  const turns = "take windows of fewer lines and columns";
+  assertThrows(() => averagePool2d(huge, { kernel: 250 }), RangeError, turns);
+  using ones = Tensor.zeros(gpu, [1, 250, 250, 1]);
+  using from = Tensor.zeros(gpu, [1, 499, 499, 1]);
+  assertThrows(
+    () => averagePool2dGradient(ones, from, { kernel: 250, stride: 1 }),
+    RangeError,
+    turns,
+  );
 });

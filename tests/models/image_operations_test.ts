@@ -5,6 +5,7 @@ import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts"
 import * as images from "../../models/image_operations.ts";
 import * as operations from "../../models/operations.ts";
 import { batchNormForward } from "../../kernels/reference/batch_norm.ts";
+import { conv2dForward } from "../../kernels/reference/conv2d.ts";
 import { numericGradient } from "../../kernels/reference/gradient.ts";
 import * as losses from "../../kernels/reference/image_losses.ts";
 import { dot } from "../../kernels/reference/linear_algebra.ts";
@@ -61,14 +62,47 @@ const CASES: Case[] = [
     name: "adaptiveAveragePool2d",
     shapes: [MAP],
     run: ([x]) => images.adaptiveAveragePool2d(x, [2, 3]),
-    twin: ([x]) => averagePoolForward(x, SIZES, [2, 3]),
+    twin: ([x]) => averagePoolForward(x, { ...SIZES, size: [2, 3] }).y,
   },
   {
     name: "adaptiveAveragePool2d of whole maps",
     shapes: [MAP],
     run: ([x]) => images.adaptiveAveragePool2d(x),
-    twin: ([x]) => averagePoolForward(x, SIZES, [1, 1]),
+    twin: ([x]) => averagePoolForward(x, { ...SIZES, size: [1, 1] }).y,
   },
+  ...BOTH.map((countPadding): Case => {
+    const options = { kernel: 3, stride: 2, padding: 1, ceilMode: true, countPadding };
+    return {
+      name: `averagePool2d with countPadding ${countPadding}`,
+      shapes: [[2, 4, 5, 3]],
+      run: ([x]) => images.averagePool2d(x, options),
+      twin: ([x]) =>
+        averagePoolForward(x, { batch: 2, height: 4, width: 5, channels: 3, ...options }).y,
+    };
+  }),
+  {
+    name: "upsampleNearest",
+    shapes: [[2, 3, 2, 5]],
+    run: ([x]) => images.upsampleNearest(x, 3),
+    twin: ([x]) =>
+      Float64Array.from({ length: 9 * x.length }, (_, i) => {
+        const [channel, column, line] = [i % 5, Math.floor(i / 5) % 6, Math.floor(i / 30)];
+        const [n, row] = [Math.floor(line / 9), line % 9];
+        return x[((n * 3 + Math.floor(row / 3)) * 2 + Math.floor(column / 3)) * 5 + channel];
+      }),
+  },
+  ...[[2, 3, 2, 2, 1], [6, 4, 2, 1, 2], [4, 4, 1, 2, 4], [3, 6, 2, 3, 3]].map((sizes): Case => {
+    const [inChannels, outChannels, stride, dilation, groups] = sizes;
+    const options = { stride, dilation, groups, padding: 3 };
+    const window = { kernelHeight: 3, kernelWidth: 2, ...options };
+    const shape = { batch: 2, height: 5, width: 4, inChannels, outChannels, ...window };
+    return {
+      name: `conv2d ${JSON.stringify(options)}`,
+      shapes: [[2, 5, 4, inChannels], [3, 2, inChannels / groups, outChannels], [outChannels]],
+      run: ([x, w, b]) => operations.conv2d(x, w, b, options),
+      twin: ([x, w, b]) => conv2dForward(x, w, b, shape),
+    };
+  }),
   {
     name: "concatChannels",
     shapes: [[1, 2, 2, 3], [1, 2, 2, 1]],
@@ -211,6 +245,22 @@ gpuTestBothPaths(
     }
   },
 );
+
+gpuTest("upsampleNearest takes whole scales of maps alone", async (gpu) => {
+  using map = Tensor.from(gpu, [1, 2, 3, 4, 5, 6], [1, 1, 3, 2]);
+  using tape = new Tape(gpu);
+  const x = tape.variable(map);
+  const y = images.upsampleNearest(x, 2);
+  const line = [1, 2, 1, 2, 3, 4, 3, 4, 5, 6, 5, 6];
+  assertEquals([y.shape, [...await y.tensor.read()]], [[1, 2, 6, 2], [...line, ...line]]);
+  assertEquals(await images.upsampleNearest(x, 1).tensor.read(), await map.read());
+  for (const scale of [0, -2, 1.5, NaN]) {
+    const wrong = `An upsampling's scale is a whole number from 1, and ${scale} was given`;
+    assertThrows(() => images.upsampleNearest(x, scale), RangeError, wrong);
+  }
+  const axes = "An upsampling's x [N, H, W, C]";
+  assertThrows(() => images.upsampleNearest(x.reshape([6]), 2), TypeError, axes);
+});
 
 gpuTest("the operations on maps refuse what does not fit, and leave nothing behind", (gpu) => {
   using map = Tensor.zeros(gpu, [1, 2, 3, 4]);

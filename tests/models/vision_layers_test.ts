@@ -26,6 +26,18 @@ gpuTest("a Conv2d saves its weight as PyTorch has it, and loads it back", async 
   assertEquals(layer.weight.layout.decode([Float32Array.from(expected)]), values);
 });
 
+gpuTest("a Conv2d in groups has PyTorch's shape", async (gpu) => {
+  using layer = new Conv2d(6, 4, 3, { groups: 2, dilation: 2, padding: 1 }).toGpu(gpu);
+  const { shape } = (await layer.stateDict()).get("weight")!;
+  assertEquals(shape, [4, 3, 3, 3]);
+  using x = Tensor.zeros(gpu, [1, 5, 6, 6]);
+  using _tape = new Tape(gpu);
+  assertEquals(layer.forward(constant(x)).shape, [1, 3, 4, 4]);
+  const wrong = "4 groups do not divide the 6 channels and 4 results of a convolution";
+  const make = () => new Conv2d(6, 4, 3, { groups: 4 });
+  assertThrows(make, RangeError, wrong);
+});
+
 gpuTestBothPaths("convolutions side by side are those one by one", async (gpu) => {
   using x = upload(gpu, normals("x", 2 * 6 * 5 * 4), [2, 6, 5, 4]);
   using w1 = upload(gpu, normals("w1", 4 * 8), [1, 1, 4, 8]);

@@ -38,26 +38,29 @@ function assertGradients(
   }
 }
 
-/** [N, H, W, Cin, Cout, kh, kw, stride, padding] and the windows that fit, down and across. */
+/** [N, H, W, Cin, Cout, kh, kw, stride, padding, dilation, groups] and the windows that fit, down and across. */
 const CONVOLUTIONS: [number[], [number, number]][] = [
-  [[2, 3, 4, 2, 3, 1, 1, 1, 0], [3, 4]],
-  [[2, 5, 4, 3, 2, 3, 3, 1, 1], [5, 4]],
-  [[1, 7, 6, 2, 2, 3, 3, 2, 0], [3, 2]],
-  [[1, 6, 9, 1, 2, 7, 7, 2, 3], [3, 5]],
-  [[1, 5, 5, 2, 1, 2, 3, 3, 1], [2, 2]],
+  [[2, 3, 4, 2, 3, 1, 1, 1, 0, 1, 1], [3, 4]],
+  [[2, 5, 4, 3, 2, 3, 3, 1, 1, 1, 1], [5, 4]],
+  [[1, 7, 6, 2, 2, 3, 3, 2, 0, 1, 1], [3, 2]],
+  [[1, 6, 9, 1, 2, 7, 7, 2, 3, 1, 1], [3, 5]],
+  [[1, 5, 5, 2, 1, 2, 3, 3, 1, 1, 1], [2, 2]],
+  [[2, 7, 6, 3, 2, 3, 2, 2, 1, 2, 1], [3, 3]],
+  [[1, 5, 6, 6, 4, 3, 3, 2, 1, 1, 2], [3, 3]],
+  [[2, 8, 7, 3, 6, 2, 3, 1, 2, 3, 3], [9, 5]],
 ];
 
 for (const [sizes, windows] of CONVOLUTIONS) {
   Deno.test(`conv2d's gradients agree with differences at [${sizes}]`, () => {
     const [batch, height, width, inChannels, outChannels, kernelHeight, kernelWidth] = sizes;
-    const [stride, padding] = sizes.slice(7);
+    const [stride, padding, dilation, groups] = sizes.slice(7);
     const shape: Conv2dShape = {
       ...{ batch, height, width, inChannels, outChannels },
-      ...{ kernelHeight, kernelWidth, stride, padding },
+      ...{ kernelHeight, kernelWidth, stride, padding, dilation, groups },
     };
     assertEquals(conv2dOutput(shape), windows);
     const x = normals("x", batch * height * width * inChannels);
-    const w = normals("w", kernelHeight * kernelWidth * inChannels * outChannels);
+    const w = normals("w", kernelHeight * kernelWidth * inChannels / groups * outChannels);
     const b = normals("b", outChannels);
     const dy = normals("dy", batch * windows[0] * windows[1] * outChannels);
     const got = conv2dBackward(dy, x, w, shape);
@@ -123,8 +126,15 @@ Deno.test("the poolings' gradients agree with differences", () => {
   }
   for (const size of [[1, 1], [3, 2], [7, 4]] as [number, number][]) {
     const dy = normals("dy", 6 * size[0] * size[1]);
-    assertGradients(() => dot(dy, averagePoolForward(x, shape, size)), {
-      "dx of average": { values: x, analytic: averagePoolBackward(dy, shape, size) },
+    assertGradients(() => dot(dy, averagePoolForward(x, { ...shape, size }).y), {
+      "dx of average": { values: x, analytic: averagePoolBackward(dy, { ...shape, size }) },
+    });
+  }
+  for (const countPadding of [true, false]) {
+    const pool = { ...shape, kernel: 3, stride: 2, padding: 1, ceilMode: true, countPadding };
+    const dy = normals("dy", 2 * 3 * 3 * 3);
+    assertGradients(() => dot(dy, averagePoolForward(x, pool).y), {
+      "dx of average": { values: x, analytic: averagePoolBackward(dy, pool) },
     });
   }
 });
