@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import {
-  crc32,
   fileSource,
   memorySource,
   readZipDirectory,
@@ -37,12 +36,6 @@ Deno.test("readZipEntry() reads stored and deflated entries, also with zip64", a
 Deno.test("readZipEntry() gives views of an archive in memory", async () => {
   const bytes = writeZip([some]);
   assert((await read(bytes)).get(some.name)!.buffer === bytes.buffer);
-});
-
-Deno.test("crc32() is that of zip, and goes on where it stood", () => {
-  const bytes = text.encode("123456789");
-  assertEquals(crc32(bytes), 0xcbf43926);
-  assertEquals(crc32(bytes.subarray(4), crc32(bytes.subarray(0, 4))), 0xcbf43926);
 });
 
 Deno.test("readZipDirectory() says what an entry is", async () => {
