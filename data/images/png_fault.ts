@@ -4,8 +4,8 @@
  *
  * @module
  */
+import { crc32 } from "node:zlib";
 import { quote } from "../files/messages.ts";
-import { crc32 } from "../formats/zip/zip.ts";
 
 /** Where the first chunk stands. */
 const FIRST = 8;

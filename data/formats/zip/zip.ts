@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { crc32 } from "node:zlib";
 import { failEntry, type ZipEntry, type ZipSource } from "./zip_directory.ts";
 
 export { readZipDirectory, type ZipEntry, type ZipSource } from "./zip_directory.ts";
@@ -99,18 +100,4 @@ function checkCrc({ name, crc }: ZipEntry, found: number): void {
 
 function hex(word: number): string {
   return word.toString(16).padStart(8, "0");
-}
-
-/** The CRC-32 of each byte. */
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
-
-/** The CRC-32 of bytes, or of those before, whose CRC-32 is `crc`, and these. */
-export function crc32(bytes: Uint8Array, crc = 0): number {
-  crc = ~crc;
-  for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ bytes[i]) & 0xff];
-  return ~crc >>> 0;
 }

@@ -1,6 +1,5 @@
 /** Zip archives for tests, with everything in them to be falsified. */
-import { deflateRawSync } from "node:zlib";
-import { crc32 } from "../../../../data/formats/zip/zip.ts";
+import { crc32, deflateRawSync } from "node:zlib";
 
 /** A file in an archive. What is left out is as it should be. */
 export interface ZipFile {
