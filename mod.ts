@@ -153,6 +153,15 @@ export {
 } from "./models/autograd.ts";
 export { Module } from "./models/module.ts";
 export {
+  type CheckpointOptions,
+  type EpochRecord,
+  fit,
+  type FitOptions,
+  type FitResult,
+  type Step,
+} from "./models/fit.ts";
+export type { SavedState, Stateful } from "./models/checkpoint.ts";
+export {
   cosine,
   oneCycle,
   type OneCycleOptions,
@@ -208,7 +217,6 @@ export {
   AdamW,
   Optimizer,
   type OptimizerOptions,
-  type OptimizerState,
   RmsProp,
   Sgd,
 } from "./models/optimizers.ts";
@@ -238,13 +246,12 @@ export {
 } from "./models/image_operations.ts";
 export {
   answers,
-  type ImageEpoch,
+  imageLoss,
   imageScores,
   type Measure,
   measure,
   type PictureScores,
   probabilities,
-  trainImageEpoch,
 } from "./models/image_training.ts";
 export {
   type BackboneName,
@@ -277,8 +284,8 @@ export { type BleuScore, corpusBleu, unigramPrecision } from "./models/bleu.ts";
 export { type BeamOptions, sampleBeam, sampleGreedy } from "./models/caption_sampling.ts";
 export {
   captionBatch,
+  captionBatches,
   type CaptionScores,
-  type EpochOptions,
   evaluateLoss,
   mostCaptions,
   type PreparedSplit,
@@ -287,7 +294,6 @@ export {
   type SampleOptions,
   scoreCaptions,
   stepsPerEpoch,
-  trainEpoch,
 } from "./models/caption_training.ts";
 export {
   type CaptionBatch,
@@ -318,15 +324,12 @@ export {
 export { makeClassifier } from "./models/sentence_classifiers.ts";
 export {
   accuracy,
-  bucketBatches,
   checkLengths,
   type LabelledSentences,
-  type SentenceEpoch,
+  sentenceBatches,
   sentenceLogits,
-  type SentenceTraining,
+  sentenceLoss,
   stepsOfSentences,
-  trainSentenceBatch,
-  trainSentenceEpoch,
   type WordLimits,
   wordLimits,
 } from "./models/sentence_training.ts";

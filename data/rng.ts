@@ -117,6 +117,12 @@ export class RandomStream {
     return { key: [this.#key[0], this.#key[1]], position: this.#position };
   }
 
+  /** Go on where `state` was taken. Errors as of {@linkcode fromState}. */
+  restore(state: RandomState): void {
+    const other = RandomStream.fromState(state);
+    [this.#key, this.#position, this.#blockIndex] = [other.#key, other.#position, -1];
+  }
+
   /**
    * An independent stream for `label`. It depends on this stream's key and the label only, not on
    * what was drawn so far. The number 1 and the string "1" are different labels.

@@ -5,15 +5,14 @@ import {
   standardize,
   type Standardizer,
 } from "../data/sets/captions.ts";
-import type { RandomStream } from "../data/rng.ts";
 import { NULL, type Vocabulary } from "../data/text/vocabulary.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape } from "./autograd.ts";
+import { type BatchOptions, checkBatchSize, shuffledBatches } from "./batches.ts";
 import { type BleuScore, corpusBleu, unigramPrecision } from "./bleu.ts";
 import { type BeamOptions, sampleBeam, sampleGreedy } from "./caption_sampling.ts";
 import { type CaptionBatch, type Captioner, uploadCaptions } from "./captioner.ts";
 import { LossHistory } from "./loss_history.ts";
-import type { Optimizer } from "./optimizers.ts";
 
 /** A split whose features are standardised, ready to learn from. */
 export interface PreparedSplit extends CaptionSplit {
@@ -63,30 +62,9 @@ export function captionBatch(
   });
 }
 
-/** What {@linkcode trainEpoch} needs. */
-export interface EpochOptions {
-  captioner: Captioner;
-  optimizer: Optimizer;
-  split: PreparedSplit;
-  batchSize: number;
-  /**
-   * The captions of so many batches at a time are sorted by length before they are cut into batches, which then
-   * come in a random order: a step computes as many words as its longest caption has. 1, and nothing is sorted,
-   * by default.
-   */
-  sortWithin?: number;
-  /** Orders the captions of this epoch. */
-  stream: RandomStream;
-  history: LossHistory;
-  /** Called after each step. Return false to stop here. */
-  onStep: () => boolean | Promise<boolean>;
-}
-
 /** Steps of one pass over so many captions. RangeError when `batchSize` is no whole number from 1. */
 export function stepsPerEpoch(captions: number, batchSize: number): number {
-  if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new RangeError(`The batch size must be a whole number from 1: it is ${batchSize}`);
-  }
+  checkBatchSize(batchSize);
   return Math.ceil(captions / batchSize);
 }
 
@@ -98,52 +76,18 @@ function lengthOf({ captions, captionLength }: PreparedSplit, caption: number): 
   return length;
 }
 
-/** The captions of an epoch's batches: all in a random order, sorted by length within some batches. */
-function drawBatches(
-  split: PreparedSplit,
-  { batchSize, sortWithin = 1, stream }: Pick<EpochOptions, "batchSize" | "sortWithin" | "stream">,
-): Int32Array[] {
-  if (!Number.isInteger(sortWithin) || sortWithin < 1) {
-    throw new RangeError(
-      `Captions are sorted within so many batches, a whole number from 1: not ${sortWithin}`,
-    );
-  }
-  const order = stream.permutation(split.imageIndex.length);
-  const cut = (captions: Int32Array) =>
-    Array.from(
-      { length: stepsPerEpoch(captions.length, batchSize) },
-      (_, i) => captions.subarray(i * batchSize, (i + 1) * batchSize),
-    );
-  if (sortWithin === 1) return cut(order);
-  const together = sortWithin * batchSize;
-  const batches: Int32Array[] = [];
-  for (let start = 0; start < order.length; start += together) {
-    const some = order.subarray(start, start + together);
-    some.sort((a, b) => lengthOf(split, a) - lengthOf(split, b));
-    batches.push(...stream.shuffle(cut(some)));
-  }
-  return batches;
-}
-
 /**
- * One pass over all captions in a new order. Each step records forward, backward and update and submits
- * once; it waits for nothing. Answers whether the pass was finished.
- *
- * Errors: RangeError for a `batchSize` or a `sortWithin` that is no whole number from 1.
+ * The numbers of the captions in an epoch's batches, all in a random order, sorted by length within some batches: a
+ * step computes as many words as its longest caption has. Errors as of `shuffledBatches`.
  */
-export async function trainEpoch(options: EpochOptions): Promise<boolean> {
-  const { captioner, optimizer, split, history, onStep } = options;
-  for (const chosen of drawBatches(split, options)) {
-    using batch = captionBatch(captioner, split, chosen);
-    using tape = new Tape(captioner.gpu);
-    const loss = captioner.loss(batch);
-    tape.backward(loss);
-    optimizer.step();
-    await history.add(loss.tensor);
-    if (!await onStep()) return false;
-  }
-  optimizer.endEpoch();
-  return true;
+export function captionBatches(
+  split: PreparedSplit,
+  options: Omit<BatchOptions, "lengths" | "most">,
+): Int32Array[] {
+  const lengths = options.sortWithin === 1
+    ? {}
+    : { lengths: split.imageIndex.map((_, caption) => lengthOf(split, caption)) };
+  return shuffledBatches(split.imageIndex.length, { ...options, ...lengths });
 }
 
 /** Called after each batch of a measurement, which ends with what it throws. */

@@ -1,11 +1,11 @@
 /** Training a network to tell pictures apart, and measuring its answers. */
+import type { TensorData } from "../data/formats/tensor_data.ts";
 import type { ImageBatch } from "../data/images/image_loader.ts";
 import type { RandomStream } from "../data/rng.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
-import { constant, Tape } from "./autograd.ts";
+import { constant, Tape, type Variable } from "./autograd.ts";
+import { float64, type SavedState, type Stateful, stateTensor } from "./checkpoint.ts";
 import { crossEntropy } from "./image_operations.ts";
-import type { LossHistory } from "./loss_history.ts";
-import type { Optimizer } from "./optimizers.ts";
 import type { VisionModel } from "./vision_model.ts";
 
 /** What a network answers to pictures, in the order in which they came. */
@@ -29,11 +29,12 @@ export interface Measure {
 }
 
 /** Gathers the scores of many batches on the GPU: they are read once. */
-class ScoreList {
+export class ScoreList implements Stateful, Disposable {
   readonly #all: Tensor;
-  readonly #labels: number[] = [];
-  readonly #indices: number[] = [];
+  #labels: number[] = [];
+  #indices: number[] = [];
 
+  /** With room for so many pictures. */
   constructor(readonly model: VisionModel, pictures: number) {
     const { store: { gpu }, classes } = model;
     this.#all = Tensor.empty(gpu, [pictures, classes], { name: "scores of all pictures" });
@@ -44,6 +45,36 @@ class ScoreList {
     slot.copyFrom(logits);
     this.#labels.push(...labels);
     this.#indices.push(...indices);
+  }
+
+  /** Forget all. */
+  clear(): void {
+    this.#labels = [];
+    this.#indices = [];
+  }
+
+  async state(): Promise<SavedState> {
+    const { classes, logits, labels, indices } = await this.read();
+    const tensors = new Map<string, TensorData>([
+      ["logits", { dtype: "F32", shape: [labels.length, classes], data: new Float32Array(logits) }],
+      ["labels", float64(labels)],
+      ["indices", float64(indices)],
+    ]);
+    return { tensors };
+  }
+
+  loadState(state: SavedState): void {
+    const logits = stateTensor(state, "logits", "F32");
+    const [labels, indices] = ["labels", "indices"].map((key) => [
+      ...stateTensor(state, key, "F64"),
+    ]);
+    const { classes } = this.model;
+    if (logits.length !== labels.length * classes || labels.length !== indices.length) {
+      throw new TypeError(`${logits.length} scores are not those of ${labels.length} pictures`);
+    }
+    using slot = this.#all.view([labels.length, classes]);
+    if (labels.length > 0) slot.write(logits);
+    [this.#labels, this.#indices] = [labels, indices];
   }
 
   async read(): Promise<PictureScores> {
@@ -82,56 +113,36 @@ function checkLabels({ classes }: VisionModel, { labels, indices }: ImageBatch):
   );
 }
 
-/** What takes part in an epoch of training. */
-export interface ImageEpoch {
-  /** On a GPU. What it learns was decided there: see {@linkcode VisionModel.toGpu}. */
-  model: VisionModel;
-  optimizer: Optimizer;
-  history: LossHistory;
-  /** The batches of this epoch, as `ImageLoader.epoch` gives them. */
-  batches: AsyncIterable<ImageBatch>;
-  /** How many pictures these are at most. */
-  pictures: number;
-  /** Dropout draws from it, anew for each step. */
+/** What takes part in a step besides the network and its pictures. */
+export interface ImageStep {
+  tape: Tape;
+  /** Dropout draws from it. */
   stream: RandomStream;
   /** Batch norms take the batch's statistics and move the running ones (the default), or leave these be. */
   batchStatistics?: boolean;
-  /** Called after each step. Return false to stop here. */
-  onStep: () => boolean | Promise<boolean>;
+  /** Where the answers go. */
+  scores: ScoreList;
 }
 
 /**
- * One pass over the batches. Each step records forward, backward and update and submits them together; it
- * waits for a read of older losses at most. The answers given on the way, each by the weights of its time,
- * or nothing where the pass was stopped.
+ * The loss of a batch of pictures; the tape owns what is uploaded.
  *
  * Errors: RangeError for a picture without a label, and for a label that is no class.
  */
-export async function trainImageEpoch(options: ImageEpoch): Promise<PictureScores | undefined> {
-  const { model, optimizer, history, batches, stream, batchStatistics = true, onStep } = options;
+export function imageLoss(
+  model: VisionModel,
+  batch: ImageBatch,
+  { tape, stream, batchStatistics = true, scores }: ImageStep,
+): Variable {
+  checkLabels(model, batch);
   const { gpu } = model.store;
-  using scores = new ScoreList(model, options.pictures);
-  let step = 0;
-  for await (const batch of batches) {
-    checkLabels(model, batch);
-    using pictures = upload(model, batch);
-    using targets = Tensor.from(gpu, batch.labels, [batch.labels.length], {
-      name: "labels",
-      dtype: "u32",
-    });
-    using tape = new Tape(gpu);
-    const logits = model.forward(constant(pictures), {
-      batchStatistics,
-      stream: stream.split(step++),
-    });
-    const loss = crossEntropy(logits, targets);
-    tape.backward(loss);
-    scores.add(logits.tensor, batch);
-    optimizer.step();
-    await history.add(loss.tensor);
-    if (!await onStep()) return undefined;
-  }
-  return await scores.read();
+  const pictures = tape.keep(upload(model, batch));
+  const targets = tape.keep(
+    Tensor.from(gpu, batch.labels, [batch.labels.length], { name: "labels", dtype: "u32" }),
+  );
+  const logits = model.forward(constant(pictures), { batchStatistics, stream });
+  scores.add(logits.tensor, batch);
+  return crossEntropy(logits, targets);
 }
 
 /**

@@ -223,6 +223,11 @@ export class Dropout extends Module {
     if (!this.#own) this.#stream = stream;
   }
 
+  /** Where it draws from. */
+  get stream(): RandomStream | undefined {
+    return this.#stream;
+  }
+
   forward(x: Variable, stream: RandomStream | undefined = this.#stream): Variable {
     if (!this.training || this.p === 0 || !tapeOf(x).training) return x;
     if (stream === undefined) {

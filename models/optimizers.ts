@@ -8,7 +8,9 @@ import {
 } from "../kernels/optimizer_steps.ts";
 import { sum } from "../kernels/reduce/reduce.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
+import type { TensorData } from "../data/formats/tensor_data.ts";
 import type { TouchedRows } from "./autograd.ts";
+import { type SavedState, type Stateful, stateNumber, stateTensor } from "./checkpoint.ts";
 import type { ParameterStore, SparseTable } from "./parameters.ts";
 
 /** Options that every optimizer has. */
@@ -25,14 +27,6 @@ export interface OptimizerOptions {
   weightDecay?: number;
 }
 
-/** What an optimizer needs to go on after an interruption. */
-export interface OptimizerState {
-  steps: number;
-  lr: number;
-  /** One array for each moment buffer, in the optimizer's order. */
-  moments: Float32Array<ArrayBuffer>[];
-}
-
 function check(name: string, value: number, allowed: string, ok: boolean): void {
   if (!ok) throw new RangeError(`The option ${name} must be ${allowed}: it is ${value}`);
 }
@@ -41,7 +35,7 @@ function check(name: string, value: number, allowed: string, ok: boolean): void 
 const WORTH_A_SUBMIT = 32;
 
 /** Moves the parameters of a store against their gradients. */
-export abstract class Optimizer {
+export abstract class Optimizer implements Stateful {
   /** The learning rate of the next step. */
   lr: number;
   /** Steps taken. */
@@ -136,17 +130,23 @@ export abstract class Optimizer {
   }
 
   /** Read the state back, to save it. */
-  async state(): Promise<OptimizerState> {
+  async state(): Promise<SavedState> {
     const moments = await Promise.all(this.moments.map((moment) => moment.read()));
-    return { steps: this.steps, lr: this.lr, moments };
+    const tensors = moments.map((data, i): [string, TensorData] => [
+      `moment.${i}`,
+      { dtype: "F32", shape: [data.length], data },
+    ]);
+    return { tensors: new Map(tensors), values: { steps: this.steps, lr: this.lr } };
   }
 
   /**
    * Go on from a saved state. TypeError when its buffers are those of another model or optimizer,
-   * RangeError for a count of steps, a learning rate or a moment that cannot be.
+   * RangeError for a count of steps, a learning rate or a moment that cannot be, SyntaxError for another state.
    */
-  loadState({ steps, lr, moments }: OptimizerState): void {
+  loadState(state: SavedState): void {
     const { size } = this.store.values;
+    const [steps, lr] = ["steps", "lr"].map((key) => stateNumber(state, key));
+    const moments = [...state.tensors?.keys() ?? []].map((key) => stateTensor(state, key, "F32"));
     if (moments.length !== this.moments.length || moments.some((m) => m.length !== size)) {
       throw new TypeError(
         `The saved optimizer has moment buffers of [${

@@ -1,5 +1,7 @@
 /** Schedules: the learning rate of each step (or epoch, where one counts those), from 0 on. */
 
+import { type SavedState, stateNumber } from "./checkpoint.ts";
+
 /** The learning rate of step `step`: `optimizer.lr = schedule(step)` before it. */
 export type Schedule = (step: number) => number;
 
@@ -114,6 +116,19 @@ export class Plateau {
     );
     check("least", least, "a number from 0 to lr", least >= 0 && least <= lr);
     this.#best = this.#options.larger ? -Infinity : Infinity;
+  }
+
+  /** What it needs to go on. */
+  state(): SavedState {
+    const best = Number.isFinite(this.#best) ? this.#best : null;
+    return { values: { lr: this.lr, best, waited: this.#waited } };
+  }
+
+  loadState(state: SavedState): void {
+    this.lr = stateNumber(state, "lr");
+    this.#waited = stateNumber(state, "waited");
+    const { best } = state.values as { best: number | null };
+    if (best !== null) this.#best = stateNumber(state, "best");
   }
 
   /** Take a result, for instance the loss on validation, and say the rate from now on. */

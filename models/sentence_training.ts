@@ -1,9 +1,8 @@
-/** Training a sentence classifier, and measuring its answers. */
+/** What a sentence classifier learns from, and its answers. */
 import type { RandomStream } from "../data/rng.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
-import { Tape } from "./autograd.ts";
-import type { LossHistory } from "./loss_history.ts";
-import type { Optimizer } from "./optimizers.ts";
+import { Tape, type Variable } from "./autograd.ts";
+import { cutBatches, shuffledBatches } from "./batches.ts";
 import type { Sentence, SentenceClassifier } from "./sentence_classifier.ts";
 
 /** Sentences as word ids, with their labels. */
@@ -11,11 +10,6 @@ export interface LabelledSentences {
   sentences: readonly Sentence[];
   /** 0 or 1 for each. */
   labels: ArrayLike<number>;
-}
-
-function checkBatchSize(batchSize: number): void {
-  if (Number.isInteger(batchSize) && batchSize >= 1) return;
-  throw new RangeError(`The batch size must be a whole number from 1: it is ${batchSize}`);
 }
 
 /** How many words a classifier takes on its device. */
@@ -62,105 +56,58 @@ export function checkLengths(
   );
 }
 
-/** Cut sentences that are sorted by length: `batchSize` at most, and no more words than the limits allow. */
-function cut(
-  order: ArrayLike<number>,
-  sentences: readonly Sentence[],
-  batchSize: number,
-  limits: WordLimits,
-): { start: number; end: number }[] {
-  checkBatchSize(batchSize);
-  const parts: { start: number; end: number }[] = [];
-  for (let start = 0, end = 0; start < order.length; start = end) {
-    end = start + 1;
-    while (
-      end < order.length && end - start < batchSize &&
-      (end + 1 - start) * sentences[order[end]].length <= limits.batch
-    ) end++;
-    parts.push({ start, end });
-  }
-  return parts;
-}
+/** How many words each has. */
+const lengthsOf = (sentences: readonly Sentence[]) => sentences.map(({ length }) => length);
 
 /**
- * Cut sentences into batches of nearly equal length, so that little work goes to padding: a random order,
- * sorted by length, cut, and the batches in a random order. A batch has fewer sentences than `batchSize` where
- * long ones would come to more words than `limits` allow.
+ * The numbers of the sentences in an epoch's batches of nearly equal length, in a random order. A batch has fewer
+ * sentences than `batchSize` where long ones would come to more words than the classifier's device takes.
  *
  * Errors: RangeError when `batchSize` is no whole number from 1.
  */
-export function bucketBatches(
+export function sentenceBatches(
+  classifier: SentenceClassifier,
   sentences: readonly Sentence[],
   batchSize: number,
   stream: RandomStream,
-  limits: WordLimits = { sentence: Infinity, batch: Infinity },
 ): Int32Array[] {
-  // Array.prototype.sort is stable: sentences of one length stay in their random order.
-  const order = stream.permutation(sentences.length)
-    .sort((a, b) => sentences[a].length - sentences[b].length);
-  const batches = cut(order, sentences, batchSize, limits)
-    .map(({ start, end }) => order.subarray(start, end));
-  stream.shuffle(batches);
-  return batches;
+  return shuffledBatches(sentences.length, {
+    ...{ batchSize, stream, sortWithin: Infinity },
+    lengths: lengthsOf(sentences),
+    most: wordLimits(classifier).batch,
+  });
 }
 
-/** So many batches {@linkcode bucketBatches} makes, and steps {@linkcode trainSentenceEpoch} takes. */
+/** So many batches {@linkcode sentenceBatches} makes. */
 export function stepsOfSentences(
   classifier: SentenceClassifier,
   sentences: readonly Sentence[],
   batchSize: number,
 ): number {
-  return cut(byLength(sentences), sentences, batchSize, wordLimits(classifier)).length;
+  return evenBatches(classifier, sentences, batchSize).length;
 }
 
-function byLength(sentences: readonly Sentence[]): number[] {
-  return sentences.map((_, i) => i).sort((a, b) => sentences[a].length - sentences[b].length);
-}
-
-/** What takes part in a training step. */
-export interface SentenceTraining {
-  classifier: SentenceClassifier;
-  optimizer: Optimizer;
-  history: LossHistory;
-}
-
-/**
- * One step: forward, backward and update of a batch are recorded and submitted together. Waits for a read
- * of older losses at most.
- */
-export async function trainSentenceBatch(
-  { classifier, optimizer, history }: SentenceTraining,
-  { sentences, labels }: LabelledSentences,
-): Promise<void> {
-  const { gpu } = classifier;
-  using input = classifier.upload(sentences);
-  using targets = Tensor.from(gpu, labels, undefined, { name: "targets" });
-  using tape = new Tape(gpu);
-  const loss = classifier.loss(input, targets);
-  tape.backward(loss);
-  optimizer.step();
-  await history.add(loss.tensor);
-}
-
-/** What {@linkcode trainSentenceEpoch} needs. */
-export interface SentenceEpoch extends SentenceTraining {
-  data: LabelledSentences;
-  batchSize: number;
-  /** Orders the sentences of this epoch. */
-  stream: RandomStream;
-  /** Called after each step. Return false to stop here. */
-  onStep: () => boolean | Promise<boolean>;
+/** Sentences by length, cut. */
+function evenBatches(
+  classifier: SentenceClassifier,
+  sentences: readonly Sentence[],
+  batchSize: number,
+): number[][] {
+  const order = sentences.map((_, i) => i)
+    .sort((a, b) => sentences[a].length - sentences[b].length);
+  return cutBatches(order, batchSize, lengthsOf(sentences), wordLimits(classifier).batch);
 }
 
 /**
- * One pass over all sentences in a new order. Answers whether it was finished.
+ * Check what a classifier is to learn from.
  *
- * Errors: RangeError for a label that is none, and for a sentence too long for the device
- * ({@linkcode checkLengths}).
+ * Errors: TypeError when there are more labels or fewer than sentences; RangeError for a label that is none, and for a
+ * sentence too long for the device ({@linkcode checkLengths}).
  */
-export async function trainSentenceEpoch(options: SentenceEpoch): Promise<boolean> {
-  const { classifier, optimizer, data, batchSize, stream, onStep } = options;
-  const { sentences, labels } = data;
+export function checkSentences(
+  classifier: SentenceClassifier,
+  { sentences, labels }: LabelledSentences,
+): void {
   if (labels.length !== sentences.length) {
     throw new TypeError(`There are ${labels.length} labels for ${sentences.length} sentences`);
   }
@@ -169,15 +116,19 @@ export async function trainSentenceEpoch(options: SentenceEpoch): Promise<boolea
     throw new RangeError(`A label must be 0 or 1: that of sentence ${i} is ${labels[i]}`);
   }
   checkLengths(classifier, sentences);
-  for (const chosen of bucketBatches(sentences, batchSize, stream, wordLimits(classifier))) {
-    await trainSentenceBatch(options, {
-      sentences: Array.from(chosen, (i) => data.sentences[i]),
-      labels: Array.from(chosen, (i) => data.labels[i]),
-    });
-    if (!await onStep()) return false;
-  }
-  optimizer.endEpoch();
-  return true;
+}
+
+/** The loss of the sentences with the given numbers; the tape owns what is uploaded. */
+export function sentenceLoss(
+  classifier: SentenceClassifier,
+  { sentences, labels }: LabelledSentences,
+  chosen: ArrayLike<number>,
+  tape: Tape,
+): Variable {
+  const input = tape.keep(classifier.upload(Array.from(chosen, (i) => sentences[i])));
+  const own = Array.from(chosen, (i) => labels[i]);
+  const targets = tape.keep(Tensor.from(classifier.gpu, own, [own.length], { name: "labels" }));
+  return classifier.loss(input, targets);
 }
 
 /**
@@ -194,22 +145,22 @@ export async function sentenceLogits(
 ): Promise<Float32Array> {
   const { gpu } = classifier;
   checkLengths(classifier, sentences);
-  const order = byLength(sentences);
-  const parts = cut(order, sentences, batchSize, wordLimits(classifier));
+  const parts = evenBatches(classifier, sentences, batchSize);
   const logits = new Float32Array(sentences.length);
-  if (order.length === 0) return logits;
-  using all = Tensor.empty(gpu, [order.length], { name: "all logits" });
-  for (const { start, end } of parts) {
-    const chosen = order.slice(start, end);
+  if (sentences.length === 0) return logits;
+  using all = Tensor.empty(gpu, [sentences.length], { name: "all logits" });
+  let start = 0;
+  for (const chosen of parts) {
     using input = classifier.upload(chosen.map((i) => sentences[i]));
     using _tape = new Tape(gpu, { training: false });
     using slot = all.view([chosen.length], start);
     slot.copyFrom(classifier.logits(input).tensor);
+    start += chosen.length;
     gpu.flush();
     await onBatch?.();
   }
   const values = await all.read();
-  order.forEach((i, place) => logits[i] = values[place]);
+  parts.flat().forEach((i, place) => logits[i] = values[place]);
   const wrong = logits.findIndex(Number.isNaN);
   if (wrong >= 0) {
     throw new RangeError(

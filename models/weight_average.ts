@@ -1,6 +1,7 @@
 /** An exponential moving average of the weights: it forgets the noise of single steps. */
 import { blend } from "../kernels/elementwise.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
+import { type SavedState, stateNumber, stateTensor } from "./checkpoint.ts";
 import type { ParameterStore } from "./parameters.ts";
 
 /**
@@ -37,6 +38,20 @@ export class WeightAverage {
     weights.copyFrom(values);
     values.copyFrom(this.#average);
     this.#average.copyFrom(weights);
+  }
+
+  /** Read the average back, to save it. */
+  async state(): Promise<SavedState> {
+    const data = await this.#average.read();
+    const tensors = new Map([["average", { dtype: "F32" as const, shape: [data.length], data }]]);
+    return { tensors, values: { steps: this.#steps } };
+  }
+
+  /** Go on from a saved average. TypeError where it is of another size. */
+  loadState(state: SavedState): void {
+    const steps = stateNumber(state, "steps");
+    this.#average.write(stateTensor(state, "average", "F32"));
+    this.#steps = steps;
   }
 
   dispose(): void {

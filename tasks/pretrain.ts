@@ -10,16 +10,16 @@ import { ImageLoader } from "../data/images/image_loader.ts";
 import { RandomStream } from "../data/rng.ts";
 import { type TensorData, toFloat32, writeSafetensors } from "../data/formats/safetensors.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
-import { imageScores, measure, trainImageEpoch } from "../models/image_training.ts";
-import { LossHistory } from "../models/loss_history.ts";
+import { imageLoss, imageScores, measure, ScoreList } from "../models/image_training.ts";
+import { fit } from "../models/fit.ts";
 import { Adam } from "../models/optimizers.ts";
+import { Pace } from "../models/pace.ts";
 import { SqueezeNet11 } from "../models/squeezenet.ts";
 import { defineFlags, integer, number, type Parsed, text } from "./lib/flags.ts";
 import { grouped, percent } from "./lib/format.ts";
-import { checkMeasured, checkTensors } from "./lib/finite.ts";
+import { checkMeasured, checkTensors, DivergedError } from "../models/finite.ts";
 import { openTaskGpu, parseGpuFlags } from "./lib/gpu.ts";
 import { interruptSignal, runTask } from "./lib/main.ts";
-import { Pace } from "./lib/pace.ts";
 import { progress } from "./lib/progress.ts";
 
 const flags = defineFlags({
@@ -79,17 +79,14 @@ function drawLoaders({ each, val, batch }: Settings, stream: RandomStream) {
 
 type Loaders = ReturnType<typeof drawLoaders>;
 
-/** How good the network is on the held pictures; nothing when it was interrupted. */
+/** How good the network is on the held pictures. */
 async function validate(
   model: SqueezeNet11,
   { val }: Loaders,
   { val: each }: Settings,
-  pace: Pace,
+  onBatch: () => Promise<void>,
 ) {
-  const scores = await pace.measure((onBatch) =>
-    imageScores(model, val.epoch(0), each * DRAWING_CLASSES.length, onBatch)
-  );
-  if (scores === undefined) return undefined;
+  const scores = await imageScores(model, val.epoch(0), each * DRAWING_CLASSES.length, onBatch);
   const held = measure(scores);
   checkMeasured(held.loss, "The validation loss");
   return held;
@@ -101,7 +98,6 @@ async function train(
   loaders: Loaders,
   settings: Settings,
   stream: RandomStream,
-  pace: Pace,
 ): Promise<Map<string, TensorData> | undefined> {
   const { each, epochs, lr } = settings;
   using model = new SqueezeNet11(DRAWING_CLASSES.length, {
@@ -113,39 +109,37 @@ async function train(
   last.tensor.write(last.initial.map((value) => 5 * value));
   bias.tensor.write(bias.initial.fill(0.5));
   using optimizer = new Adam(model.store, { lr: lr / WARM_UP });
-  const total = epochs * loaders.train.batchCount;
+  using scores = new ScoreList(model, each * DRAWING_CLASSES.length);
+  const perEpoch = loaders.train.batchCount;
+  const total = epochs * perEpoch;
   using bar = progress({ total, unit: "step" });
-  let step = 0;
-  for (let epoch = 1; epoch <= epochs; epoch++) {
-    using history = new LossHistory(gpu, 10, { firstStep: step + 1 });
-    const scores = await trainImageEpoch({
-      model,
-      optimizer,
-      history,
-      batches: loaders.train.epoch(epoch),
-      pictures: each * DRAWING_CLASSES.length,
-      stream: stream.split("dropout").split(epoch),
-      onStep: async () => {
-        step++;
-        const warm = Math.min(step / WARM_UP, 1);
-        optimizer.lr = warm * lr * (1 + Math.cos(Math.PI * step / (total + 1))) / 2;
-        const goOn = await pace.step();
-        if (step % 10 === 0) bar.update(step);
-        return goOn;
-      },
-    });
-    await history.finish();
-    if (scores === undefined) return undefined;
-    const held = await validate(model, loaders, settings, pace);
-    if (held === undefined) return undefined;
-    const seen = measure(scores);
-    bar.note(
-      `epoch ${epoch}: training loss ${seen.loss.toFixed(4)}, accuracy ${
-        percent(seen.accuracy)
-      }; validation loss ${held.loss.toFixed(4)}, accuracy ${percent(held.accuracy)}`,
-    );
-  }
-  return await model.withoutBatchNorms(SCALES);
+  const draw = stream.split("dropout");
+  const { interrupted, diverged } = await fit(model, {
+    ...{ optimizer, epochs, signal: interruptSignal(), readEvery: 10 },
+    // The rate of a step is that of Adam after the step before.
+    schedule: (step) =>
+      step === 0
+        ? lr / WARM_UP
+        : Math.min(step / WARM_UP, 1) * lr * (1 + Math.cos(Math.PI * step / (total + 1))) / 2,
+    batches: (epoch) => loaders.train.epoch(epoch),
+    loss: (batch, { tape, epoch, inEpoch }) =>
+      imageLoss(model, batch, { tape, scores, stream: draw.split(epoch).split(inEpoch) }),
+    onEpochStart: () => scores.clear(),
+    onLosses: (_, step) => bar.update(step),
+    async evaluate(onBatch) {
+      const seen = measure(await scores.read());
+      const held = await validate(model, loaders, settings, onBatch);
+      return { trainAccuracy: seen.accuracy, valLoss: held.loss, valAccuracy: held.accuracy };
+    },
+    onEpoch: ({ epoch, trainLoss, trainAccuracy, valLoss, valAccuracy }) =>
+      bar.note(
+        `epoch ${epoch}: training loss ${trainLoss.toFixed(4)}, accuracy ${
+          percent(trainAccuracy)
+        }; validation loss ${valLoss.toFixed(4)}, accuracy ${percent(valAccuracy)}`,
+      ),
+  });
+  if (diverged !== undefined) throw new DivergedError(diverged);
+  return interrupted ? undefined : await model.withoutBatchNorms(SCALES);
 }
 
 /** Draw, train, round the weights to 16 bits a number, measure these, and write them. */
@@ -156,14 +150,15 @@ async function pretrain(gpu: Gpu, settings: Settings): Promise<void> {
   console.log(`Drawing ${grouped((each + val) * count)} pictures of ${count} classes`);
   const loaders = drawLoaders(settings, stream);
   using pace = new Pace(gpu, interruptSignal());
-  const trained = await train(gpu, loaders, settings, stream, pace);
+  const trained = await train(gpu, loaders, settings, stream);
   const weights = new Map([...trained ?? []].map(([key, tensor]) => [key, half(tensor)]));
   using model = new SqueezeNet11(count, { width: EMBEDDED_WIDTH }).learn("none").toGpu(gpu);
   if (trained !== undefined) {
     checkTensors(weights, settings.epochs * loaders.train.batchCount);
     model.load(weights);
   }
-  const held = trained && await validate(model, loaders, settings, pace);
+  const held = trained &&
+    await pace.measure((onBatch) => validate(model, loaders, settings, onBatch));
   if (held === undefined) {
     console.log("Interrupted; nothing was written");
     return;

@@ -39,7 +39,7 @@ permissionTest("mod.ts: statically imports nothing from outside the project", [
   assert(own.length > 20, `${own.length} modules`);
   const outside = own.flatMap(({ specifier, error, dependencies = [] }) => {
     assertEquals(error, undefined, specifier);
-    return dependencies.filter((d) => !d.isDynamic && !/^\.\.?\//.test(d.specifier))
+    return dependencies.filter((d) => !d.isDynamic && !/^(\.\.?\/|node:)/.test(d.specifier))
       .map((d) => `${specifier} imports ${d.specifier}`);
   });
   assertEquals(outside, []);

@@ -8,7 +8,7 @@ import {
   scoreCaptions,
 } from "../../models/caption_training.ts";
 import type { Captioner } from "../../models/captioner.ts";
-import type { Pace } from "../lib/pace.ts";
+import type { Pace } from "../../models/pace.ts";
 import type { CaptionResults, SplitResults } from "./report.ts";
 import type { CaptionSettings } from "./settings.ts";
 

@@ -19,7 +19,7 @@ import { interruptSignal, TaskError } from "../lib/main.ts";
 import { modelFile } from "../lib/model_file.ts";
 import { findPictures, pictureCount, shortNames } from "../lib/own_pictures.ts";
 import { type Card, page, pictureHtml } from "../lib/page.ts";
-import { Pace } from "../lib/pace.ts";
+import { Pace } from "../../models/pace.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import type { OwnSettings } from "./settings.ts";
 

@@ -1,4 +1,5 @@
 /** What a captioning run leaves to look at: the loss chart and the page. */
+import type { FitResult } from "../../models/fit.ts";
 import { type CaptionData, referencesByImage, spread } from "../../data/sets/captions.ts";
 import type { CaptionScores, PreparedSplit } from "../../models/caption_training.ts";
 import { lineChart, type Point, smoothed } from "../lib/chart.ts";
@@ -17,21 +18,8 @@ export interface SplitResults {
   beamScores: CaptionScores;
 }
 
-/** How the training of a run went. */
-export interface Training {
-  losses: number[];
-  /** Validation BLEU-4 after each epoch, where it decides what is kept. */
-  validation: { epoch: number; bleu4: number }[];
-  keptEpoch: number;
-  epochsDone: number;
-  seconds: number;
-  interrupted: boolean;
-  /** Why training was stopped, where a loss or a weight was not finite. */
-  diverged: string | undefined;
-}
-
 /** All results of a run. */
-export interface CaptionResults extends Training {
+export interface CaptionResults extends FitResult {
   gpu: string;
   train: SplitResults;
   val: SplitResults;
@@ -79,7 +67,7 @@ function figures(settings: CaptionSettings, results: CaptionResults): Section {
       "homework's score: each caption against its picture's sampled one, averaged. The loss is -log p of a caption's words, " +
       "summed over the caption and averaged over captions." +
       (settings.keep === "best"
-        ? ` The weights are those of epoch ${results.keptEpoch}, the best of ${results.validation.length} by validation BLEU-4.`
+        ? ` The weights are those of epoch ${results.keptEpoch}, the best of ${results.epochs.length} by validation BLEU-4.`
         : ""),
   };
 }

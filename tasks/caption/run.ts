@@ -2,8 +2,9 @@
 import type { CaptionData } from "../../data/sets/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { Tensor } from "../../kernels/runtime/tensor.ts";
 import {
+  captionBatch,
+  captionBatches,
   type CaptionScores,
   mostCaptions,
   type PreparedSplit,
@@ -11,23 +12,24 @@ import {
   sampleCaptions,
   scoreCaptions,
   stepsPerEpoch,
-  trainEpoch,
 } from "../../models/caption_training.ts";
 import { Captioner } from "../../models/captioner.ts";
 import type { CellType } from "../../models/layers.ts";
-import { LossHistory } from "../../models/loss_history.ts";
+import type { FitResult } from "../../models/fit.ts";
 import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/optimizers.ts";
 import { saveCaptioner } from "../../models/saved_captioner.ts";
-import { checkMeasured, checkWeights, diverged, divergence } from "../lib/finite.ts";
+import { checkMeasured, diverged } from "../../models/finite.ts";
 import { interruptSignal } from "../lib/main.ts";
-import { Pace } from "../lib/pace.ts";
+import { Pace } from "../../models/pace.ts";
 import { UsageError } from "../lib/flags.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
-import { progress } from "../lib/progress.ts";
-import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
+import { digestOf } from "../lib/digest.ts";
+import { type CommandLine, commandLine } from "../lib/resume.ts";
+import { resumeLine, trainModel } from "../lib/training.ts";
+import { createRunFolder, reopenRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import { measureSplits, somePictures } from "./measure.ts";
 import { captionOwnPictures } from "./own.ts";
-import { type CaptionResults, lossChart, type Training, writeCaptionPage } from "./report.ts";
+import { type CaptionResults, lossChart, writeCaptionPage } from "./report.ts";
 import { captionData, type CaptionSettings, captionSettings, featureScale } from "./settings.ts";
 
 function makeOptimizer(captioner: Captioner, settings: CaptionSettings): Optimizer {
@@ -56,107 +58,37 @@ async function train(
   data: CaptionData,
   settings: CaptionSettings,
   folder: RunFolder,
-  pace: Pace,
-): Promise<Training> {
-  const { gpu, store } = captioner;
-  const { epochs, batch, sortWithin, readEvery, keep, seed, lr, schedule } = settings;
+  resume: boolean,
+): Promise<FitResult> {
+  const { cell, epochs, batch, sortWithin, readEvery, keep, seed, lr, schedule } = settings;
   const stream = new RandomStream(seed).split("batches");
   const perEpoch = stepsPerEpoch(splits.train.imageIndex.length, batch);
-  const { signal } = pace;
   using optimizer = makeOptimizer(captioner, settings);
-  using history = new LossHistory(gpu, readEvery);
-  // Also where the last weights are wanted: they may come to be of no use.
-  using good = Tensor.empty(gpu, store.values.shape, { name: "good weights" });
-  using bar = progress({ total: epochs * perEpoch, unit: "step" });
-  const result: Training = {
-    losses: history.losses,
-    validation: [],
-    keptEpoch: 0,
-    epochsDone: 0,
-    seconds: 0,
-    interrupted: false,
-    diverged: undefined,
-  };
-  const start = performance.now();
-  let [step, written, bestBleu, checkedAt] = [0, 0, -1, 0];
-  const report = () => {
-    for (; written < history.losses.length; written++) {
-      folder.metric({ step: written + 1, loss: history.losses[written] });
-    }
-    const recent = history.losses.slice(-perEpoch);
-    const loss = recent.reduce((a, b) => a + b, 0) / recent.length;
-    bar.update(step, recent.length > 0 ? { loss } : {});
-  };
-  const keepGood = (epoch: number) => {
-    result.keptEpoch = epoch;
-    good.copyFrom(store.values);
-  };
-  /** Wait for the losses, and see whether they and the weights are finite. */
-  const check = async () => {
-    await history.finish();
-    await checkWeights(store, step);
-    checkedAt = step;
-  };
-  try {
-    for (let epoch = 1; epoch <= epochs && !signal.aborted; epoch++) {
-      const finished = await trainEpoch({
-        captioner,
-        optimizer,
-        split: splits.train,
-        batchSize: batch,
-        sortWithin,
-        stream: stream.split(epoch),
-        history,
-        onStep: async () => {
-          step++;
-          if (schedule === "linear") optimizer.lr = lr * (1 - step / (epochs * perEpoch));
-          const goOn = await pace.step();
-          if (step % readEvery === 0) report();
-          return goOn;
-        },
-      });
-      if (finished) result.epochsDone = epoch;
-      if (keep === "last") {
-        // Not after each of many short epochs: every check waits for the GPU.
-        if (!finished || step - checkedAt < readEvery) continue;
-        await check();
-        keepGood(epoch);
-        continue;
-      }
-      if (!finished && result.keptEpoch > 0) break;
-      await check(); // sampling waits for the GPU anyway
-      report();
-      const sampled = await pace.measure((onBatch) =>
-        sampleCaptions(captioner, splits.val, data.vocabulary, { onBatch })
-      );
-      if (sampled === undefined) {
-        if (result.keptEpoch === 0) keepGood(epoch);
-        break;
-      }
-      const bleu4 = scoreCaptions(sampled, splits.val, data.vocabulary).bleu[3];
-      result.validation.push({ epoch, bleu4 });
-      folder.metric({ epoch, validationBleu4: bleu4, lr: optimizer.lr });
-      bar.note(`epoch ${epoch}: validation BLEU-4 ${bleu4.toFixed(4)}`);
+  return await trainModel(captioner, {
+    ...{ optimizer, epochs, perEpoch, readEvery, folder, resume, task: `caption-${cell}` },
+    saveEvery: settings.saveEvery,
+    made: {
+      ...settings,
+      ...{ out: undefined, saveEvery: undefined, readEvery: undefined },
+      data: data.name,
+      digest: await digestOf(data.train.captions, data.train.features, data.val.features),
+    },
+    schedule: schedule === "linear" ? (step) => lr * (1 - step / (epochs * perEpoch)) : undefined,
+    batches: (epoch) =>
+      captionBatches(splits.train, { batchSize: batch, sortWithin, stream: stream.split(epoch) }),
+    loss: (chosen, { tape }) =>
+      captioner.loss(tape.keep(captionBatch(captioner, splits.train, chosen))),
+    ...keep === "best" && {
+      async evaluate(onBatch) {
+        const sampled = await sampleCaptions(captioner, splits.val, data.vocabulary, { onBatch });
+        return { validationBleu4: scoreCaptions(sampled, splits.val, data.vocabulary).bleu[3] };
+      },
       // Of equals the later: it has learnt more.
-      if (bleu4 >= bestBleu) {
-        bestBleu = bleu4;
-        keepGood(epoch);
-      }
-    }
-    await check();
-  } catch (error) {
-    result.diverged = divergence(error);
-    if (result.keptEpoch === 0) throw error;
-  }
-  report();
-  bar.stop();
-  if (keep === "best" || result.diverged !== undefined) {
-    if (result.keptEpoch > 0) store.values.copyFrom(good);
-  } else result.keptEpoch = result.epochsDone;
-  gpu.flush();
-  result.seconds = (performance.now() - start) / 1000;
-  result.interrupted = signal.aborted;
-  return result;
+      keep: { best: "validationBleu4", later: true },
+    },
+    describe: ({ validationBleu4 }) => `validation BLEU-4 ${validationBleu4.toFixed(4)}`,
+    note: ({ validationBleu4 }) => ({ validationBleu4, lr: optimizer.lr }),
+  });
 }
 
 function describeScores(name: string, scores: CaptionScores): string {
@@ -182,7 +114,12 @@ function checkSizes(captioner: Captioner, data: CaptionData, settings: CaptionSe
   }
 }
 
-async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Promise<void> {
+async function run(
+  gpu: Gpu,
+  settings: CaptionSettings,
+  data: CaptionData,
+  { args, resume }: CommandLine,
+): Promise<void> {
   const { cell, hidden, words, wordDeviation, scoreDeviation, dropout, seed, out, maxVal } =
     settings;
   const scale = featureScale(data);
@@ -204,7 +141,10 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
   using captioner = new Captioner(gpu, config, new RandomStream(seed).split("weights"));
   checkSizes(captioner, data, settings);
   // Last of all: what is refused above leaves no folder behind.
-  using folder = createRunFolder({ out, task: `caption-${cell}`, now: new Date() });
+  const task = `caption-${cell}`;
+  using folder = resume === undefined
+    ? createRunFolder({ out, task, now: new Date() })
+    : reopenRunFolder(resume);
   console.log(
     `${data.name}: ${data.train.imageIndex.length} captions of ${data.train.pictures.length} pictures to learn from, ` +
       `${splits.val.imageIndex.length} of ${splits.val.pictures.length} to validate; ${captioner.store.count} weights\n` +
@@ -213,9 +153,9 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
       }; writing to ${folder.path}`,
   );
   for (const note of data.notes) console.log(`Note: ${note}`);
-  folder.writeConfig({ task: `caption-${cell}`, ...settings, model: config, adapter: gpu.adapter });
+  folder.writeConfig({ task, arguments: args, ...settings, model: config, adapter: gpu.adapter });
   using pace = new Pace(gpu, interruptSignal());
-  const training = await train(captioner, splits, data, settings, folder, pace);
+  const training = await train(captioner, splits, data, settings, folder, resume !== undefined);
   await saveCaptioner(`${folder.path}/model.safetensors`, captioner, {
     vocabulary: data.vocabulary,
     scale,
@@ -269,16 +209,18 @@ async function run(gpu: Gpu, settings: CaptionSettings, data: CaptionData): Prom
   }
   const state = results.interrupted ? "Interrupted; what was learnt so far is in" : "Done; see";
   console.log(`${state} ${folder.path}/index.html (${training.seconds.toFixed(1)} s of training)`);
+  if (results.interrupted) console.log(resumeLine(task, folder));
 }
 
 /** The whole task. */
 export async function captionTask(cell: CellType): Promise<void> {
-  const settings = captionSettings(cell, Deno.args);
+  const read = (args: readonly string[]) => captionSettings(cell, args);
+  const { settings, ...line } = commandLine(Deno.args, `caption-${cell}`, read);
   if ("model" in settings) {
     await captionOwnPictures(settings);
   } else {
     const data = await captionData(settings);
     using gpu = await openTaskGpu();
-    await run(gpu, settings, data);
+    await run(gpu, settings, data, line);
   }
 }

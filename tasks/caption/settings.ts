@@ -24,6 +24,7 @@ import {
 } from "../lib/flags.ts";
 import { parseGpuFlags } from "../lib/gpu.ts";
 import { PICTURE_FLAGS } from "../lib/own_pictures.ts";
+import { RESUME_FLAGS } from "../lib/resume.ts";
 
 /** What only training reads. */
 const TRAINING_FLAGS = defineFlags({
@@ -179,7 +180,10 @@ const OWN_FLAGS = defineFlags({
   }),
 });
 
-type Given = Parsed<typeof TRAINING_FLAGS & typeof COMMON_FLAGS>;
+type Given = Omit<
+  Parsed<typeof TRAINING_FLAGS & typeof COMMON_FLAGS & typeof RESUME_FLAGS>,
+  "resume"
+>;
 
 /** The settings of a run that captions pictures with an earlier run's model. */
 export interface OwnSettings extends Parsed<typeof COMMON_FLAGS> {
@@ -225,7 +229,8 @@ export function captionSettings(
   args: readonly string[],
 ): CaptionSettings | OwnSettings {
   const task = `caption-${cell}`;
-  const all = parseGpuFlags({ ...TRAINING_FLAGS, ...COMMON_FLAGS, ...OWN_FLAGS }, args, {
+  const flags = { ...TRAINING_FLAGS, ...COMMON_FLAGS, ...OWN_FLAGS, ...RESUME_FLAGS };
+  const { resume: _, ...all } = parseGpuFlags(flags, args, {
     task,
     summary:
       `Train an image captioner with ${cell === "lstm" ? "an LSTM" : "a vanilla RNN"} on WebGPU, ` +
@@ -235,6 +240,7 @@ export function captionSettings(
       `deno task ${task}`,
       `deno task ${task} --data=coco_captioning --max-train=50`,
       `deno task ${task} --data=coco_captioning --max-train=0 --epochs=3 --lr=1e-3 --dropout=0.3`,
+      `deno task ${task} --resume=runs/${task}/2026-01-31T09-05-00`,
       `deno task ${task} --model=runs/${task}/2026-01-31T09-05-00 --images=holiday --weights=squeezenet1_1-b8a52dc0.pth`,
     ],
   });

@@ -3,7 +3,8 @@ import { ImageLoader } from "../../data/images/image_loader.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { imageOutputs } from "../../models/image_features.ts";
 import { type OpenBackbone, openBackbone } from "./backbone.ts";
-import { interruptSignal, TaskError, turn } from "./main.ts";
+import { interruptSignal, TaskError } from "./main.ts";
+import { turn } from "../../models/pace.ts";
 import { prepareAt, skippedNotes } from "./own_pictures.ts";
 import { progress } from "./progress.ts";
 

@@ -23,6 +23,7 @@ const EXPECTED = new Set([
   "TaskError",
   "WriteError",
   "NonFiniteLossError",
+  "DivergedError",
   "NoAdapterError",
   "GpuError",
   "TypeError",
@@ -238,9 +239,4 @@ function signalNames(): (keyof typeof STOPPED)[] {
     !(name === "SIGTERM" && Deno.build.os === "windows") && // there is none
     !(name === "SIGHUP" && ignoresHangup())
   );
-}
-
-/** Let the event loop turn once, so that signals and timers are served. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

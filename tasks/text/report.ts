@@ -1,4 +1,5 @@
 /** What a text run leaves to look at: the charts and the page. */
+import type { EpochRecord } from "../../models/fit.ts";
 import { lineChart, type Point, type Series, smoothed } from "../lib/chart.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { page, type Section } from "../lib/page.ts";
@@ -6,7 +7,7 @@ import type { RunFolder } from "../lib/run_folder.ts";
 import { moments } from "../lib/statistics.ts";
 import { SPLITS, type TextData } from "./data.ts";
 import { settingsInUse, type TextSettings } from "./settings.ts";
-import { type EpochResult, MOST_WATCHED, type SeedResult } from "./train.ts";
+import { MOST_WATCHED, type SeedResult } from "./train.ts";
 
 /** All results of a run. */
 export interface TextResults {
@@ -96,7 +97,7 @@ export function accuracyChart(
   { sentences }: TextData,
   { seeds }: TextResults,
 ): string {
-  const of = ({ epochs }: SeedResult, value: (result: EpochResult) => number) =>
+  const of = ({ epochs }: SeedResult, value: (result: EpochRecord) => number) =>
     epochs.map((result): Point => [result.epoch, 100 * value(result)]);
   const dev = (result: SeedResult) => of(result, ({ devAccuracy }) => devAccuracy);
   const [first] = seeds;

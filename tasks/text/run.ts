@@ -2,10 +2,10 @@
 import { join } from "@std/path";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { grouped, percent } from "../lib/format.ts";
-import { diverged, divergence } from "../lib/finite.ts";
+import { diverged, divergence } from "../../models/finite.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
 import { interruptSignal } from "../lib/main.ts";
-import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
+import { createRunFolder, reopenRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import {
   checkAllSentences,
   checkVocabulary,
@@ -23,6 +23,8 @@ import {
   type TextResults,
   writeTextPage,
 } from "./report.ts";
+import { type CommandLine, commandLine } from "../lib/resume.ts";
+import { resumeLine } from "../lib/training.ts";
 import { settingsInUse, type TextSettings, textSettings } from "./settings.ts";
 import { classifierConfig, firstClassifier, type SeedResult, trainSeed } from "./train.ts";
 
@@ -80,12 +82,19 @@ function countWeights(gpu: Gpu, settings: TextSettings, data: TextData): number 
   return classifier.store.count;
 }
 
-async function run(gpu: Gpu, settings: TextSettings, data: TextData): Promise<void> {
+async function run(
+  gpu: Gpu,
+  settings: TextSettings,
+  data: TextData,
+  { args, resume }: CommandLine,
+): Promise<void> {
   const { model, seed, seeds, out } = settings;
   const task = `text-${model.name}`;
   const weights = countWeights(gpu, settings, data);
   // Last of all: what is refused above leaves no folder behind.
-  using folder = createRunFolder({ out, task, now: new Date() });
+  using folder = resume === undefined
+    ? createRunFolder({ out, task, now: new Date() })
+    : reopenRunFolder(resume);
   const { adapter } = gpu;
   console.log(
     `${describeData(data)}\n${grouped(weights)} weights on ${adapter.description}${
@@ -93,13 +102,19 @@ async function run(gpu: Gpu, settings: TextSettings, data: TextData): Promise<vo
     }; writing to ${folder.path}`,
   );
   const config = classifierConfig(settings, data);
-  folder.writeConfig({ task, ...settingsInUse(settings), model: config, adapter });
+  folder.writeConfig({ task, arguments: args, ...settingsInUse(settings), model: config, adapter });
   const trained: SeedResult[] = [];
   let failure: string | undefined;
   for (let i = 0; i < seeds && !interruptSignal().aborted; i++) {
     if (seeds > 1) console.log(`Seed ${seed + i} (${i + 1} of ${seeds})`);
     try {
-      trained.push(await trainSeed(gpu, settings, data, seed + i, folder));
+      trained.push(
+        await trainSeed(gpu, settings, data, {
+          seed: seed + i,
+          folder,
+          resume: resume !== undefined,
+        }),
+      );
     } catch (error) {
       failure = divergence(error);
       if (trained.length === 0) throw error;
@@ -136,11 +151,17 @@ async function run(gpu: Gpu, settings: TextSettings, data: TextData): Promise<vo
     ? "Interrupted; what was learnt so far is in"
     : "Done; see";
   console.log(`${state} ${index} (${seconds.toFixed(1)} s of training)`);
+  if (interruptSignal().aborted) console.log(resumeLine(task, folder));
 }
 
 /** The whole task. */
 export async function textTask(name: TextModelName): Promise<void> {
-  const read = await textData(textSettings(TEXT_MODELS[name], Deno.args));
+  const { settings, ...line } = commandLine(
+    Deno.args,
+    `text-${name}`,
+    (args) => textSettings(TEXT_MODELS[name], args),
+  );
+  const read = await textData(settings);
   using gpu = await openTaskGpu();
-  await run(gpu, read.settings, read.data);
+  await run(gpu, read.settings, read.data, line);
 }

@@ -11,6 +11,7 @@ import {
   UsageError,
 } from "../lib/flags.ts";
 import { parseGpuFlags } from "../lib/gpu.ts";
+import { RESUME_FLAGS } from "../lib/resume.ts";
 import type { Cell } from "../lib/page.ts";
 import type { Defaults, TextModel } from "./models.ts";
 
@@ -155,6 +156,7 @@ function allFlags({ real, generated }: TextModel) {
       help: "Read the loss back every so many steps",
     }),
     out: text({ default: "runs", placeholder: "DIR", help: "Folder of the runs" }),
+    ...RESUME_FLAGS,
   });
 }
 
@@ -182,7 +184,7 @@ function unread({ kind, glove }: TextModel): Partial<Record<keyof Given, string>
 /** The settings of a text run, all decided. */
 export type TextSettings =
   & Defaults
-  & Pick<Given, "data" | "glove" | "predict" | "seed" | "seeds" | "readEvery" | "out">
+  & Pick<Given, "data" | "glove" | "predict" | "seed" | "seeds" | "readEvery" | "saveEvery" | "out">
   & { model: TextModel; gloveWords: number; reviews: number };
 
 /** Read the command line; what was not given gets the model's default for the kind of data. */
@@ -206,8 +208,9 @@ export function textSettings(model: TextModel, args: readonly string[]): TextSet
       `deno task ${task}`,
       `deno task ${task} --data=sentences --seeds=3`,
       `deno task ${task} --data=sentences --predict=sentences/unlabelled.txt`,
+      `deno task ${task} --resume=runs/${task}/2026-01-31T09-05-00`,
     ],
-  }) as Partial<Given> & Pick<Given, "seed" | "seeds" | "readEvery" | "out">; // all but `reasons`
+  }) as Partial<Given> & Pick<Given, "seed" | "seeds" | "readEvery" | "saveEvery" | "out">; // all but `reasons`
   const real = given.data !== undefined;
   if (real && given.reviews !== undefined) {
     throw new UsageError("Flag --reviews is for generated ones, and --data gives others: use one");
@@ -247,6 +250,7 @@ export function textSettings(model: TextModel, args: readonly string[]): TextSet
     seed: given.seed,
     seeds: given.seeds,
     readEvery: given.readEvery,
+    saveEvery: given.saveEvery,
     out: given.out,
   };
 }

@@ -3,52 +3,32 @@ import { join } from "@std/path";
 import { spread } from "../../data/sets/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { LossHistory } from "../../models/loss_history.ts";
+import type { FitResult } from "../../models/fit.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { saveClassifier } from "../../models/saved_classifier.ts";
 import type { ClassifierConfig, SentenceClassifier } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
 import {
   accuracy,
+  checkSentences,
   type LabelledSentences,
+  sentenceBatches,
   sentenceLogits,
+  sentenceLoss,
   stepsOfSentences,
-  trainSentenceEpoch,
 } from "../../models/sentence_training.ts";
 import { WeightAverage } from "../../models/weight_average.ts";
 import { percent } from "../lib/format.ts";
-import { checkWeights, divergence } from "../lib/finite.ts";
 import { interruptSignal } from "../lib/main.ts";
-import { Pace } from "../lib/pace.ts";
-import { progress } from "../lib/progress.ts";
+import { Pace } from "../../models/pace.ts";
+import { digestOf } from "../lib/digest.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
+import { trainModel } from "../lib/training.ts";
 import { encode, firstTable, type Split, SPLITS, type TextData, wordWidth } from "./data.ts";
-import type { TextSettings } from "./settings.ts";
-
-/** How good an epoch was. */
-export interface EpochResult {
-  epoch: number;
-  /** Mean over the steps of the epoch. */
-  trainLoss: number;
-  /** On a part of the training sentences, at most {@linkcode MOST_WATCHED}. */
-  trainAccuracy: number;
-  devAccuracy: number;
-}
-
-/** How the training of a seed went. */
-export interface Training {
-  losses: number[];
-  epochs: EpochResult[];
-  keptEpoch: number;
-  seconds: number;
-  interrupted: boolean;
-  /** Why training was stopped, where a loss or a weight was not finite. */
-  diverged: string | undefined;
-}
+import { settingsInUse, type TextSettings } from "./settings.ts";
 
 /** All that is left of a seed, its saved model apart. */
-export interface SeedResult extends Training {
+export interface SeedResult extends FitResult {
   seed: number;
   /** The file of the model in the run folder. */
   file: string;
@@ -111,117 +91,52 @@ async function measure(
 /** Train, watch dev, and leave the weights of the best epoch in the classifier. */
 async function train(
   classifier: SentenceClassifier,
-  { encoded }: TextData,
+  { encoded, sentences, generated }: TextData,
   settings: TextSettings,
-  seed: number,
-  folder: RunFolder,
-  pace: Pace,
-): Promise<Training> {
-  const { gpu, store } = classifier;
-  const { epochs, batch, readEvery, lr, decay, clip, patience } = settings;
+  { seed, suffix, folder, resume }: SeedOptions,
+): Promise<FitResult> {
+  const { epochs, batch, readEvery, saveEvery, lr, decay, clip, patience } = settings;
   const stream = new RandomStream(seed).split("batches");
-  const perEpoch = stepsOfSentences(classifier, encoded.train.sentences, batch);
   const part = some(encoded.train, MOST_WATCHED);
-  const { signal } = pace;
-  using optimizer = new Adam(store, {
+  using optimizer = new Adam(classifier.store, {
     lr,
     decayPerEpoch: decay,
     clipNorm: clip === 0 ? undefined : clip,
   });
-  using average = settings.average === 0 ? undefined : new WeightAverage(store, settings.average);
-  using history = new LossHistory(gpu, readEvery);
-  using best = Tensor.empty(gpu, store.values.shape, { name: "best weights" });
-  using bar = progress({ total: epochs * perEpoch, unit: "step" });
-  const { losses } = history;
-  const result: Training = {
-    losses,
-    epochs: [],
-    keptEpoch: 0,
-    seconds: 0,
-    interrupted: false,
-    diverged: undefined,
-  };
-  const start = performance.now();
-  let [step, written, bestAccuracy] = [0, 0, -1];
-  const report = () => {
-    for (; written < losses.length; written++) {
-      folder.metric({ seed, step: written + 1, loss: losses[written] });
-    }
-    const recent = losses.slice(-perEpoch);
-    bar.update(step, recent.length > 0 ? { loss: mean(recent) } : {});
-  };
-  const keepBest = (epoch: number) => {
-    result.keptEpoch = epoch;
-    best.copyFrom(store.values);
-  };
-  try {
-    for (let epoch = 1; epoch <= epochs && !signal.aborted; epoch++) {
-      const [before, rate] = [step, optimizer.lr];
-      const finished = await trainSentenceEpoch({
-        classifier,
-        optimizer,
-        data: encoded.train,
-        batchSize: batch,
-        stream: stream.split(epoch),
-        history,
-        onStep: async () => {
-          step++;
-          average?.update();
-          const goOn = await pace.step();
-          if (step % readEvery === 0) report();
-          return goOn;
-        },
-      });
-      if (!finished && result.keptEpoch > 0) break;
-      await history.finish(); // measuring waits for the GPU anyway
-      await checkWeights(store, step);
-      report();
-      average?.swap();
-      const measured = await pace.measure(async (onBatch) => ({
-        trainAccuracy: await measure(classifier, part, onBatch),
-        devAccuracy: await measure(classifier, encoded.dev, onBatch),
-      }));
-      if (measured === undefined) { // interrupted: without an epoch that is known to be better, this is kept
-        if (result.keptEpoch === 0) keepBest(epoch);
-        average?.swap();
-        break;
-      }
-      const { trainAccuracy, devAccuracy } = measured;
-      if (devAccuracy > bestAccuracy) {
-        bestAccuracy = devAccuracy;
-        keepBest(epoch);
-      }
-      average?.swap();
-      const trainLoss = mean(losses.slice(before));
-      result.epochs.push({ epoch, trainLoss, trainAccuracy, devAccuracy });
-      folder.metric({ seed, epoch, trainLoss, trainAccuracy, devAccuracy, lr: rate });
-      bar.note(
-        `epoch ${epoch}: training loss ${trainLoss.toFixed(4)}, dev accuracy ${
-          percent(devAccuracy)
-        }`,
-      );
-      if (patience > 0 && epoch - result.keptEpoch >= patience) {
-        const epochs = patience === 1 ? "an epoch" : `${patience} epochs`;
-        bar.note(`No better dev accuracy for ${epochs}: stopped early`);
-        break;
-      }
-    }
-    await history.finish();
-  } catch (error) {
-    result.diverged = divergence(error);
-    if (result.keptEpoch === 0) throw error;
-  }
-  report();
-  bar.stop();
-  if (result.keptEpoch > 0) store.values.copyFrom(best);
-  gpu.flush();
-  result.seconds = (performance.now() - start) / 1000;
-  result.interrupted = signal.aborted;
-  return result;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
+  using average = settings.average === 0
+    ? undefined
+    : new WeightAverage(classifier.store, settings.average);
+  checkSentences(classifier, encoded.train);
+  const digests = SPLITS.slice(0, 2).map(async (split) =>
+    await digestOf(
+      Uint32Array.from(encoded[split].sentences.flatMap((ids) => [ids.length, ...Array.from(ids)])),
+      Uint8Array.from(encoded[split].labels),
+    )
+  );
+  return await trainModel(classifier, {
+    ...{ optimizer, average, epochs, readEvery, saveEvery, patience, folder, resume },
+    task: `text-${settings.model.name}`,
+    file: `checkpoint${suffix}.safetensors`,
+    perEpoch: stepsOfSentences(classifier, encoded.train.sentences, batch),
+    tag: { seed },
+    made: {
+      ...settingsInUse(settings),
+      ...{ out: undefined, seeds: undefined, saveEvery: undefined, readEvery: undefined },
+      ...{ predict: undefined, seed, data: generated ? undefined : sentences.name },
+      digest: (await Promise.all(digests)).join(" "),
+    },
+    batches: (epoch) =>
+      sentenceBatches(classifier, encoded.train.sentences, batch, stream.split(epoch)),
+    loss: (chosen, { tape }) => sentenceLoss(classifier, encoded.train, chosen, tape),
+    evaluate: async (onBatch) => ({
+      trainAccuracy: await measure(classifier, part, onBatch),
+      devAccuracy: await measure(classifier, encoded.dev, onBatch),
+    }),
+    keep: { best: "devAccuracy" },
+    describe: ({ trainLoss, devAccuracy }) =>
+      `training loss ${trainLoss.toFixed(4)}, dev accuracy ${percent(devAccuracy)}`,
+    note: (record) => ({ ...record, lr: optimizer.lr }),
+  });
 }
 
 /** After an interruption so many sentences of a split are answered: it must not go on for long. */
@@ -259,19 +174,29 @@ async function measureSplits(
   return await pace.measure((onBatch) => of(undefined, onBatch)) ?? await of(MEASURED_INTERRUPTED);
 }
 
+/** What a seed needs. */
+interface SeedOptions {
+  seed: number;
+  /** What is added to the names of its files. */
+  suffix: string;
+  folder: RunFolder;
+  /** Go on where its checkpoint was written. */
+  resume: boolean;
+}
+
 /** Make, train, measure and save the classifier of one seed. Nothing of it stays on the GPU. */
 export async function trainSeed(
   gpu: Gpu,
   settings: TextSettings,
   data: TextData,
-  seed: number,
-  folder: RunFolder,
+  { seed, folder, resume }: Omit<SeedOptions, "suffix">,
 ): Promise<SeedResult> {
   using classifier = firstClassifier(gpu, settings, data, seed);
-  using pace = new Pace(gpu, interruptSignal());
-  const training = await train(classifier, data, settings, seed, folder, pace);
-  const file = settings.seeds === 1 ? "model.safetensors" : `model-seed-${seed}.safetensors`;
+  const suffix = settings.seeds === 1 ? "" : `-seed-${seed}`;
+  const training = await train(classifier, data, settings, { seed, suffix, folder, resume });
+  const file = `model${suffix}.safetensors`;
   await saveClassifier(join(folder.path, file), classifier, data.vocabulary);
+  using pace = new Pace(gpu, interruptSignal());
   const measured = await measureSplits(classifier, data, pace);
   for (const split of SPLITS) {
     folder.metric({

@@ -4,7 +4,7 @@ import { grouped } from "../lib/format.ts";
 import { page, type Section } from "../lib/page.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
 import { moments } from "../lib/statistics.ts";
-import { bestEpoch, type EpochResult } from "./checkpoint.ts";
+import type { EpochRecord } from "../../models/fit.ts";
 import { confusion, gallery } from "./answers.ts";
 import type { TransferData } from "./data.ts";
 import { settingsInUse, taskName, type TransferSettings } from "./settings.ts";
@@ -44,8 +44,8 @@ export function accuracyRows(
   { seeds, network }: TransferResults,
 ): AccuracyRow[] {
   const row = (result: SeedResult): AccuracyRow => {
-    const { seed, before, epochs, val, interrupted } = result;
-    const kept = bestEpoch(epochs);
+    const { seed, before, epochs, keptEpoch, val, interrupted } = result;
+    const kept = epochs.find(({ epoch }) => epoch === keptEpoch);
     return [
       seeds.length === 1 ? "this run" : `seed ${seed}${interrupted ? ", interrupted" : ""}`,
       100 * before.accuracy,
@@ -79,7 +79,7 @@ function epochChart(
   { name }: TransferData,
   { seeds, network }: TransferResults,
   yLabel: string,
-  of: (epoch: EpochResult) => { train: number; val: number },
+  of: (epoch: EpochRecord) => { train: number; val: number },
   before: (seed: SeedResult) => number,
 ): string {
   const shown = seeds.slice(0, MOST_SEEDS).filter(({ epochs }) => epochs.length > 0);
@@ -106,7 +106,7 @@ export function lossChart(
   data: TransferData,
   results: TransferResults,
 ): string {
-  const of = ({ trainLoss, valLoss }: EpochResult) => ({ train: trainLoss, val: valLoss });
+  const of = ({ trainLoss, valLoss }: EpochRecord) => ({ train: trainLoss, val: valLoss });
   const label = "cross-entropy of a picture";
   return epochChart(settings, data, results, label, of, ({ before }) => before.loss);
 }
@@ -117,7 +117,7 @@ export function accuracyChart(
   data: TransferData,
   results: TransferResults,
 ): string {
-  const of = ({ trainAccuracy, valAccuracy }: EpochResult) => ({
+  const of = ({ trainAccuracy, valAccuracy }: EpochRecord) => ({
     train: 100 * trainAccuracy,
     val: 100 * valAccuracy,
   });
@@ -153,7 +153,7 @@ function notes(settings: TransferSettings, data: TransferData, results: Transfer
   const { seeds } = results;
   const interrupted = seeds.find((result) => result.interrupted);
   const epochs = seeds.flatMap((result) => result.epochs);
-  const per = (of: (epoch: EpochResult) => number) =>
+  const per = (of: (epoch: EpochRecord) => number) =>
     (epochs.reduce((sum, epoch) => sum + of(epoch), 0) / epochs.length).toFixed(1);
   return [
     settings.data === undefined

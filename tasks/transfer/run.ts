@@ -3,10 +3,12 @@ import { join } from "@std/path";
 import { printable } from "../../data/files/messages.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { grouped } from "../lib/format.ts";
-import { diverged, divergence } from "../lib/finite.ts";
+import { diverged, divergence } from "../../models/finite.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
 import { interruptSignal } from "../lib/main.ts";
 import { createRunFolder, reopenRunFolder } from "../lib/run_folder.ts";
+import { type CommandLine, commandLine } from "../lib/resume.ts";
+import { resumeLine } from "../lib/training.ts";
 import { type TransferData, transferData } from "./data.ts";
 import {
   accuracyChart,
@@ -65,8 +67,13 @@ async function describeNetwork(gpu: Gpu, settings: TransferSettings, data: Trans
   return { kind: network.kind, all, learnt: network.store.count, notes };
 }
 
-async function run(gpu: Gpu, settings: TransferSettings, data: TransferData): Promise<void> {
-  const { learnt, seed, seeds, out, resume } = settings;
+async function run(
+  gpu: Gpu,
+  settings: TransferSettings,
+  data: TransferData,
+  { args, resume }: CommandLine,
+): Promise<void> {
+  const { learnt, seed, seeds, out } = settings;
   const task = taskName(learnt);
   const network = await describeNetwork(gpu, settings, data);
   // Last of all: what is refused above leaves no folder behind.
@@ -85,14 +92,21 @@ async function run(gpu: Gpu, settings: TransferSettings, data: TransferData): Pr
       }; writing to ${folder.path}`,
     ].join("\n"),
   );
-  folder.writeConfig({ task, ...settingsInUse(settings), classes: data.classes, adapter });
+  folder.writeConfig({
+    task,
+    arguments: args,
+    ...settingsInUse(settings),
+    classes: data.classes,
+    adapter,
+  });
   const signal = interruptSignal();
   const trained: SeedResult[] = [];
   let failure: string | undefined;
   for (let i = 0; i < seeds && !signal.aborted; i++) {
     if (seeds > 1) console.log(`Seed ${seed + i} (${i + 1} of ${seeds})`);
     try {
-      trained.push(await trainSeed({ gpu, settings, data, seed: seed + i, folder, signal }));
+      const options = { gpu, settings, data, folder, signal, resume: resume !== undefined };
+      trained.push(await trainSeed({ ...options, seed: seed + i }));
     } catch (error) {
       failure = divergence(error);
       if (trained.length === 0) throw error;
@@ -134,17 +148,18 @@ async function report(
   const index = join(folder.path, "index.html");
   console.log(
     interruptSignal().aborted
-      ? `Interrupted; what was learnt so far is in ${index}\nGo on with deno task ${
-        taskName(settings.learnt)
-      } --resume=${folder.path}`
+      ? `Interrupted; what was learnt so far is in ${index}\n${
+        resumeLine(taskName(settings.learnt), folder)
+      }`
       : `Done; see ${index} (${seconds} s of training)`,
   );
 }
 
 /** The whole task. */
 export async function transferTask(learnt: TransferLearnt): Promise<void> {
-  const settings = transferSettings(learnt, Deno.args);
+  const read = (args: readonly string[]) => transferSettings(learnt, args);
+  const { settings, ...line } = commandLine(Deno.args, taskName(learnt), read);
   const data = await transferData(settings);
   using gpu = await openTaskGpu();
-  await run(gpu, settings, data);
+  await run(gpu, settings, data, line);
 }

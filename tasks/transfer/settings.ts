@@ -1,24 +1,19 @@
 /** The flags of the two transfer tasks, and the settings of an earlier run that goes on. */
-import { parseJson } from "../../data/files/json.ts";
-import { printable } from "../../data/files/messages.ts";
-import { join } from "@std/path";
 import { EMBEDDED_SIZE } from "../../data/made/embedded/network.ts";
 import type { Learnt } from "../../models/vision_model.ts";
 import { BACKBONE_FLAGS } from "../lib/backbone.ts";
 import {
   boolean,
   choice,
-  commandName,
   defineFlags,
   integer,
   number,
   type Parsed,
-  parseFlags,
   text,
   UsageError,
 } from "../lib/flags.ts";
+import { isGiven, RESUME_FLAGS } from "../lib/resume.ts";
 import { parseGpuFlags } from "../lib/gpu.ts";
-import { TaskError } from "../lib/main.ts";
 import type { Cell } from "../lib/page.ts";
 
 /** What is learnt: everything, or the last layer. */
@@ -30,7 +25,7 @@ const SIZE = 224;
 /** As many as the report has, and as many as drawn pictures need. */
 const [EPOCHS, DRAWN_EPOCHS] = [25, 12];
 
-/** What makes a run. One with `--resume` takes all of it from an earlier run. */
+/** What makes a run. */
 const RUN_FLAGS = defineFlags({
   data: text({
     optional: true,
@@ -92,13 +87,8 @@ const RUN_FLAGS = defineFlags({
 
 const FLAGS = defineFlags({
   ...RUN_FLAGS,
-  out: text({ optional: true, placeholder: "DIR", help: "Folder of the runs; runs unless given" }),
-  resume: text({
-    optional: true,
-    placeholder: "RUN",
-    help:
-      "Go on with an interrupted run in its folder, after its last whole epoch; its settings need not be given again",
-  }),
+  out: text({ default: "runs", placeholder: "DIR", help: "Folder of the runs" }),
+  ...RESUME_FLAGS,
 });
 
 type Given = Parsed<typeof RUN_FLAGS>;
@@ -110,8 +100,7 @@ export interface TransferSettings extends Given {
   size: number;
   /** The folder of the runs. */
   out: string;
-  /** The run folder to go on in. */
-  resume: string | undefined;
+  saveEvery: number;
 }
 
 /** The name of the task that learns so much. */
@@ -146,67 +135,7 @@ function decide(given: Given): Given & { epochs: number; size: number } {
   };
 }
 
-/** The longest config of a run, in bytes. */
-const MAX_CONFIG = 1_000_000;
-
-/** The command line of the run in a folder. */
-function argumentsOf(run: string, task: string): string[] {
-  let config: Record<string, unknown>;
-  try {
-    const path = join(run, "config.json");
-    const { isFile, size } = Deno.statSync(path);
-    if (!isFile || size > MAX_CONFIG) {
-      throw new TaskError(`${path} is no regular file of at most ${MAX_CONFIG} bytes`);
-    }
-    const text = Deno.readTextFileSync(path);
-    const json = parseJson(text, { what: "The text", depth: 3, values: 10_000 });
-    config = typeof json === "object" && json !== null ? json as Record<string, unknown> : {};
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof RangeError) {
-      throw new TaskError(`${join(run, "config.json")} is no JSON of a run: ${error.message}`);
-    }
-    const { NotFound, NotADirectory } = Deno.errors;
-    if (!(error instanceof NotFound || error instanceof NotADirectory)) throw error;
-    throw new TaskError(`There is no config.json in ${run}: --resume takes the folder of a run`);
-  }
-  if (typeof config.task !== "string") {
-    throw new TaskError(`${join(run, "config.json")} names no task: it is not of a run`);
-  }
-  if (config.task !== task) {
-    throw new TaskError(
-      `The run in ${run} is one of ${printable(config.task, { most: 60 })}, and not of ${task}`,
-    );
-  }
-  return Object.keys(RUN_FLAGS).filter((key) => config[key] !== undefined).map((key) => {
-    const value = config[key];
-    const name = commandName(key);
-    if (typeof value !== "boolean") return `${name}=${value}`;
-    return value ? name : name.replace("--", "--no-");
-  });
-}
-
-/** The settings of the run in a folder. TaskError where its config holds some that cannot be. */
-function settingsOf(
-  run: string,
-  args: readonly string[],
-  about: Parameters<typeof parseFlags>[2],
-): Given & { epochs: number; size: number } {
-  try {
-    return decide(parseFlags(RUN_FLAGS, args, about));
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    throw new TaskError(`${join(run, "config.json")} is of no run that can be: ${error.message}`);
-  }
-}
-
-/** Whether a flag is on a command line. */
-function isGiven(args: readonly string[], key: string): boolean {
-  const name = commandName(key);
-  const names = [name, name.replace("--", "--no-")];
-  return args.some((arg) => names.includes(arg) || arg.startsWith(`${name}=`));
-}
-
-/** Read the command line; with `--resume` the earlier run's settings, with which it must agree. */
+/** Read the command line. */
 export function transferSettings(
   learnt: TransferLearnt,
   args: readonly string[],
@@ -224,24 +153,11 @@ export function transferSettings(
       `deno task ${task} --resume=runs/${task}/2026-01-31T09-05-00`,
     ],
   };
-  const { out, resume, ...given } = parseGpuFlags(FLAGS, args, about);
-  if (isGiven(args, "backbone") && given.weights === undefined && resume === undefined) {
+  const { out, saveEvery, resume: _, ...given } = parseGpuFlags(FLAGS, args, about);
+  if (isGiven(args, "backbone") && given.weights === undefined) {
     throw new UsageError("Flag --backbone says what network --weights are of, and there are none");
   }
-  if (resume === undefined) return { ...decide(given), learnt, out: out ?? "runs", resume };
-  if (out !== undefined) {
-    throw new UsageError("Flag --out is for new runs: --resume goes on in the run's own folder");
-  }
-  const earlier = settingsOf(resume, argumentsOf(resume, task), about);
-  const differences = (Object.keys(RUN_FLAGS) as (keyof Given)[])
-    .filter((key) => isGiven(args, key) && given[key] !== earlier[key])
-    .map((key) => `${commandName(key)} is ${given[key]} here and ${earlier[key]} there`);
-  if (differences.length > 0) {
-    throw new UsageError(
-      `The run in ${resume} was made with other settings: ${differences.join("; ")}`,
-    );
-  }
-  return { ...earlier, learnt, out: "runs", resume };
+  return { ...decide(given), learnt, out, saveEvery };
 }
 
 /** The settings that have a say in a run, by name. */

@@ -6,31 +6,26 @@ import { RandomStream } from "../../data/rng.ts";
 import { writeSafetensors } from "../../data/formats/safetensors.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
+  imageLoss,
   type Measure,
   measure,
   type PictureScores,
-  trainImageEpoch,
+  ScoreList,
 } from "../../models/image_training.ts";
-import { LossHistory, NonFiniteLossError } from "../../models/loss_history.ts";
+import { type Stateful, stateNumber } from "../../models/checkpoint.ts";
+import type { FitResult } from "../../models/fit.ts";
+import { NonFiniteLossError } from "../../models/loss_history.ts";
 import { Adam, type Optimizer, Sgd } from "../../models/optimizers.ts";
 import { BACKBONES } from "../../models/pretrained.ts";
 import type { VisionModel } from "../../models/vision_model.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { percent } from "../lib/format.ts";
-import { checkMeasured, checkTensors, divergence } from "../lib/finite.ts";
+import { checkMeasured } from "../../models/finite.ts";
 import { TaskError } from "../lib/main.ts";
 import type { Cell } from "../lib/page.ts";
-import { Pace } from "../lib/pace.ts";
-import { progress } from "../lib/progress.ts";
+import { Pace } from "../../models/pace.ts";
+import { trainModel } from "../lib/training.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
-import {
-  bestEpoch,
-  type Checkpoint,
-  type Progress,
-  readCheckpoint,
-  type Weights,
-  writeCheckpoint,
-} from "./checkpoint.ts";
 import {
   checkClassesSeen,
   type LabelledPictures,
@@ -38,19 +33,20 @@ import {
   makeLoaders,
   type TransferData,
 } from "./data.ts";
-import { timed, validate, validateFew } from "./validate.ts";
-import { settingsInUse, type TransferSettings } from "./settings.ts";
+import { timed, validate, validateAll, validateFew } from "./validate.ts";
+import { settingsInUse, taskName, type TransferSettings } from "./settings.ts";
+
+/** How the training of a seed went. */
+interface Trained extends FitResult {
+  /** Validation before any training. */
+  before: Measure;
+}
 
 /** All that is left of a seed, its saved model apart. */
 export interface SeedResult extends Trained {
   seed: number;
   /** The file of the model in the run folder. */
   file: string;
-  /** The epoch whose weights are kept; 0 when none came to its end. */
-  keptEpoch: number;
-  /** Time of all epochs. */
-  seconds: number;
-  interrupted: boolean;
   /** The kept weights on the validation pictures. */
   val: Measure;
   valScores: PictureScores;
@@ -67,6 +63,8 @@ export interface SeedOptions {
   data: TransferData;
   seed: number;
   folder: RunFolder;
+  /** Go on where the seed's checkpoint was written. */
+  resume: boolean;
   /** Set to stop after the step at hand. */
   signal: Pick<AbortSignal, "aborted">;
   /** Writes a line; `console.log` when left out. */
@@ -107,23 +105,6 @@ function madeWith(
   };
 }
 
-/** Take up a checkpoint. TaskError where it does not fit the network. */
-function takeUp(
-  path: string,
-  checkpoint: Checkpoint,
-  model: VisionModel,
-  optimizer: Optimizer,
-): void {
-  try {
-    model.load(checkpoint.best, { dryRun: true });
-    model.load(checkpoint.model);
-    optimizer.loadState(checkpoint.optimizer);
-  } catch (error) {
-    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
-    throw new TaskError(`${path} cannot be gone on from: ${error.message}`);
-  }
-}
-
 /** Where the last map of a network has one place, batch norms learn nothing of one picture. */
 const ONE_PLACE = 32;
 
@@ -142,141 +123,88 @@ function checkLastBatch(
   );
 }
 
-/** How the training of a seed went. */
-interface Trained extends Progress {
-  /** Why it was stopped, where a loss or a weight was not finite. */
-  diverged: string | undefined;
-}
-
-/**
- * Train on after `done`, and write a checkpoint after each epoch. Leaves the weights of the best epoch in the
- * network.
- */
+/** Train a network, and leave the weights of the best epoch in it. `file` is the name of its checkpoint. */
 export async function trainNetwork(
   model: VisionModel,
   loaders: Loaders,
   options: SeedOptions,
-  checkpointPath: string,
+  file: string,
 ): Promise<Trained> {
-  const { gpu, settings, data, seed, folder, signal, print = console.log } = options;
-  const { epochs: wanted, lr, decay, decayEvery, readEvery, batchNorm } = settings;
-  const made = madeWith(settings, data, seed);
-  const start = settings.resume && await readCheckpoint(checkpointPath, made) || undefined;
+  const { gpu, settings, data, seed, folder, resume, signal, print = console.log } = options;
+  const { epochs, lr, decay, decayEvery, readEvery, saveEvery, batchNorm, learnt } = settings;
   using optimizer = makeOptimizer(model, settings);
   using pace = new Pace(gpu, signal);
-  const epochs = start?.epochs ?? [];
-  const losses = start?.losses ?? [];
-  let best: Weights | undefined = start?.best;
-  if (start !== undefined) takeUp(checkpointPath, start, model, optimizer);
-  // A run can end after an epoch's lines and before its checkpoint.
-  if (settings.resume) {
-    folder.retainMetrics((record) =>
-      record.seed !== seed ||
-      (typeof record.step === "number"
-        ? record.step <= losses.length
-        : typeof record.epoch === "number" && record.epoch <= epochs.length)
-    );
-  }
-  const within = { data, pace };
-  const validated = start === undefined
-    ? await validate(model, loaders, within, { milliseconds: 0 })
-    : undefined;
-  const few = start === undefined && validated === undefined
-    ? (await validateFew(model, loaders, options)).scores
-    : undefined;
-  const before = start?.before ?? measure((validated ?? few)!);
-  checkMeasured(before.loss, "The validation loss before training");
-  if (epochs.length < wanted) checkLastBatch(model, loaders, options);
-  print(
-    start === undefined
-      ? `Before training: validation accuracy ${percent(before.accuracy)}` +
-        (few === undefined ? "" : `, interrupted after ${few.labels.length} pictures`)
-      : `Going on after epoch ${epochs.length} of ${wanted}`,
-  );
-  const left = (wanted - epochs.length) * loaders.train.batchCount;
-  using bar = left > 0 ? progress({ total: left, unit: "step", print }) : undefined;
-  let steps = 0;
-  /** Train for an epoch and measure it. Whether it came to its end. */
-  const trainEpoch = async (epoch: number): Promise<boolean> => {
-    const [began, waiting] = [performance.now(), { milliseconds: 0 }];
-    optimizer.lr = lr * decay ** Math.floor((epoch - 1) / decayEvery);
-    using history = new LossHistory(gpu, readEvery, { firstStep: losses.length + 1 });
-    const trained = await trainImageEpoch({
-      model,
-      optimizer,
-      history,
-      batches: timed(loaders.train.epoch(epoch), waiting),
-      pictures: data.train.pictures.length,
-      stream: new RandomStream(seed).split("dropout").split(epoch),
-      batchStatistics: batchNorm !== "eval",
-      onStep: async () => {
-        steps++;
-        const goOn = await pace.step();
-        if (steps % readEvery === 0) {
-          const recent = history.losses;
-          bar?.update(steps, recent.length > 0 ? { loss: mean(recent) } : {});
-        }
-        return goOn;
-      },
-    }).catch((error) => {
-      // Pictures found broken on the way leave another last batch.
-      if (!(error instanceof NonFiniteLossError)) checkLastBatch(model, loaders, options);
-      throw error;
-    });
-    const epochLosses = await history.finish();
-    bar?.update(steps, epochLosses.length > 0 ? { loss: mean(epochLosses) } : {});
-    if (trained === undefined) return false;
-    checkClassesSeen("train", data, data.train, trained, loaders.train);
-    const weights = await model.stateDict();
-    checkTensors(weights, losses.length + epochLosses.length);
-    const validated = await validate(model, loaders, within, waiting);
-    if (validated === undefined) return false;
-    const [seen, val] = [measure(trained), measure(validated)];
-    checkMeasured(val.loss, `The validation loss of epoch ${epoch}`);
-    const result = {
-      epoch,
-      lr: optimizer.lr,
-      trainLoss: seen.loss,
-      trainAccuracy: seen.accuracy,
-      valLoss: val.loss,
-      valAccuracy: val.accuracy,
-      seconds: (performance.now() - began) / 1000,
-      waited: waiting.milliseconds / 1000,
-    };
-    const state = await optimizer.state();
-    checkTensors(
-      state.moments.map((data, i) => [`moment ${i}`, { dtype: "F32", shape: [data.length], data }]),
-      losses.length + epochLosses.length,
-    );
-    epochs.push(result);
-    if (best === undefined || bestEpoch(epochs) === result) best = weights;
-    epochLosses.forEach((loss, i) => folder.metric({ seed, step: losses.length + i + 1, loss }));
-    losses.push(...epochLosses);
-    folder.metric({ seed, ...result });
-    await writeCheckpoint(checkpointPath, {
-      ...{ before, epochs, losses, made, model: weights, best },
-      optimizer: state,
-    });
-    bar?.note(
-      `epoch ${epoch}: training loss ${seen.loss.toFixed(4)}, accuracy ${
-        percent(seen.accuracy)
-      }; validation loss ${val.loss.toFixed(4)}, accuracy ${percent(val.accuracy)}`,
-    );
-    return true;
+  const scores = new ScoreList(model, data.train.pictures.length);
+  using _ = scores;
+  const stream = new RandomStream(seed).split("dropout");
+  const waiting = { milliseconds: 0 };
+  let [before, began]: [Measure, number] = [{ loss: NaN, accuracy: NaN }, 0];
+  const note: Stateful = {
+    state: () => ({ values: { ...before } }),
+    loadState: (state) => {
+      before = { loss: stateNumber(state, "loss"), accuracy: stateNumber(state, "accuracy") };
+    },
   };
-  let failure: string | undefined;
   try {
-    while (epochs.length < wanted && !signal.aborted && await trainEpoch(epochs.length + 1));
+    const result = await trainModel(model, {
+      ...{ optimizer, epochs, readEvery, saveEvery, signal, folder, resume, file, print },
+      task: taskName(learnt),
+      tag: { seed },
+      made: madeWith(settings, data, seed),
+      parts: { before: note, seen: scores },
+      perEpoch: loaders.train.batchCount,
+      schedule: (_, epoch) => lr * decay ** Math.floor((epoch - 1) / decayEvery),
+      batches: (epoch) => timed(loaders.train.epoch(epoch), waiting),
+      loss: (batch, { tape, epoch, inEpoch }) =>
+        imageLoss(model, batch, {
+          ...{ tape, scores, batchStatistics: batchNorm !== "eval" },
+          stream: stream.split(epoch).split(inEpoch),
+        }),
+      async onStart(_, resumed) {
+        if (!resumed) {
+          const all = await validate(model, loaders, { data, pace }, { milliseconds: 0 });
+          const few = all ?? (await validateFew(model, loaders, options)).scores;
+          before = measure(few);
+          checkMeasured(before.loss, "The validation loss before training");
+          print(
+            `Before training: validation accuracy ${percent(before.accuracy)}` +
+              (all === undefined ? `, interrupted after ${few.labels.length} pictures` : ""),
+          );
+        }
+        checkLastBatch(model, loaders, options);
+      },
+      onEpochStart(_, done) {
+        if (done === 0) scores.clear();
+        [began, waiting.milliseconds] = [performance.now(), 0];
+      },
+      async evaluate(onBatch, epoch) {
+        const trained = await scores.read();
+        checkClassesSeen("train", data, data.train, trained, loaders.train);
+        const validated = await validateAll(model, loaders, data, waiting, onBatch);
+        const [seen, val] = [measure(trained), measure(validated)];
+        checkMeasured(val.loss, `The validation loss of epoch ${epoch}`);
+        return {
+          lr: optimizer.lr,
+          trainLoss: seen.loss,
+          trainAccuracy: seen.accuracy,
+          valLoss: val.loss,
+          valAccuracy: val.accuracy,
+          seconds: (performance.now() - began) / 1000,
+          waited: waiting.milliseconds / 1000,
+        };
+      },
+      keep: { best: "valAccuracy" },
+      describe: ({ trainLoss, trainAccuracy, valLoss, valAccuracy }) =>
+        `training loss ${trainLoss.toFixed(4)}, accuracy ${
+          percent(trainAccuracy)
+        }; validation loss ${valLoss.toFixed(4)}, accuracy ${percent(valAccuracy)}`,
+    });
+    return { ...result, before };
   } catch (error) {
-    failure = divergence(error);
-    if (best === undefined) throw error;
+    // Pictures found broken on the way leave another last batch.
+    if (!(error instanceof NonFiniteLossError)) checkLastBatch(model, loaders, options);
+    throw error;
   }
-  if (best !== undefined) model.load(best);
-  return { before, epochs, losses, diverged: failure };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
 }
 
 /** Open, train, measure and save the network of one seed. Nothing of it stays on the GPU. */
@@ -286,8 +214,7 @@ export async function trainSeed(options: SeedOptions): Promise<SeedResult> {
   const { model: opened } = await openNetwork(gpu, settings, data, seed);
   using model = opened;
   const loaders = makeLoaders(data, settings, seed);
-  const checkpointPath = join(folder.path, `checkpoint${suffix}.safetensors`);
-  const progress = await trainNetwork(model, loaders, options, checkpointPath);
+  const trained = await trainNetwork(model, loaders, options, `checkpoint${suffix}.safetensors`);
   const file = `model${suffix}.safetensors`;
   await writeSafetensors(join(folder.path, file), await model.stateDict(), {
     // Of its widths the shapes of its weights tell.
@@ -304,14 +231,12 @@ export async function trainSeed(options: SeedOptions): Promise<SeedResult> {
   const scores = await validate(model, loaders, { data, pace }, { milliseconds: 0 });
   const whole = scores && { measured: data.val, scores };
   const { measured, scores: valScores } = whole ?? await validateFew(model, loaders, options);
-  const kept = bestEpoch(progress.epochs);
+  const kept = trained.epochs.find(({ epoch }) => epoch === trained.keptEpoch);
   return {
-    ...progress,
+    ...trained,
     seed,
     file,
-    keptEpoch: kept?.epoch ?? 0,
-    seconds: progress.epochs.reduce((sum, { seconds }) => sum + seconds, 0),
-    interrupted: signal.aborted && progress.epochs.length < settings.epochs,
+    interrupted: signal.aborted && trained.epochs.length < settings.epochs,
     // Of an interrupted run a few pictures are answered, but all were after the epoch.
     val: whole === undefined && kept !== undefined
       ? { loss: kept.valLoss, accuracy: kept.valAccuracy }

@@ -3,7 +3,7 @@ import { spread } from "../../data/sets/captions.ts";
 import type { ImageBatch } from "../../data/images/image_loader.ts";
 import { imageScores, type PictureScores } from "../../models/image_training.ts";
 import type { VisionModel } from "../../models/vision_model.ts";
-import type { Pace } from "../lib/pace.ts";
+import type { Pace } from "../../models/pace.ts";
 import {
   checkClassesSeen,
   type LabelledPictures,
@@ -28,18 +28,28 @@ export async function* timed(batches: AsyncIterable<ImageBatch>, waiting: Waitin
   }
 }
 
-/** Answers to all validation pictures; nothing where it was interrupted. */
-export async function validate(
+/** Answers to all validation pictures; `onBatch` is called after each batch, and may end it. */
+export async function validateAll(
   model: VisionModel,
   { val }: Loaders,
+  data: TransferData,
+  waiting: Waiting,
+  onBatch: () => Promise<void>,
+): Promise<PictureScores> {
+  const count = data.val.pictures.length;
+  const scores = await imageScores(model, timed(val.epoch(0), waiting), count, onBatch);
+  checkClassesSeen("val", data, data.val, scores, val);
+  return scores;
+}
+
+/** The same; nothing where it was interrupted. */
+export function validate(
+  model: VisionModel,
+  loaders: Loaders,
   { data, pace }: { data: TransferData; pace: Pace },
   waiting: Waiting,
 ): Promise<PictureScores | undefined> {
-  const scores = await pace.measure((onBatch) =>
-    imageScores(model, timed(val.epoch(0), waiting), data.val.pictures.length, onBatch)
-  );
-  if (scores !== undefined) checkClassesSeen("val", data, data.val, scores, val);
-  return scores;
+  return pace.measure((onBatch) => validateAll(model, loaders, data, waiting, onBatch));
 }
 
 /** After an interruption so many pictures are answered: it must not go on for long. */

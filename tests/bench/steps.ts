@@ -14,7 +14,7 @@ import { type BackboneName, makeBackbone } from "../../models/pretrained.ts";
 import type { Learnt } from "../../models/vision_model.ts";
 import type { ClassifierKind } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
-import { trainSentenceBatch } from "../../models/sentence_training.ts";
+import { sentenceLoss } from "../../models/sentence_training.ts";
 
 /** Something that can be done again and again. */
 export interface Steps extends Disposable {
@@ -98,7 +98,16 @@ export function sentenceSteps(
   return of(async (times) => {
     using history = new LossHistory(gpu, times);
     for (let i = 0; i < times; i++) {
-      await trainSentenceBatch({ classifier, optimizer, history }, { sentences, labels });
+      using tape = new Tape(gpu);
+      const loss = sentenceLoss(
+        classifier,
+        { sentences, labels },
+        sentences.keys().toArray(),
+        tape,
+      );
+      loss.backward();
+      optimizer.step();
+      await history.add(loss.tensor);
     }
     await history.finish();
   }, [optimizer, classifier]);

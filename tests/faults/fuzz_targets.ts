@@ -3,7 +3,7 @@ import { dirname, fromFileUrl, join } from "@std/path";
 import { type TensorData, writeSafetensors } from "../../data/formats/safetensors.ts";
 import { memorySource, readZipDirectory, readZipEntry } from "../../data/formats/zip/zip.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { writeCheckpoint } from "../../tasks/transfer/checkpoint.ts";
+import { float64, writeCheckpoint } from "../../models/checkpoint.ts";
 import { withFolder } from "../data/sets/coco_folder.ts";
 import { writeZip } from "../data/formats/zip/zip_writer.ts";
 import { randomSqueezeNet, writeTinyModel } from "../tasks/small_network.ts";
@@ -95,23 +95,24 @@ async function savedClassifier(): Promise<Bytes> {
 
 async function checkpoint(): Promise<Bytes> {
   const { classes, width } = CHECKPOINT_SIZES;
-  const weights = await randomSqueezeNet(classes, width);
+  const tensors = await randomSqueezeNet(classes, width);
   const model = new SqueezeNet11(classes, { width });
   const size = model.parameters.reduce((sum, p) => sum + Math.ceil(p.size / 64) * 64, 0);
-  const result = { lr: 1, trainLoss: 1, trainAccuracy: 1, valLoss: 1, valAccuracy: 1 };
+  const flat = (): TensorData => ({ dtype: "F32", shape: [size], data: new Float32Array(size) });
+  const streams = [{ key: [1, 2], position: 3 }];
   return await written((path) =>
-    writeCheckpoint(path, {
-      before: { loss: 1, accuracy: 0.5 },
-      epochs: [1, 2].map((epoch) => ({ ...result, epoch, seconds: 1, waited: 0 })),
-      losses: [1, 2, 3],
-      made: MADE,
+    writeCheckpoint(path, MADE, {
+      model: { tensors },
       optimizer: {
-        steps: 3,
-        lr: 1e-3,
-        moments: [new Float32Array(size), new Float32Array(size)],
+        tensors: new Map([["moment.0", flat()], ["moment.1", flat()]]),
+        values: { steps: 3, lr: 1e-3 },
       },
-      model: weights,
-      best: weights,
+      streams: { values: streams },
+      kept: { tensors: new Map([["0", flat()]]), values: { epoch: 1, figure: 0.5 } },
+      run: {
+        tensors: new Map([["losses", float64([1, 2, 3])]]),
+        values: { epoch: 2, inEpoch: 1, seconds: 1, stoppedEarly: false, epochs: [] },
+      },
     })
   );
 }

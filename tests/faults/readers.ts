@@ -12,13 +12,14 @@ import { unpackZip } from "../../data/formats/zip/unpack.ts";
 import { readVocabulary } from "../../data/text/vocabulary.ts";
 import { readWeightFile } from "../../data/formats/weights.ts";
 import { type Gpu, openGpu } from "../../kernels/runtime/gpu.ts";
+import { fit } from "../../models/fit.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { loadCaptioner } from "../../models/saved_captioner.ts";
 import { loadClassifier } from "../../models/saved_classifier.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import { openBackbone } from "../../tasks/lib/backbone.ts";
 import { explain } from "../../tasks/lib/main.ts";
-import { readCheckpoint } from "../../tasks/transfer/checkpoint.ts";
+import { commandLine } from "../../tasks/lib/resume.ts";
 import { transferSettings } from "../../tasks/transfer/settings.ts";
 
 /** The settings of {@link CHECKPOINT_SIZES}'s run. */
@@ -53,18 +54,27 @@ export const READERS = {
     (await loadClassifier(await gpu(), path)).classifier.dispose(),
   captioner: async (path: string) => (await loadCaptioner(await gpu(), path)).captioner.dispose(),
   checkpoint: async (path: string) => {
-    const checkpoint = await readCheckpoint(path, MADE);
-    if (checkpoint === undefined) return;
     const { classes, width } = CHECKPOINT_SIZES;
-    using model = new SqueezeNet11(classes, { width });
-    model.toGpu(await gpu());
+    using model = new SqueezeNet11(classes, { width }).toGpu(await gpu());
     using optimizer = new Adam(model.store, { lr: 1e-3 });
-    model.load(checkpoint.best, { dryRun: true });
-    model.load(checkpoint.model);
-    optimizer.loadState(checkpoint.optimizer);
+    await fit(model, {
+      optimizer,
+      batches: () => [],
+      loss: () => {
+        throw new Error("There are no batches");
+      },
+      checkpoint: { path, resume: true, made: MADE, every: Infinity },
+      signal: { aborted: true },
+    });
   },
   run: (path: string) =>
-    Promise.resolve().then(() => transferSettings("all", [`--resume=${path}`])),
+    Promise.resolve().then(() =>
+      commandLine(
+        [`--resume=${path}`],
+        "transfer-finetune",
+        (args) => transferSettings("all", args),
+      )
+    ),
   features: readFeatures,
   vocabulary: readVocabulary,
   glove: (path: string) => readGlove(path),

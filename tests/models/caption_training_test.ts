@@ -17,6 +17,7 @@ import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { sampleBeam, sampleGreedy } from "../../models/caption_sampling.ts";
 import {
   captionBatch,
+  captionBatches,
   evaluateLoss,
   mostCaptions,
   type PreparedSplit,
@@ -24,10 +25,9 @@ import {
   sampleCaptions,
   scoreCaptions,
   stepsPerEpoch,
-  trainEpoch,
 } from "../../models/caption_training.ts";
 import { Captioner } from "../../models/captioner.ts";
-import { LossHistory } from "../../models/loss_history.ts";
+import { fit } from "../../models/fit.ts";
 import { Adam } from "../../models/optimizers.ts";
 import { captionerLoss } from "../../kernels/reference/captioner.ts";
 import { gpuTest } from "../gpu_support.ts";
@@ -45,7 +45,7 @@ const TRAIN = prepareSplit(SCENES.train, standardizer(SCENES.train.features, SCE
 const COUNT = TRAIN.imageIndex.length;
 
 /** Train an LSTM of 24 units for some epochs: the losses, and the weights at the end. */
-async function train(gpu: Gpu, seed: number, epochs: number, onStep: () => boolean = () => true) {
+async function train(gpu: Gpu, seed: number, epochs: number) {
   const config = {
     cell: "lstm",
     featureDim: SCENES.featureDim,
@@ -57,28 +57,17 @@ async function train(gpu: Gpu, seed: number, epochs: number, onStep: () => boole
   const stream = new RandomStream(seed);
   using captioner = new Captioner(gpu, config, stream.split("weights"));
   using optimizer = new Adam(captioner.store, { lr: 0.02, clipNorm: 5, decayPerEpoch: 0.9 });
-  using history = new LossHistory(gpu, 7);
-  const finished: boolean[] = [];
   gpu.flush();
   const { submits } = { ...gpu.recorder.counts };
-  for (let epoch = 1; epoch <= epochs; epoch++) {
-    finished.push(
-      await trainEpoch({
-        captioner,
-        optimizer,
-        split: TRAIN,
-        batchSize: 40,
-        stream: stream.split(epoch),
-        history,
-        onStep,
-      }),
-    );
-  }
-  await history.finish();
+  const { losses } = await fit(captioner, {
+    ...{ optimizer, epochs, readEvery: 7 },
+    batches: (epoch) => captionBatches(TRAIN, { batchSize: 40, stream: stream.split(epoch) }),
+    loss: (chosen, { tape }) => captioner.loss(tape.keep(captionBatch(captioner, TRAIN, chosen))),
+  });
   const submitted = gpu.recorder.counts.submits - submits;
   const evaluated = await evaluateLoss(captioner, TRAIN);
   const weights = await captioner.store.values.read();
-  return { losses: history.losses, finished, evaluated, weights, lr: optimizer.lr, submitted };
+  return { losses, evaluated, weights, lr: optimizer.lr, submitted };
 }
 
 function mean(values: number[]): number {
@@ -89,7 +78,6 @@ gpuTest("training on scenes lowers the loss, the same way for the same seed", as
   assertEquals(COUNT, 150); // the last batch of an epoch is smaller
   const first = await train(gpu, 5, 8);
   assertEquals(first.losses.length, 8 * 4);
-  assertEquals(first.finished, new Array<boolean>(8).fill(true));
   // One for each step, one for each read of seven losses; more only to write to a buffer still in use.
   assertLess(first.submitted, 2 * first.losses.length);
   assertAlmostEquals(first.lr, 0.02 * 0.9 ** 8, 1e-12);
@@ -105,46 +93,30 @@ gpuTest("training on scenes lowers the loss, the same way for the same seed", as
 });
 
 /** The lengths of the steps of an epoch in batches of 16, in the order of the steps, with its tokens. */
-async function stepLengths(gpu: Gpu, sortWithin: number): Promise<[number[], number]> {
-  const sizes = { featureDim: SCENES.featureDim, vocabularySize: SCENES.vocabulary.size };
-  const config = { cell: "rnn", hiddenDim: 4, wordDim: 4, ...sizes } as const;
-  using captioner = new Captioner(gpu, config, new RandomStream(1));
-  using optimizer = new Adam(captioner.store, { lr: 1e-3 });
-  using history = new LossHistory(gpu, 100);
-  const { loss } = captioner;
+function stepLengths(captioner: Captioner, sortWithin: number): [number[], number] {
   const lengths: number[] = [];
   let tokens = 0;
-  captioner.loss = (batch) => {
+  const options = { batchSize: 16, sortWithin, stream: new RandomStream(7) };
+  for (const chosen of captionBatches(TRAIN, options)) {
+    using batch = captionBatch(captioner, TRAIN, chosen);
     lengths.push(batch.targets.shape[0]);
     tokens += batch.tokens;
-    return loss.call(captioner, batch);
-  };
-  await trainEpoch({
-    ...{ captioner, optimizer, split: TRAIN, batchSize: 16, sortWithin, history },
-    stream: new RandomStream(7),
-    onStep: () => true,
-  });
+  }
   return [lengths, tokens];
 }
 
-gpuTest(
-  "captions sorted by length make shorter steps, in no order, and all are seen",
-  async (gpu) => {
-    const [plain, tokens] = await stepLengths(gpu, 1);
-    const [sorted, sameTokens] = await stepLengths(gpu, 5);
-    assertEquals([plain.length, sorted.length, sameTokens], [10, 10, tokens]);
-    assertLess(mean(sorted), 0.9 * mean(plain), `${sorted} against ${plain}`);
-    assertNotEquals(sorted.slice(0, 5), sorted.slice(0, 5).sort((a, b) => a - b));
-    for (const wrong of [0, 1.5]) {
-      await assertRejects(() => stepLengths(gpu, wrong), RangeError, `not ${wrong}`);
-    }
-  },
-);
-
-gpuTest("an epoch stops when it is told to, and does not count as one", async (gpu) => {
-  let steps = 0;
-  const { losses, finished, lr } = await train(gpu, 5, 1, () => ++steps < 2);
-  assertEquals([losses.length, finished, lr], [2, [false], 0.02]);
+gpuTest("captions sorted by length make shorter steps, in no order, and all are seen", (gpu) => {
+  const sizes = { featureDim: SCENES.featureDim, vocabularySize: SCENES.vocabulary.size };
+  const config = { cell: "rnn", hiddenDim: 4, wordDim: 4, ...sizes } as const;
+  using captioner = new Captioner(gpu, config, new RandomStream(1));
+  const [plain, tokens] = stepLengths(captioner, 1);
+  const [sorted, sameTokens] = stepLengths(captioner, 5);
+  assertEquals([plain.length, sorted.length, sameTokens], [10, 10, tokens]);
+  assertLess(mean(sorted), 0.9 * mean(plain), `${sorted} against ${plain}`);
+  assertNotEquals(sorted.slice(0, 5), sorted.slice(0, 5).sort((a, b) => a - b));
+  for (const wrong of [0, 1.5]) {
+    assertThrows(() => stepLengths(captioner, wrong), RangeError, `not within ${wrong}`);
+  }
 });
 
 /** The three captions of small_captioner.ts, and two images: the second has two captions. */

@@ -1,4 +1,6 @@
 /** The optimizers on the GPU against their float64 twins, and everything around the step. */
+import type { TensorData } from "../../data/formats/tensor_data.ts";
+import type { Plain, SavedState } from "../../models/checkpoint.ts";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
@@ -249,23 +251,23 @@ gpuTest("a state of another model or optimizer is refused, and nothing is writte
   setGradients(store, gradientOf(0));
   adam.step();
   const before = await adam.state();
-  const { moments: [mean] } = before;
-  const wrongCount = { ...before, moments: [mean] };
-  assertThrows(() => adam.loadState(wrongCount), TypeError, "this one has 2 of 192");
-  const wrongSize = { ...before, moments: [new Float32Array(192), mean.slice(1)] };
-  assertThrows(() => adam.loadState(wrongSize), TypeError, "buffers of [192, 191] numbers");
-  const moments = [new Float32Array(192), new Float32Array(192)];
-  assertThrows(
-    () => adam.loadState({ ...before, moments, steps: -1 }),
-    RangeError,
-    "steps must be",
+  const { tensors, values } = before as { tensors: Map<string, TensorData>; values: Plain };
+  const moments = (...all: Float32Array<ArrayBuffer>[]): SavedState => ({
+    tensors: new Map(all.map((data, i) => [`${i}`, { dtype: "F32", shape: [data.length], data }])),
+    values,
+  });
+  const [first, second] = [...tensors.values()].map(({ data }) =>
+    data as Float32Array<ArrayBuffer>
   );
-  assertThrows(() => adam.loadState({ ...before, moments, lr: NaN }), RangeError, "lr must be");
-  const spoilt = moments.map((moment, i) => i === 1 ? moment.with(3, NaN) : moment);
-  assertThrows(
-    () => adam.loadState({ ...before, moments: spoilt }),
-    RangeError,
-    "moment 3 must be a finite number: it is NaN",
-  );
+  assertThrows(() => adam.loadState(moments(first)), TypeError, "this one has 2 of 192");
+  const short = moments(first, second.slice(1));
+  assertThrows(() => adam.loadState(short), TypeError, "buffers of [192, 191] numbers");
+  const { steps, lr } = values as { steps: number; lr: number };
+  const with_ = (values: Plain) => () => adam.loadState({ tensors, values });
+  assertThrows(with_({ steps: -1, lr }), RangeError, "steps must be a whole number from 0");
+  assertThrows(with_({ steps, lr: NaN }), RangeError, "lr must be");
+  assertThrows(with_({ steps }), SyntaxError, 'its "lr" is no number');
+  const spoilt = moments(first, second.with(5, NaN) as Float32Array<ArrayBuffer>);
+  assertThrows(() => adam.loadState(spoilt), RangeError, "moment 5 must be a finite number");
   assertEquals(await adam.state(), before);
 });

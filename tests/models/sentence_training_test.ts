@@ -1,4 +1,5 @@
 /** Batches of similar length, training by seed, and measuring answers. */
+import type { Sentence } from "../../models/sentence_classifier.ts";
 import {
   assert,
   assertAlmostEquals,
@@ -10,7 +11,8 @@ import {
 } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { LossHistory } from "../../models/loss_history.ts";
+import { shuffledBatches } from "../../models/batches.ts";
+import { fit } from "../../models/fit.ts";
 import { Adam } from "../../models/optimizers.ts";
 import {
   CLASSIFIER_KINDS,
@@ -20,12 +22,13 @@ import {
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
 import {
   accuracy,
-  bucketBatches,
   checkLengths,
+  checkSentences,
   type LabelledSentences,
+  sentenceBatches,
   sentenceLogits,
+  sentenceLoss,
   stepsOfSentences,
-  trainSentenceEpoch,
   wordLimits,
 } from "../../models/sentence_training.ts";
 import { gpuTest } from "../gpu_support.ts";
@@ -40,7 +43,19 @@ function randomSentences(count: number): number[][] {
   });
 }
 
-Deno.test("bucketBatches deals each sentence once, with little padding", () => {
+/** Batches of nearly equal length. */
+const bucketBatches = (
+  sentences: readonly Sentence[],
+  batchSize: number,
+  stream: RandomStream,
+  most = Infinity,
+) =>
+  shuffledBatches(sentences.length, {
+    ...{ batchSize, stream, most, sortWithin: Infinity },
+    lengths: sentences.map(({ length }) => length),
+  });
+
+Deno.test("batches: shuffledBatches deals each sentence once, with little padding", () => {
   const sentences = randomSentences(1003);
   const batches = bucketBatches(sentences, 32, new RandomStream(1));
   assertEquals(batches.length, 32);
@@ -60,7 +75,7 @@ Deno.test("bucketBatches deals each sentence once, with little padding", () => {
   assertNotEquals(longest, longest.toSorted((a, b) => a - b));
 });
 
-Deno.test("bucketBatches follows its stream", () => {
+Deno.test("batches: shuffledBatches follows its stream", () => {
   const sentences = randomSentences(100);
   const deal = (seed: number) => bucketBatches(sentences, 8, new RandomStream(seed));
   assertEquals(deal(1), deal(1));
@@ -71,7 +86,7 @@ Deno.test("bucketBatches follows its stream", () => {
   assertNotEquals(first(1), first(2));
 });
 
-Deno.test("bucketBatches takes batches of one, of more than there are, and no sentences", () => {
+Deno.test("batches: shuffledBatches takes batches of one, of more than there are, and no sentences", () => {
   const sentences = [[4, 5], [4], [4, 5, 6]];
   assertEquals(bucketBatches(sentences, 1, new RandomStream(1)).map((b) => b.length), [1, 1, 1]);
   const [all, ...rest] = bucketBatches(sentences, 99, new RandomStream(1));
@@ -96,13 +111,12 @@ interface Training {
   data?: LabelledSentences;
   batchSize?: number;
   config?: Partial<ClassifierConfig>;
-  onStep?: () => boolean;
 }
 
 /** Train a classifier of 9 words: the losses, the weights and the accuracy at the end. */
 async function train(
   gpu: Gpu,
-  { kind, seed, epochs, data = ORDER, batchSize = 4, config = {}, onStep = () => true }: Training,
+  { kind, seed, epochs, data = ORDER, batchSize = 4, config = {} }: Training,
 ) {
   const stream = new RandomStream(seed);
   using classifier = makeClassifier(
@@ -111,23 +125,21 @@ async function train(
     stream.split("weights"),
   );
   using optimizer = new Adam(classifier.store, { lr: 0.05, decayPerEpoch: 0.99 });
-  using history = new LossHistory(gpu, 5);
-  const finished: boolean[] = [];
-  for (let epoch = 1; epoch <= epochs; epoch++) {
-    const order = stream.split(epoch);
-    const options = { classifier, optimizer, data, batchSize, stream: order, history, onStep };
-    finished.push(await trainSentenceEpoch(options));
-  }
-  const losses = await history.finish();
+  checkSentences(classifier, data);
+  const { losses } = await fit(classifier, {
+    ...{ optimizer, epochs, readEvery: 5 },
+    batches: (epoch) => sentenceBatches(classifier, data.sentences, batchSize, stream.split(epoch)),
+    loss: (chosen, { tape }) => sentenceLoss(classifier, data, chosen, tape),
+  });
   const logits = await sentenceLogits(classifier, data.sentences);
   const weights = await classifier.store.values.read();
-  return { losses, finished, lr: optimizer.lr, weights, accuracy: accuracy(logits, data.labels) };
+  return { losses, lr: optimizer.lr, weights, accuracy: accuracy(logits, data.labels) };
 }
 
 for (const kind of ["rnn", "lstm", "bilstm"] as const) {
   gpuTest(`${kind} learns what only the order of words tells`, async (gpu) => {
-    const { losses, finished, lr, accuracy } = await train(gpu, { kind, seed: 1, epochs: 30 });
-    assertEquals([losses.length, finished.every((f) => f)], [60, true]);
+    const { losses, lr, accuracy } = await train(gpu, { kind, seed: 1, epochs: 30 });
+    assertEquals(losses.length, 60);
     assertAlmostEquals(lr, 0.05 * 0.99 ** 30, 1e-12);
     assertLess(losses.at(-1)!, 0.3 * losses[0]);
     assertEquals(accuracy, 1);
@@ -161,35 +173,23 @@ for (const kind of CLASSIFIER_KINDS) {
   });
 }
 
-gpuTest("an epoch stops when it is told to, and does not count as one", async (gpu) => {
-  let steps = 0;
-  const onStep = () => ++steps < 2;
-  const { losses, finished, lr } = await train(gpu, {
-    kind: "average",
-    seed: 1,
-    epochs: 1,
-    onStep,
-  });
-  assertEquals([losses.length, finished, lr], [2, [false], 0.05]);
-});
-
 gpuTest("20 epochs need no more buffers than the second", async (gpu) => {
   const { pool } = gpu;
   using classifier = smallClassifier(gpu, "bilstm", { dropout: 0.2, sparse: true });
   using optimizer = new Adam(classifier.store, { lr: 1e-3 });
-  using history = new LossHistory(gpu, 5);
   const data = { sentences: SENTENCES, labels: [1, 0, 0, 1, 1, 0] };
   const [live, bytes] = [pool.liveBuffers, pool.liveBytes];
   const settled: number[] = [];
   for (let epoch = 0; epoch < 20; epoch++) {
-    const stream = new RandomStream(1);
-    const options = { classifier, optimizer, data, batchSize: 4, stream, history };
-    await trainSentenceEpoch({ ...options, onStep: () => true });
+    await fit(classifier, {
+      optimizer,
+      batches: () => sentenceBatches(classifier, SENTENCES, 4, new RandomStream(1)),
+      loss: (chosen, { tape }) => sentenceLoss(classifier, data, chosen, tape),
+    });
     assertEquals([pool.liveBuffers, pool.liveBytes], [live, bytes]);
     settled.push(pool.idleBytes);
   }
   assertEquals(settled.slice(2), settled.slice(1, -1));
-  await history.finish();
 });
 
 gpuTest("an epoch refuses sentences without a label, and labels that are none", async (gpu) => {
@@ -215,11 +215,10 @@ gpuTest("sentenceLogits answers in the order of the sentences, for any batch siz
   }
 });
 
-Deno.test("bucketBatches cuts batches of long sentences by their words", () => {
+Deno.test("batches: shuffledBatches cuts batches of long sentences by their words", () => {
   const sentences = [...randomSentences(200), Array(300).fill(4), Array(301).fill(4)];
   for (const batch of [1, 52, 300, 599, 600, 601, 602]) {
-    const limits = { sentence: 1000, batch };
-    const batches = bucketBatches(sentences, 32, new RandomStream(1), limits);
+    const batches = bucketBatches(sentences, 32, new RandomStream(1), batch);
     const all = batches.flatMap((chosen) => [...chosen]).sort((a, b) => a - b);
     assertEquals(all, [...sentences.keys()]);
     for (const chosen of batches) {
@@ -245,12 +244,10 @@ gpuTest("sentences whose batch would pass a tensor's limit train and are measure
   const sentences = Array.from({ length: count }, (_, i) => Array(length).fill(4 + i % 5));
   const labels = sentences.map((_, i) => i % 2);
   using optimizer = new Adam(classifier.store, { lr: 1e-3 });
-  using history = new LossHistory(gpu, 5);
-  let steps = 0;
-  await trainSentenceEpoch({
-    ...{ classifier, optimizer, history, data: { sentences, labels }, batchSize: 256 },
-    stream: new RandomStream(2),
-    onStep: () => steps++ >= 0,
+  const { losses: { length: steps } } = await fit(classifier, {
+    optimizer,
+    batches: () => sentenceBatches(classifier, sentences, 256, new RandomStream(2)),
+    loss: (chosen, { tape }) => sentenceLoss(classifier, { sentences, labels }, chosen, tape),
   });
   assertEquals(steps, stepsOfSentences(classifier, sentences, 256));
   assertEquals(steps, Math.ceil(count / Math.min(256, Math.floor(limits.batch / length))));

@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { Parameter, ParameterStore } from "../../models/parameters.ts";
-import { checkMeasured, checkWeights, DivergedError, notFinite } from "../../tasks/lib/finite.ts";
-import { Pace } from "../../tasks/lib/pace.ts";
+import { checkMeasured, checkWeights, DivergedError, notFinite } from "../../models/finite.ts";
+import { Pace } from "../../models/pace.ts";
 import { gpuTest } from "../gpu_support.ts";
 
 gpuTest(

@@ -178,6 +178,7 @@ function seedResult(seed: number, dev: number, test: number, interrupted = false
     seconds: 1,
     accuracy: { train: 1, dev, test },
     measuredOn: interrupted ? 100 : undefined,
+    stoppedEarly: false,
     diverged: undefined,
     testLogits: new Float32Array(),
   };

@@ -55,7 +55,14 @@ gpuProcessTest(
       const run = runFolder(out, "text-bow");
       assertStringIncludes(stdout, `Done; see ${join(run, "index.html")}`);
       assertEquals(names(run), [
-        ...["accuracy.svg", "config.json", "index.html", "loss.svg", "metrics.jsonl"],
+        ...[
+          "accuracy.svg",
+          "checkpoint.safetensors",
+          "config.json",
+          "index.html",
+          "loss.svg",
+          "metrics.jsonl",
+        ],
         ...["model.safetensors", "predictions.txt"],
       ]);
       const config = JSON.parse(Deno.readTextFileSync(join(run, "config.json")));
@@ -148,7 +155,7 @@ gpuProcessTest("text-best: several seeds on generated reviews", TASK_PERMISSIONS
     }
     assertNotMatch(stdout, /NaN|undefined|2019/);
     const run = runFolder(out, "text-best");
-    const saved = names(run).filter((name) => name.endsWith(".safetensors"));
+    const saved = names(run).filter((name) => /^model.*\.safetensors$/.test(name));
     assertEquals(saved.length, 2);
     assertEquals(saved[1], "model.safetensors");
     assertMatch(saved[0], /^model-seed-[78]\.safetensors$/);

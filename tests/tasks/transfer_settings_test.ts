@@ -8,18 +8,10 @@ import {
   assertThrows,
 } from "@std/assert";
 import { dirname, join } from "@std/path";
-import type { TensorData } from "../../data/formats/tensor_data.ts";
-import { readSafetensors, writeSafetensors } from "../../data/formats/safetensors.ts";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { TaskError } from "../../tasks/lib/main.ts";
 import { confusion, examples } from "../../tasks/transfer/answers.ts";
-import {
-  bestEpoch,
-  type Checkpoint,
-  type EpochResult,
-  readCheckpoint,
-  writeCheckpoint,
-} from "../../tasks/transfer/checkpoint.ts";
+import type { EpochRecord } from "../../models/fit.ts";
 import { folderData, type TransferData } from "../../tasks/transfer/data.ts";
 import {
   accuracyRows,
@@ -81,48 +73,6 @@ Deno.test("transfer settings: what has no say is refused and not shown", () => {
     assert(real.includes(name), name);
   }
 });
-
-permissionTest(
-  "transfer settings: --resume takes the run's, and refuses others",
-  DISK,
-  async () => {
-    await withTempFolder(async (run) => {
-      const earlier = settings(...REAL, "--epochs=3", "--lr=0.01", "--strict", "--no-partial");
-      const config = join(run, "config.json");
-      const write = (value: unknown) => Deno.writeTextFile(config, JSON.stringify(value));
-      const refuse = (args: string[], part: string) => {
-        const all = [`--resume=${run}`, ...args];
-        const error = assertThrows(() => settings(...all), Error, part);
-        assert(error instanceof UsageError || error instanceof TaskError, error.name);
-      };
-      refuse([], `There is no config.json in ${run}: --resume takes the folder of a run`);
-      await write({ task: "transfer-freeze", ...settingsInUse(earlier), classes: ["a", "b"] });
-      const again = { ...earlier, resume: run };
-      assertEquals(settings(`--resume=${run}`), again);
-      assertEquals(settings(`--resume=${run}`, "--epochs", "3", "--strict", "--lr=1e-2"), again);
-      refuse(
-        ["--epochs=4", "--no-strict", "--seed=231"],
-        [
-          `The run in ${run} was made with other settings: `,
-          "--epochs is 4 here and 3 there; --strict is false here and true there",
-        ].join(""),
-      );
-      refuse(["--weights=x"], "--weights is x here and net.pth there");
-      refuse(["--out=x"], "Flag --out is for new runs");
-      const fine = () => transferSettings("all", [`--resume=${run}`]);
-      assertThrows(fine, TaskError, "is one of transfer-freeze, and not of transfer-finetune");
-      await write({ task: "transfer-freeze", ...settingsInUse(earlier), epochs: "many" });
-      refuse([], 'Flag --epochs takes a whole number, at least 1, at most 100000, and not "many"');
-      await write(null);
-      refuse([], "names no task: it is not of a run");
-      await Deno.writeTextFile(config, "{");
-      refuse([], "config.json is no JSON");
-      // An embedded network's run, which is told by what is not there.
-      await write({ task: "transfer-freeze", ...settingsInUse(settings()) });
-      assertEquals(settings(`--resume=${run}`), { ...settings(), resume: run });
-    });
-  },
-);
 
 /** Make empty files in a folder. */
 async function withFiles(names: string[], use: (folder: string) => Promise<void>): Promise<void> {
@@ -219,73 +169,10 @@ permissionTest(
   },
 );
 
-const epochResult = (epoch: number, valAccuracy: number): EpochResult => ({
+const epochResult = (epoch: number, valAccuracy: number): EpochRecord => ({
   ...{ epoch, lr: 0.1, trainLoss: 0.6, trainAccuracy: 0.25, valLoss: 1 / 3, valAccuracy },
   ...{ seconds: 2, waited: 0.5 },
 });
-
-Deno.test("the best epoch is the first of those with the highest validation accuracy", () => {
-  const of = (...values: number[]) =>
-    bestEpoch(values.map((value, i) => epochResult(i + 1, value)))?.epoch;
-  assertEquals([of(), of(0), of(0.5, 0.75, 0.75, 0.25)], [undefined, 1, 2]);
-});
-
-permissionTest(
-  "a checkpoint gives back what was written, and refuses other runs",
-  DISK,
-  async () => {
-    const tensor = (...data: number[]): TensorData => ({
-      ...{ dtype: "F32", shape: [data.length], data: Float32Array.from(data) },
-    });
-    const checkpoint: Checkpoint = {
-      before: { loss: 0.1, accuracy: 0.7 },
-      epochs: [epochResult(1, 0.5), epochResult(2, 0.25)],
-      losses: [0.5, 0.125, 0.25],
-      made: { seed: 1, data: undefined, strict: false, classes: "a, b" },
-      optimizer: { steps: 9, lr: 1e-3, moments: [Float32Array.of(1, 2), Float32Array.of(3, 4)] },
-      model: new Map([["fc.weight", tensor(1, 2)], ["bn.running_mean", tensor(5)]]),
-      best: new Map([["fc.weight", tensor(3, 4)], ["bn.running_mean", tensor(6)]]),
-    };
-    await withTempFolder(async (folder) => {
-      const path = join(folder, "checkpoint.safetensors");
-      assertEquals(await readCheckpoint(path, checkpoint.made), undefined);
-      await writeCheckpoint(path, checkpoint);
-      await writeCheckpoint(path, checkpoint); // takes the first one's place
-      const read = await readCheckpoint(path, checkpoint.made);
-      assertEquals({ ...read, made: checkpoint.made }, checkpoint);
-      assertEquals([...Deno.readDirSync(folder)].length, 1);
-      await assertRejects(
-        () => readCheckpoint(path, { ...checkpoint.made, seed: 2, data: "x" }),
-        TaskError,
-        `${path} was written with other settings: seed is 2 here and 1 there; data is x here and not set there`,
-      );
-      const { tensors, metadata } = await readSafetensors(path);
-      const wide: TensorData = { dtype: "F64", shape: [1, 9], data: new Float64Array(9) };
-      const whole: TensorData = { dtype: "I64", shape: [1], data: BigInt64Array.of(1n) };
-      const broken: [string, Record<string, TensorData>, Record<string, string>][] = [
-        ['its "epochs" has the shape [1,9], and not [1,8]', { epochs: wide }, {}],
-        ['its "before" has the shape [1,9], and not [2]', { before: wide }, {}],
-        ['its "losses" has the shape [1,9], and not [9]', { losses: wide }, {}],
-        ['its "moment.0" is of I64, not F32', { "moment.0": whole }, {}],
-        ['Its "made" may nest 1 deep', {}, { made: "[".repeat(1e6) }],
-        ['Its "optimizer" cannot be read as JSON', {}, { optimizer: "{" }],
-        ['its "optimizer" is "[]"', {}, { optimizer: "[]" }],
-      ];
-      for (const [message, changed, said] of broken) {
-        const other = new Map([...tensors, ...Object.entries(changed)]);
-        await writeSafetensors(path, other, { ...metadata, ...said });
-        await assertRejects(() => readCheckpoint(path, checkpoint.made), SyntaxError, message);
-      }
-      await writeSafetensors(path, tensors, { ...metadata, made: '{"seed": "\\u001b[2J"}' });
-      const strange = await assertRejects(() => readCheckpoint(path, { seed: 1 }), TaskError);
-      assertStringIncludes(strange.message, "seed is 1 here and \\u001b[2J there");
-      await Deno.writeTextFile(path, "something else");
-      await assertRejects(() => readCheckpoint(path, {}), SyntaxError, "is no checkpoint of a");
-      await writeSafetensors(path, new Map(), { made: "{}" });
-      await assertRejects(() => readCheckpoint(path, {}), SyntaxError, 'its "before" is missing');
-    });
-  },
-);
 
 /** Scores whose answers and confidences are given. */
 function scoresOf(rows: [label: number, answer: number, margin: number][], classes = 2) {
@@ -342,6 +229,7 @@ function seedResult(seed: number, accuracy: number, part: Partial<SeedResult> = 
     val: { loss: 1, accuracy },
     valScores: scoresOf([]),
     measured: { pictures: [], labels: new Uint32Array() },
+    stoppedEarly: false,
     diverged: undefined,
     ...part,
   };

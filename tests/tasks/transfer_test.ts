@@ -154,7 +154,7 @@ gpuProcessTest(
       assertMatch(page(), /The run was interrupted in epoch \d+ of seed [78]/);
       const resumed = await runTaskProcess(task, [`--resume=${half}`]);
       assertEquals([resumed.code, resumed.stderr], [0, ""]);
-      assertMatch(resumed.stdout, /\nSeed [78] .*\nGoing on after epoch \d+ of 15\n/);
+      assertMatch(resumed.stdout, /\nSeed [78] .*\nGoing on after \d+ of 45 steps\n/);
       assertNotMatch(page(), /The run was interrupted/);
       const bytes = (run: string) => Deno.readFileSync(join(run, "model.safetensors"));
       assertEquals(bytes(half), bytes(run));

@@ -1,13 +1,14 @@
 /** Runs whose numbers are no longer finite: they are stopped, and what was good is kept. */
-import { type TensorData, whyNotFinite } from "../../data/formats/tensor_data.ts";
-import { quote } from "../../data/files/messages.ts";
-import { sum } from "../../kernels/reduce/reduce.ts";
-import { NonFiniteLossError } from "../../models/loss_history.ts";
-import type { ParameterStore } from "../../models/parameters.ts";
-import { TaskError } from "./main.ts";
+import { type TensorData, whyNotFinite } from "../data/formats/tensor_data.ts";
+import { quote } from "../data/files/messages.ts";
+import { sum } from "../kernels/reduce/reduce.ts";
+import { NonFiniteLossError } from "./loss_history.ts";
+import type { ParameterStore } from "./parameters.ts";
 
 /** A run whose loss or weights are not finite any more. */
-export class DivergedError extends TaskError {}
+export class DivergedError extends RangeError {
+  override name = "DivergedError";
+}
 
 /** What to try, as the sentences about losses have it. */
 const REMEDY =

@@ -1,10 +1,14 @@
 /** A loop of GPU work that stays answerable: to Ctrl-C, to signals, to timers. */
-import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { turn } from "./main.ts";
+import type { Gpu } from "../kernels/runtime/gpu.ts";
+import { Tensor } from "../kernels/runtime/tensor.ts";
 
 /** So much work is begun at most before the GPU is waited for, once it is known how long a step takes. */
 const MOST_MS = 300;
+
+/** Let the event loop turn once, so that signals and timers are served. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
 
 /** Ends a measurement that is of no use any more. */
 class Stopped extends Error {}
@@ -20,8 +24,8 @@ export class Pace implements Disposable {
   #steps = 0;
   #since = performance.now();
 
-  /** `signal` is {@link interruptSignal}'s. */
-  constructor(gpu: Gpu, readonly signal: Pick<AbortSignal, "aborted">) {
+  /** `signal` says when to stop; without one it never comes. */
+  constructor(gpu: Gpu, readonly signal: Pick<AbortSignal, "aborted"> = { aborted: false }) {
     this.#mark = Tensor.zeros(gpu, [1], { name: "pace" });
   }
 

@@ -1,0 +1,108 @@
+/** Training in a task: `fit` with a run folder, a progress bar and Ctrl-C. */
+import { join } from "@std/path";
+import { GpuError } from "../../kernels/runtime/errors.ts";
+import type { MadeWith, Stateful } from "../../models/checkpoint.ts";
+import { type EpochRecord, fit, type FitOptions, type FitResult } from "../../models/fit.ts";
+import type { Module } from "../../models/module.ts";
+import { interruptSignal, TaskError } from "./main.ts";
+import { progress } from "./progress.ts";
+import type { Metric, RunFolder } from "./run_folder.ts";
+
+/** Options of {@linkcode trainModel}. */
+export interface TrainOptions<B>
+  extends Omit<FitOptions<B>, "checkpoint" | "onLosses" | "onEpoch" | "onStart"> {
+  folder: RunFolder;
+  /** The task's name, and whether it goes on with an earlier run. */
+  task: string;
+  resume: boolean;
+  /** Seconds between checkpoints within an epoch. */
+  saveEvery: number;
+  /** All that the run depends on. */
+  made: MadeWith;
+  parts?: Readonly<Record<string, Stateful>>;
+  /** The name of the checkpoint. */
+  file?: string;
+  /** Steps of an epoch. */
+  perEpoch: number;
+  /** What is counted, in the singular: `step` by default. */
+  unit?: string;
+  /** What every record of `metrics.jsonl` begins with, as the seed. */
+  tag?: Record<string, Metric>;
+  /** Called before training, once a checkpoint was read. */
+  onStart?: (result: FitResult, resumed: boolean) => void | Promise<void>;
+  /** What to say of an epoch. */
+  describe: (record: EpochRecord) => string;
+  /** What to note of it, besides its number. */
+  note?: (record: EpochRecord) => Record<string, Metric>;
+  print?: (line: string) => void;
+}
+
+/** Train, note every loss and epoch in the folder, and show how far it has come. */
+export async function trainModel<B>(model: Module, options: TrainOptions<B>): Promise<FitResult> {
+  const { folder, task, resume, saveEvery, made, parts = {}, file = "checkpoint.safetensors" } =
+    options;
+  const { perEpoch, unit = "step", tag = {}, describe, note = (record) => record } = options;
+  const { epochs = 1, print = console.log } = options;
+  const path = join(folder.path, file);
+  const total = epochs * perEpoch;
+  using bar = progress({ total, unit, print });
+  let written = 0;
+  const onLosses = (losses: readonly number[], step: number) => {
+    for (; written < losses.length; written++) {
+      folder.metric({ ...tag, step: written + 1, loss: losses[written] });
+    }
+    const recent = losses.slice(-perEpoch);
+    const loss = recent.reduce((a, b) => a + b, 0) / recent.length;
+    bar.update(Math.min(step, total), recent.length > 0 ? { loss } : {});
+  };
+  const mine = (record: Record<string, Metric>) =>
+    Object.entries(tag).every(([key, value]) => record[key] === value);
+  try {
+    const result = await fit(model, {
+      signal: interruptSignal(),
+      ...options,
+      checkpoint: { path, resume, every: saveEvery, made, parts },
+      async onStart(result, resumed) {
+        written = result.losses.length;
+        const done = result.epochs.at(-1)?.epoch ?? 0;
+        // A run can end after an epoch's lines and before its checkpoint.
+        if (resume) {
+          folder.retainMetrics((record) =>
+            !mine(record) ||
+            (typeof record.step === "number"
+              ? record.step <= written
+              : typeof record.epoch === "number" && record.epoch <= done)
+          );
+        }
+        if (resumed) print(`Going on after ${written} of ${total} ${unit}s`);
+        await options.onStart?.(result, resumed);
+      },
+      onLosses,
+      onEpoch(record) {
+        folder.metric({ ...tag, epoch: record.epoch, ...note(record) });
+        bar.note(`epoch ${record.epoch}: ${describe(record)}`);
+      },
+    });
+    if (result.stoppedEarly) {
+      const { patience, keep } = options;
+      const long = patience === 1 ? "an epoch" : `${patience} epochs`;
+      const best = typeof keep === "object" ? keep.best : "result";
+      const name = best.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+      bar.note(`No better ${name} for ${long}: stopped early`);
+    }
+    return result;
+  } catch (error) {
+    if (!(error instanceof GpuError)) throw error;
+    try {
+      Deno.statSync(path);
+    } catch {
+      throw error;
+    }
+    throw new TaskError(`${error.message}\n${resumeLine(task, folder)}`, { cause: error });
+  }
+}
+
+/** How to go on with a run. */
+export function resumeLine(task: string, { path }: RunFolder): string {
+  return `Go on with deno task ${task} --resume=${path}`;
+}
