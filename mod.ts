@@ -264,6 +264,8 @@ export {
 export { ResNet18 } from "./models/resnet.ts";
 export { SqueezeNet11 } from "./models/squeezenet.ts";
 export {
+  paint,
+  type PaintOptions,
   PIXEL_BOUND,
   type StyleLosses,
   type StylePictures,

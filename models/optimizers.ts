@@ -129,6 +129,12 @@ export abstract class Optimizer implements Stateful {
     this.lr *= this.#options.decayPerEpoch ?? 1;
   }
 
+  /** Begin anew: no moments, and no steps. */
+  reset(): void {
+    for (const moment of this.moments) moment.clear();
+    this.steps = 0;
+  }
+
   /** Read the state back, to save it. */
   async state(): Promise<SavedState> {
     const moments = await Promise.all(this.moments.map((moment) => moment.read()));
