@@ -1,5 +1,5 @@
 /** A style run from the command line to the page. All style tasks are this with their settings. */
-import { denormalise, normalise } from "../../data/images/augment.ts";
+import { denormalize, normalize } from "../../data/images/augment.ts";
 import { encodePng, type RgbImage } from "../../data/images/image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { printable } from "../../data/files/messages.ts";
@@ -37,7 +37,7 @@ async function openNetwork(gpu: Gpu, { weights }: StyleSettings) {
 
 /** A picture as the network wants it: `[1, H, W, 3]`. */
 function upload(gpu: Gpu, image: RgbImage, name: string): Tensor {
-  return Tensor.from(gpu, normalise(image), [1, image.height, image.width, 3], { name });
+  return Tensor.from(gpu, normalize(image), [1, image.height, image.width, 3], { name });
 }
 
 /** Random pixels, as CS231n's: from 0 to 1 where the network's numbers are normalised ones. */
@@ -121,7 +121,7 @@ async function search(
   const keepFrame = (iterations: number) => {
     const pixels = transfer.pixels.startRead();
     const kept = (async () => {
-      const image = denormalise(await pixels, width, height);
+      const image = denormalize(await pixels, width, height);
       const name = `frame-${String(iterations).padStart(digits, "0")}.png`;
       const path = folder.writeBytes(name, await encodePng(image));
       frames.push({ iterations, image, path });
@@ -182,7 +182,7 @@ async function search(
     losses,
     frames: frames.filter(({ iterations }) => iterations <= last)
       .sort((a, b) => a.iterations - b.iterations),
-    result: denormalise(pixels, width, height),
+    result: denormalize(pixels, width, height),
     seconds,
     interrupted: signal.aborted,
     diverged: failure === undefined ? undefined : { reason: failure, kept: good.at! },
