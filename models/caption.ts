@@ -48,3 +48,4 @@ export {
 } from "./caption_training.ts";
 export { type CaptionBatch, Captioner, type CaptionerConfig, uploadCaptions } from "./captioner.ts";
 export { type CaptionerSetting, loadCaptioner, saveCaptioner } from "./saved_captioner.ts";
+export type { BatchOptions } from "./batches.ts";

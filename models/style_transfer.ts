@@ -20,26 +20,32 @@ import type { SqueezeNet11 } from "./squeezenet.ts";
 export interface StyleSettings {
   /** The layer whose maps are to be those of the content picture; torchvision's `features`, from 0. */
   contentLayer: number;
+  /** Weight of the content. */
   contentWeight: number;
   /** The layers whose Gram matrices are to be those of the style picture, each with its weight. */
   styleLayers: readonly number[];
+  /** The weights of these layers. */
   styleWeights: readonly number[];
-  /** Of the squared differences between neighbouring pixels. */
+  /** Of the squared differences between neighboring pixels. */
   tvWeight: number;
   /** Learning rate of Adam, and the one from iteration `lateAt` on, where Adam starts anew. */
   lr: number;
+  /** Learning rate from iteration `lateAt` on. */
   lrLate: number;
+  /** The iteration at which Adam starts anew. */
   lateAt: number;
   /** Before this iteration the pixels are kept within ±{@linkcode PIXEL_BOUND}. */
   clampUntil: number;
 }
 
-/** How far normalised pixels may be from 0 while they are kept within bounds. */
+/** How far normalized pixels may be from 0 while they are kept within bounds. */
 export const PIXEL_BOUND = 1.5;
 
 /** The weighted losses of an iteration. */
 export interface StyleLosses {
+  /** Of the content. */
   content: number;
+  /** Of the style. */
   style: number;
   /** Total variation. */
   variation: number;
@@ -47,7 +53,7 @@ export interface StyleLosses {
   total: number;
 }
 
-/** The pictures, normalised as the network wants them, channels last. */
+/** The pictures, normalized as the network wants them, channels last. */
 export interface StylePictures {
   /** `[1, H, W, 3]` */
   content: Tensor;
@@ -89,7 +95,7 @@ function checkSettings({ styleLayers, styleWeights, ...rest }: StyleSettings): v
  * using transfer = new StyleTransfer(network, { content, style }, settings);
  * for (let i = 0; i < 200; i++) await transfer.step();
  * console.log((await transfer.finish()).at(-1));
- * const pixels = await transfer.pixels.read(); // denormalise(pixels, width, height) makes a picture of them
+ * const pixels = await transfer.pixels.read(); // denormalize(pixels, width, height) makes a picture of them
  * ```
  */
 export class StyleTransfer {
@@ -158,7 +164,7 @@ export class StyleTransfer {
     this.#owned = owned.move();
   }
 
-  /** The pixels as they are now: `[1, H, W, 3]`, normalised. They stay this object's. */
+  /** The pixels as they are now: `[1, H, W, 3]`, normalized. They stay this object's. */
   get pixels(): Tensor {
     return this.#pixels.tensor;
   }
@@ -241,10 +247,12 @@ export class StyleTransfer {
     return this.losses;
   }
 
+  /** Let go of what is on the GPU. */
   dispose(): void {
     this.#owned.dispose();
   }
 
+  /** {@linkcode dispose}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.dispose();
   }
