@@ -5,7 +5,6 @@ import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "./autograd.ts";
 import {
   float64,
-  type MadeWith,
   type Plain,
   readCheckpoint,
   type SavedState,
@@ -25,11 +24,13 @@ import type { WeightAverage } from "./weight_average.ts";
 
 /** Where training stands. */
 export interface Step {
+  /** What the step is recorded on. */
   tape: Tape;
   /** From 1 on. */
   epoch: number;
   /** Steps before this one, in all epochs and in this one. */
   step: number;
+  /** The steps of them in this epoch. */
   inEpoch: number;
 }
 
@@ -38,13 +39,14 @@ export type EpochRecord = { epoch: number; trainLoss: number } & Record<string, 
 
 /** Where and when {@linkcode fit} writes what it needs to go on. */
 export interface CheckpointOptions {
+  /** The file, safetensors. */
   path: string;
   /** Go on from the checkpoint that is there, if there is one. */
   resume?: boolean;
   /** So many seconds after the last one, besides the end of an epoch; 60 by default. */
   every?: number;
   /** What the run depends on: a checkpoint that was made with other values is refused. */
-  made?: MadeWith;
+  made?: Readonly<Record<string, Plain | undefined>>;
   /** More that has a state. */
   parts?: Readonly<Record<string, Stateful>>;
 }
@@ -92,6 +94,7 @@ export interface FitOptions<B> {
   unit?: string;
   /** Stop after the step at hand once it is aborted, as by Ctrl-C. */
   signal?: Pick<AbortSignal, "aborted"> | undefined;
+  /** Write checkpoints; none by default. */
   checkpoint?: CheckpointOptions;
   /** Called once, with what a checkpoint says of the run, if it was gone on with. */
   onStart?: (result: FitResult, resumed: boolean) => void | Promise<void>;
@@ -111,11 +114,13 @@ export interface FitResult {
   losses: number[];
   /** The epochs that were measured. */
   epochs: EpochRecord[];
-  /** The epoch whose weights the model has; 0 where none was kept. And after how many steps it had them. */
+  /** The epoch whose weights the model has; 0 where none was kept. */
   keptEpoch: number;
+  /** So many steps were done when the model had these weights. */
   keptStep: number;
   /** Time of training and evaluation, with that before an interruption. */
   seconds: number;
+  /** Whether it was ended by the signal. */
   interrupted: boolean;
   /** Whether it ended before the last epoch for want of a better figure. */
   stoppedEarly: boolean;

@@ -40,6 +40,7 @@ export class ScoreList implements Stateful, Disposable {
     this.#all = Tensor.empty(gpu, [pictures, classes], { name: "scores of all pictures" });
   }
 
+  /** Note the answers to a batch, `[N, classes]`. */
   add(logits: Tensor, { labels, indices }: ImageBatch): void {
     using slot = this.#all.view(logits.shape, this.#labels.length * this.model.classes);
     slot.copyFrom(logits);
@@ -53,6 +54,7 @@ export class ScoreList implements Stateful, Disposable {
     this.#indices = [];
   }
 
+  /** What it needs to go on. */
   async state(): Promise<SavedState> {
     const { classes, logits, labels, indices } = await this.read();
     const tensors = new Map<string, TensorData>([
@@ -77,6 +79,7 @@ export class ScoreList implements Stateful, Disposable {
     [this.#labels, this.#indices] = [labels, indices];
   }
 
+  /** All that were noted, in their order. */
   async read(): Promise<PictureScores> {
     const { classes } = this.model;
     using used = this.#all.view([this.#labels.length, classes]);
@@ -88,6 +91,7 @@ export class ScoreList implements Stateful, Disposable {
     };
   }
 
+  /** Let go of the answers on the GPU. */
   [Symbol.dispose](): void {
     this.#all.dispose();
   }
@@ -115,6 +119,7 @@ function checkLabels({ classes }: VisionModel, { labels, indices }: ImageBatch):
 
 /** What takes part in a step besides the network and its pictures. */
 export interface ImageStep {
+  /** What the step is recorded on. */
   tape: Tape;
   /** Dropout draws from it. */
   stream: RandomStream;

@@ -4,8 +4,10 @@ import { Tensor } from "../kernels/runtime/tensor.ts";
 
 /** A loss that is not a finite number: what was learnt in its step, and since, is worth nothing. */
 export class NonFiniteLossError extends RangeError {
+  /** Its name. */
   override name = "NonFiniteLossError";
 
+  /** The message says what to try. `unit` is what a step is called in it. */
   constructor(
     /** NaN, Infinity or -Infinity. */
     readonly loss: number,
@@ -25,16 +27,6 @@ export class NonFiniteLossError extends RangeError {
   }
 }
 
-/** Options of a {@linkcode LossHistory}. */
-export interface LossHistoryOptions {
-  /** The number of the first step noted here; 1 by default. */
-  firstStep?: number;
-  /** Losses noted in one step; 1 by default. */
-  perStep?: number;
-  /** What a step is called in messages; "step" by default. */
-  unit?: string;
-}
-
 /**
  * Collects one loss a step; a read is started every `every` losses and stays in flight meanwhile.
  *
@@ -51,10 +43,19 @@ export class LossHistory {
   #filled = 0;
   #reading: Promise<void> | undefined;
 
+  /** RangeError where `every`, `firstStep` or `perStep` is no whole number from 1. */
   constructor(
     gpu: Gpu,
+    /** So many losses are read together. */
     readonly every: number,
-    { firstStep = 1, perStep = 1, unit = "step" }: LossHistoryOptions = {},
+    { firstStep = 1, perStep = 1, unit = "step" }: {
+      /** The number of the first step noted here; 1 by default. */
+      firstStep?: number;
+      /** Losses noted in one step; 1 by default. */
+      perStep?: number;
+      /** What a step is called in messages; "step" by default. */
+      unit?: string;
+    } = {},
   ) {
     for (const n of [every, firstStep, perStep]) {
       if (Number.isSafeInteger(n) && n >= 1) continue;
@@ -102,10 +103,12 @@ export class LossHistory {
     return this.losses;
   }
 
+  /** Let go of what is on the GPU. */
   dispose(): void {
     this.#slots.dispose();
   }
 
+  /** {@linkcode dispose}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -15,7 +15,9 @@ import { finite } from "./state_dict.ts";
 
 /** What a captioner needs beside its weights to caption pictures. */
 export interface CaptionerSetting {
+  /** The words. */
   vocabulary: Vocabulary;
+  /** Mean and deviation of the features. */
   scale: Standardizer;
   /** Tokens in a caption, `<START>` included. */
   captionLength: number;

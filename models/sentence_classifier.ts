@@ -20,10 +20,12 @@ export type Sentence = ArrayLike<number>;
 
 /** The kinds of classifier. `glove` models are `average` with a table of pretrained vectors. */
 export const CLASSIFIER_KINDS = ["bow", "average", "rnn", "lstm", "bilstm"] as const;
+/** One of {@linkcode CLASSIFIER_KINDS}. */
 export type ClassifierKind = typeof CLASSIFIER_KINDS[number];
 
 /** Sizes of a classifier. */
 export interface ClassifierConfig {
+  /** Which classifier. */
   kind: ClassifierKind;
   /** V, words of the vocabulary. */
   vocabularySize: number;
@@ -59,6 +61,7 @@ export interface WordCost {
 
 /** A model from uploaded sentences `I` to logits. */
 export abstract class SentenceClassifier<I extends Disposable = Disposable> extends Module {
+  /** Its parameters are put on the GPU by `begin`. */
   constructor(readonly gpu: Gpu, readonly config: ClassifierConfig) {
     super();
   }

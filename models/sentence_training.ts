@@ -7,6 +7,7 @@ import type { Sentence, SentenceClassifier } from "./sentence_classifier.ts";
 
 /** Sentences as word ids, with their labels. */
 export interface LabelledSentences {
+  /** The sentences. */
   sentences: readonly Sentence[];
   /** 0 or 1 for each. */
   labels: ArrayLike<number>;

@@ -21,26 +21,32 @@ import type { SqueezeNet11 } from "./squeezenet.ts";
 export interface StyleSettings {
   /** The layer whose maps are to be those of the content picture; torchvision's `features`, from 0. */
   contentLayer: number;
+  /** Weight of the content. */
   contentWeight: number;
   /** The layers whose Gram matrices are to be those of the style picture, each with its weight. */
   styleLayers: readonly number[];
+  /** The weights of these layers. */
   styleWeights: readonly number[];
-  /** Of the squared differences between neighbouring pixels. */
+  /** Of the squared differences between neighboring pixels. */
   tvWeight: number;
   /** Learning rate of Adam, and the one from iteration `lateAt` on, where Adam starts anew. */
   lr: number;
+  /** Learning rate from iteration `lateAt` on. */
   lrLate: number;
+  /** The iteration at which Adam starts anew. */
   lateAt: number;
   /** Before this iteration the pixels are kept within ±{@linkcode PIXEL_BOUND}. */
   clampUntil: number;
 }
 
-/** How far normalised pixels may be from 0 while they are kept within bounds. */
+/** How far normalized pixels may be from 0 while they are kept within bounds. */
 export const PIXEL_BOUND = 1.5;
 
 /** The weighted losses of an iteration. */
 export interface StyleLosses {
+  /** Of the content. */
   content: number;
+  /** Of the style. */
   style: number;
   /** Total variation. */
   variation: number;
@@ -48,7 +54,7 @@ export interface StyleLosses {
   total: number;
 }
 
-/** The pictures, normalised as the network wants them, channels last. */
+/** The pictures, normalized as the network wants them, channels last. */
 export interface StylePictures {
   /** `[1, H, W, 3]` */
   content: Tensor;
@@ -90,10 +96,12 @@ function checkSettings({ styleLayers, styleWeights, ...rest }: StyleSettings): v
 export class StyleTransfer extends Module {
   /** Iterations begun. */
   iterations = 0;
+  /** Moves the pixels. */
   readonly optimizer: Adam;
   /** Numbers noted of an iteration: content, total variation, and twice the loss of each style layer. */
   readonly parts: number;
   readonly #network: SqueezeNet11;
+  /** The pixels as a parameter. */
   readonly picture: Parameter;
   readonly #contentTarget: Tensor;
   /** Products of the style picture's maps, times what makes them comparable: C H W here over that there. */
@@ -148,7 +156,7 @@ export class StyleTransfer extends Module {
     this.#owned = owned.move();
   }
 
-  /** The pixels as they are now: `[1, H, W, 3]`, normalised. They stay this object's. */
+  /** The pixels as they are now: `[1, H, W, 3]`, normalized. They stay this object's. */
   get pixels(): Tensor {
     return this.picture.tensor;
   }
@@ -214,6 +222,7 @@ export class StyleTransfer extends Module {
     return [all, first, ...rest];
   }
 
+  /** Let go of what is on the GPU. */
   override dispose(): void {
     this.#owned.dispose();
   }
@@ -234,7 +243,7 @@ export interface PaintOptions
  * using transfer = new StyleTransfer(network, { content, style }, settings);
  * const { losses } = await paint(transfer, { until: 200 });
  * console.log(transfer.lossesOf(losses).at(-1));
- * const pixels = await transfer.pixels.read(); // denormalise(pixels, width, height) makes a picture of them
+ * const pixels = await transfer.pixels.read(); // denormalize(pixels, width, height) makes a picture of them
  * ```
  */
 export function paint(transfer: StyleTransfer, options: PaintOptions): Promise<FitResult> {

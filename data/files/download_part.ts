@@ -8,6 +8,7 @@ import { systemReason } from "./file.ts";
 
 /** A download that failed: the message says why, and whether another try goes on. */
 export class DownloadError extends Error {
+  /** Its name. */
   override readonly name = "DownloadError";
 }
 

@@ -1,6 +1,6 @@
 /** A style run from the command line to the page. All style tasks are this with their settings. */
 import { join } from "@std/path";
-import { denormalise, normalise } from "../../data/images/augment.ts";
+import { denormalize, normalize } from "../../data/images/augment.ts";
 import { decodeImage, encodePng, type RgbImage } from "../../data/images/image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { printable } from "../../data/files/messages.ts";
@@ -40,10 +40,10 @@ async function openNetwork(gpu: Gpu, { weights }: StyleSettings) {
 
 /** A picture as the network wants it: `[1, H, W, 3]`. */
 function upload(gpu: Gpu, image: RgbImage, name: string): Tensor {
-  return Tensor.from(gpu, normalise(image), [1, image.height, image.width, 3], { name });
+  return Tensor.from(gpu, normalize(image), [1, image.height, image.width, 3], { name });
 }
 
-/** Random pixels, as CS231n's: from 0 to 1 where the network's numbers are normalised ones. */
+/** Random pixels, as CS231n's: from 0 to 1 where the network's numbers are normalized ones. */
 function randomStart({ width, height }: RgbImage, seed: number): Float32Array<ArrayBuffer> {
   const stream = new RandomStream(seed).split("pixels");
   return Float32Array.from({ length: 3 * width * height }, () => stream.uniform());
@@ -93,7 +93,7 @@ class Frames implements Stateful {
     const pixels = this.transfer.pixels.startRead();
     const kept = (async () => {
       const [, height, width] = this.transfer.pixels.shape;
-      const image = denormalise(await pixels, width, height);
+      const image = denormalize(await pixels, width, height);
       const path = this.folder.writeBytes(this.#nameOf(iterations), await encodePng(image));
       this.#frames.push({ iterations, image, path });
     })();
@@ -166,7 +166,7 @@ async function search(
   return {
     losses: transfer.lossesOf(noted),
     frames: await frames.until(diverged === undefined ? Infinity : result.keptStep),
-    result: denormalise(pixels, width, height),
+    result: denormalize(pixels, width, height),
     seconds: result.seconds,
     interrupted: result.interrupted,
     diverged: diverged === undefined ? undefined : { reason: diverged, kept: result.keptStep },
