@@ -17,20 +17,18 @@
  * using gpu = await openGpu();
  * class Speller extends Module {
  *   embed = new Embedding(letters.length, 8);
- *   cell = new Recurrent("lstm", 8, 16);
+ *   cell = new LSTM(8, 16);
  *   score = new Linear(16, letters.length);
  * }
  * using model = new Speller().toGpu(gpu, 1);
  * using adam = new Adam(model.store, { lr: 0.05 });
- * using read = uploadIndices(gpu, ids.slice(0, -1), letters.length, "letters read");
  * using next = Tensor.from(gpu, ids.slice(1), [6, 1], { dtype: "u32" });
- * using h0 = Tensor.zeros(gpu, [1, 16]);
  * using history = new LossHistory(gpu, 20);
  * for (let step = 1; step <= 60; step++) {
  *   using tape = new Tape(gpu);
- *   const x = model.embed.forward(read).reshape([6, 1, 8]); // [T, N, D]
- *   const h = model.cell.forward(x, constant(h0));
- *   const loss = temporalSoftmaxLoss(model.score.forward(h), next);
+ *   const x = model.embed.forward(ids.slice(0, -1)).reshape([6, 1, 8]); // [T, N, D]
+ *   const { output } = model.cell.forward(x);
+ *   const loss = temporalSoftmaxLoss(model.score.forward(output), next);
  *   loss.backward();
  *   adam.step();
  *   await history.add(loss.tensor);
@@ -64,7 +62,7 @@ export {
 
 // Losses
 export { binaryCrossEntropy, temporalSoftmaxLoss } from "./models/operations.ts";
-export { crossEntropy } from "./models/image_operations.ts";
+export { crossEntropy, type CrossEntropyOptions } from "./models/image_operations.ts";
 export { huberLoss, klDivergence, meanAbsoluteError, meanSquaredError } from "./models/losses.ts";
 export { LossHistory, NonFiniteLossError } from "./models/loss_history.ts";
 
@@ -78,21 +76,39 @@ export {
   type StateLayout,
 } from "./models/parameters.ts";
 export {
-  type CellType,
   Dropout,
   Embedding,
-  gatesFromTorch,
-  gatesToTorch,
+  LayerNorm,
   Linear,
   type LinearOptions,
-  Recurrent,
-  type RecurrentOptions,
+  Sequential,
 } from "./models/layers.ts";
 export {
+  GRU,
+  type InitialStates,
+  LSTM,
+  type RecurrentLayers,
+  type RecurrentLayersOptions,
+  type RecurrentOutput,
+  RNN,
+} from "./models/recurrent_layers.ts";
+export {
+  type AttentionOptions,
+  MultiheadAttention,
+  TransformerDecoderLayer,
+  TransformerEncoderLayer,
+  type TransformerLayer,
+  type TransformerLayerOptions,
+} from "./models/transformer.ts";
+export {
+  AveragePool2d,
+  BatchNorm1d,
   BatchNorm2d,
   type BatchNormCall,
+  type BatchNormLayerOptions,
   Conv2d,
   type Conv2dLayerOptions,
+  MaxPool2d,
 } from "./models/vision_layers.ts";
 export {
   type Initializer,
@@ -130,4 +146,4 @@ export type { Plain, SavedState, Stateful } from "./models/checkpoint.ts";
 // Weights in files
 export type { LoadReport } from "./models/state_dict.ts";
 export type { TensorData } from "./data/formats/tensor_data.ts";
-export { readSafetensors, writeSafetensors } from "./data/formats/safetensors.ts";
+export { loadModel, saveModel } from "./models/saved_model.ts";

@@ -49,3 +49,10 @@ export {
 export { type CaptionBatch, Captioner, type CaptionerConfig, uploadCaptions } from "./captioner.ts";
 export { type CaptionerSetting, loadCaptioner, saveCaptioner } from "./saved_captioner.ts";
 export type { BatchOptions } from "./batches.ts";
+export {
+  type CellType,
+  gatesFromTorch,
+  gatesToTorch,
+  Recurrent,
+  type RecurrentOptions,
+} from "./layers.ts";

@@ -3,7 +3,7 @@
  * turns our layout into PyTorch's where the two differ.
  */
 import type { RandomStream } from "../data/rng.ts";
-import type { Indices } from "../kernels/embedding/embedding.ts";
+import { type Indices, uploadIndices } from "../kernels/embedding/embedding.ts";
 import type { Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
 import { asVariable } from "./variable.ts";
@@ -24,9 +24,9 @@ export function transpose(values: Values, rows: number, columns: number): Values
 }
 
 /** PyTorch keeps a linear layer's weight as `[out, in]`; we keep `[in, out]`. */
-function transposedLayout(rows: number, columns: number): StateLayout {
+export function transposedLayout(rows: number, columns: number, key?: string): StateLayout {
   return {
-    slots: [{ shape: [columns, rows] }],
+    slots: [{ shape: [columns, rows], ...key !== undefined && { key } }],
     encode: (values) => [transpose(values, rows, columns)],
     decode: ([part]) => transpose(part, columns, rows),
   };
@@ -88,9 +88,64 @@ export class Embedding extends Module {
     this.weight = new Parameter([size, dim], (stream) => weight([size, dim], stream));
   }
 
-  /** Indices `[M]` to vectors `[M, dim]`. */
-  forward(indices: Indices): Variable {
-    return operations.embedding(this.weight.variable, indices);
+  /** Indices `[M]` to vectors `[M, dim]`. RangeError for an index that is not in the table. */
+  forward(indices: Indices | ArrayLike<number>): Variable {
+    const { variable } = this.weight;
+    if (!("length" in indices)) return operations.embedding(variable, indices);
+    const tape = tapeOf(variable);
+    return operations.embedding(
+      variable,
+      tape.keep(uploadIndices(tape.gpu, indices, this.size)),
+    );
+  }
+}
+
+/** Brings the last axis of each position to mean 0 and variance 1: PyTorch's `nn.LayerNorm`. */
+export class LayerNorm extends Module {
+  /** `[size]`, ones at first. */
+  readonly weight: Parameter;
+  /** `[size]`, zeros at first. */
+  readonly bias: Parameter;
+
+  /** For a last axis of so many elements; `eps`, 1e-5 by default, is added to the variance. */
+  constructor(readonly size: number, readonly eps = 1e-5) {
+    super();
+    this.weight = new Parameter([size], new Float32Array(size).fill(1));
+    this.bias = new Parameter([size], new Float32Array(size));
+  }
+
+  /** `x [..., size]` to the same shape. */
+  forward(x: Variable | Tensor): Variable {
+    const [weight, bias] = [this.weight.variable, this.bias.variable];
+    return operations.layerNorm(asVariable(x), { weight, bias, eps: this.eps });
+  }
+}
+
+/** One after the other: PyTorch's `nn.Sequential`, with functions as `(x) => x.relu()` between layers. */
+export class Sequential extends Module {
+  /** The layers and functions. */
+  readonly parts:
+    readonly ((Module & { forward(x: Variable): Variable }) | ((x: Variable) => Variable))[];
+
+  /** Names of parameters are by place: `0.weight`. */
+  constructor(
+    ...parts: ((Module & { forward(x: Variable): Variable }) | ((x: Variable) => Variable))[]
+  ) {
+    super();
+    this.parts = parts;
+  }
+
+  /** Parts have no name but their place. */
+  protected override nameOf(path: string): string {
+    return path.replace(/^parts\./, "");
+  }
+
+  /** Through all parts. */
+  forward(x: Variable | Tensor): Variable {
+    return this.parts.reduce<Variable>(
+      (x, part) => part instanceof Module ? part.forward(x) : part(x),
+      asVariable(x),
+    );
   }
 }
 

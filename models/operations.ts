@@ -120,15 +120,40 @@ export function rnn(x: Variable, h0: Variable, weights: CellWeights): Variable {
 
 /** An LSTM over `x [T, N, D]` from `h0 [N, H]` and a cell state of zeros: the states `[T, N, H]`. */
 export function lstm(x: Variable, h0: Variable, weights: CellWeights): Variable {
-  const tape = tapeOf(x, h0, ...Object.values(weights));
-  const forward = tape.keep(lstmTimeMajorForward(cellInputs(x, h0, weights)));
-  const inputs = cellVariables(x, h0, weights);
-  return tape.record(forward.h.view(forward.h.shape), Object.values(inputs), (dy) => {
+  return lstmStates(x, h0, weights).h;
+}
+
+/** The same from a cell state `c0 [N, H]`, with the last cell state `c [N, H]`. */
+export function lstmStates(
+  x: Variable,
+  h0: Variable,
+  weights: CellWeights,
+  c0?: Variable,
+): { h: Variable; c: Variable } {
+  const tape = tapeOf(x, h0, ...Object.values(weights), ...c0 ? [c0] : []);
+  const forward = tape.keep(
+    lstmTimeMajorForward({ ...cellInputs(x, h0, weights), c0: c0?.tensor }),
+  );
+  const inputs: Record<string, Variable> = {
+    ...cellVariables(x, h0, weights),
+    ...c0 && { dc0: c0 },
+  };
+  const parents = Object.values(inputs);
+  let dcLast: Tensor | undefined;
+  const h = tape.record(forward.h.view(forward.h.shape), parents, (dy) => {
     tape.gradients(
       inputs,
-      (targets) => lstmTimeMajorBackward(dy, forward, { ...targets, dc0: false }),
+      (targets) => lstmTimeMajorBackward(dy, forward, { dc0: false, ...targets }, dcLast),
     );
   });
+  const [steps, batch, hidden] = h.shape;
+  const end = forward.cells.view([batch, hidden], steps * batch * hidden, "lstm last cells");
+  // Its gradient comes first, and flows on with that of the states, which may have none of their own.
+  const c = tape.record(end, [h], (dy) => {
+    dcLast = dy;
+    if (h.grad === undefined) tape.gradient(h, (out) => out.clear());
+  });
+  return { h, c };
 }
 
 /**

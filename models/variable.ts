@@ -18,6 +18,7 @@ import { expression, flowsTo, POINTWISE, type PointwiseName } from "../kernels/p
 import { permuted, put, type Slice, sliced, take } from "../kernels/rearrange.ts";
 import { axesOf, reduceAxes, withoutAxes } from "../kernels/reduce/axes.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
+import { argmax } from "../kernels/softmax/softmax.ts";
 import { describeShape } from "../kernels/runtime/shape.ts";
 import { sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
 import type { Tape } from "./autograd.ts";
@@ -267,6 +268,15 @@ export class Variable {
   /** The logarithm of {@linkcode softmax}. */
   logSoftmax(axis: number): Variable {
     return softmaxAlong(this, axis, true);
+  }
+
+  /** The place of the largest of each row, the last axis: numbers without a gradient, of the tape. */
+  argmax(): Tensor<"u32"> {
+    const { tensor } = this;
+    const width = tensor.shape.at(-1) ?? 1;
+    using rows = tensor.view([tensor.size / width, width]);
+    using best = argmax(rows);
+    return tapeOf(this).keep(best.view(tensor.shape.slice(0, -1)));
   }
 
   /**

@@ -2,8 +2,10 @@
 import type { RandomStream } from "../data/rng.ts";
 import type { WindowOptions } from "../kernels/conv2d/conv2d.ts";
 import { sizeOf } from "../kernels/runtime/tensor.ts";
-import type { Variable } from "./autograd.ts";
-import { batchNorm } from "./image_operations.ts";
+import type { AveragePool2dOptions } from "../kernels/pool/average_pool2d.ts";
+import type { PoolOptions } from "../kernels/pool/windows.ts";
+import { tapeOf, type Variable } from "./autograd.ts";
+import { averagePool2d, batchNorm, maxPool2d } from "./image_operations.ts";
 import { type Initializer, uniform } from "./init.ts";
 import { type Branch, conv2d } from "./operations.ts";
 import { Buffer, Parameter, type StateLayout } from "./parameters.ts";
@@ -106,19 +108,27 @@ export class Conv2d extends Module {
 
 /** Options of a batch norm's forward pass. */
 export interface BatchNormCall {
-  /** Take the batch's own statistics and move the running ones; else take the running ones. */
-  batchStatistics: boolean;
+  /**
+   * Take the batch's own statistics and move the running ones; else take the running ones. By default while the layer
+   * and the tape are training.
+   */
+  batchStatistics?: boolean;
   /** Added before the ReLU. */
   residual?: Variable;
   /** Set what is below zero to zero at the end. */
   relu?: boolean;
 }
 
-/**
- * Batch normalization. Which statistics it takes is chosen at each call, whether its weight is frozen
- * or not.
- */
-export class BatchNorm2d extends Module {
+/** Options of a batch norm; the defaults are PyTorch's. */
+export interface BatchNormLayerOptions {
+  /** How far the running statistics move, from 0 to 1: 0.1 by default. */
+  momentum?: number;
+  /** Added to the variance: 1e-5 by default. */
+  eps?: number;
+}
+
+/** Batch normalization of `[N, C]` or `[N, T, C]`: channels are the last axis, as everywhere here. */
+export class BatchNorm1d extends Module {
   /** `[C]`: multiplies what is normalized. */
   readonly weight: Parameter;
   /** `[C]`: is added to it. */
@@ -128,9 +138,12 @@ export class BatchNorm2d extends Module {
   /** The running variance, moved likewise. */
   readonly runningVar: Buffer;
 
+  readonly #options: BatchNormLayerOptions;
+
   /** C channels. */
-  constructor(readonly channels: number) {
+  constructor(readonly channels: number, options: BatchNormLayerOptions = {}) {
     super();
+    this.#options = options;
     const shape = [channels];
     const filled = (value: number) => new Float32Array(channels).fill(value);
     this.weight = new Parameter(shape, filled(1));
@@ -139,14 +152,47 @@ export class BatchNorm2d extends Module {
     this.runningVar = new Buffer(shape, filled(1));
   }
 
-  /** `x [N, H, W, C]` to the same shape. */
-  forward(x: Variable, options: BatchNormCall): Variable {
-    const { batchStatistics, residual, relu = false } = options;
+  /** `x [..., C]` to the same shape. */
+  forward(x: Variable, options: BatchNormCall = {}): Variable {
+    const { residual, relu = false } = options;
+    const { batchStatistics = this.training && tapeOf(x).training } = options;
     return batchNorm(x, {
       weight: this.weight.variable,
       bias: this.bias.variable,
       runningMean: this.runningMean.tensor,
       runningVar: this.runningVar.tensor,
-    }, { training: batchStatistics, relu, residual });
+    }, { training: batchStatistics, relu, residual, ...this.#options });
+  }
+}
+
+/** Batch normalization of `[N, H, W, C]`. */
+export class BatchNorm2d extends BatchNorm1d {}
+
+/** The largest of each window: PyTorch's `nn.MaxPool2d`. */
+export class MaxPool2d extends Module {
+  /** The stride is the window's size by default. */
+  constructor(readonly kernel: number, readonly options: Omit<PoolOptions, "kernel"> = {}) {
+    super();
+  }
+
+  /** `x [N, H, W, C]` to `[N, OH, OW, C]`. */
+  forward(x: Variable): Variable {
+    return maxPool2d(x, { kernel: this.kernel, ...this.options });
+  }
+}
+
+/** The mean of each window: PyTorch's `nn.AvgPool2d`. */
+export class AveragePool2d extends Module {
+  /** The stride is the window's size by default. */
+  constructor(
+    readonly kernel: number,
+    readonly options: Omit<AveragePool2dOptions, "kernel"> = {},
+  ) {
+    super();
+  }
+
+  /** `x [N, H, W, C]` to `[N, OH, OW, C]`. */
+  forward(x: Variable): Variable {
+    return averagePool2d(x, { kernel: this.kernel, ...this.options });
   }
 }

@@ -111,7 +111,7 @@ permissionTest("the package holds what the entry points need, below one MiB", RU
 /** A script that trains an LSTM: is the sum of five numbers above zero? */
 const script = (from: string) =>
   `import {
-  Adam, constant, Linear, Module, openGpu, RandomStream, Recurrent, Tape, temporalSoftmaxLoss, Tensor,
+  Adam, Linear, LSTM, Module, openGpu, RandomStream, Tape, temporalSoftmaxLoss, Tensor,
 } from "${from}";
 
 const [steps, batch] = [5, 32];
@@ -127,19 +127,18 @@ for (let n = 0; n < batch; n++) {
 
 using gpu = await openGpu();
 class Network extends Module {
-  cell = new Recurrent("lstm", 1, 12);
+  cell = new LSTM(1, 12);
   score = new Linear(12, 3);
 }
 using model = new Network().toGpu(gpu, 7);
 using adam = new Adam(model.store, { lr: 0.03 });
 using x = Tensor.from(gpu, inputs, [steps, batch, 1]);
 using targets = Tensor.from(gpu, answers, [steps, batch], { dtype: "u32" });
-using h0 = Tensor.zeros(gpu, [batch, 12]);
 const losses: number[] = [];
 for (let step = 0; step < 40; step++) {
   using tape = new Tape(gpu);
-  const h = model.cell.forward(constant(x), constant(h0));
-  const loss = temporalSoftmaxLoss(model.score.forward(h), targets);
+  const { output } = model.cell.forward(x);
+  const loss = temporalSoftmaxLoss(model.score.forward(output), targets);
   tape.backward(loss);
   adam.step();
   losses.push((await loss.tensor.read())[0]);

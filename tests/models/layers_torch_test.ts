@@ -1,0 +1,199 @@
+/** Layers against PyTorch: results, all gradients, and the losses of 20 steps of Adam. */
+import { assertEquals, assertLess, assertThrows } from "@std/assert";
+import { Tensor } from "../../kernels/runtime/tensor.ts";
+import { Tape, type Variable } from "../../models/autograd.ts";
+import { crossEntropy, type CrossEntropyOptions } from "../../models/image_operations.ts";
+import { LayerNorm } from "../../models/layers.ts";
+import type { Module } from "../../models/module.ts";
+import { Adam } from "../../models/optimizers.ts";
+import { GRU, LSTM, RNN } from "../../models/recurrent_layers.ts";
+import {
+  MultiheadAttention,
+  TransformerDecoderLayer,
+  TransformerEncoderLayer,
+} from "../../models/transformer.ts";
+import { BatchNorm1d } from "../../models/vision_layers.ts";
+import fixture from "../fixtures/layers_torch.json" with { type: "json" };
+import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
+
+interface Expected {
+  outputs: number[][];
+  dinputs: number[][];
+  gradients: Record<string, number[]>;
+  losses: number[];
+}
+
+const [T, N, D, H, E, S] = [5, 3, 6, 7, 8, 4];
+
+function formula(shape: readonly number[], seed: number): Float32Array<ArrayBuffer> {
+  const size = shape.reduce((a, b) => a * b, 1);
+  return Float32Array.from(
+    { length: size },
+    (_, i) => Math.sin(0.7 * i * i + 1.3 * i + seed),
+  );
+}
+
+interface Case {
+  layer: Module;
+  shapes: number[][];
+  run: (...inputs: Variable[]) => Variable[];
+}
+
+const two = { layers: 2, batchFirst: true };
+const both = { ...two, bidirectional: true };
+const small = { feedforward: 12, dropout: 0 };
+
+const CASES: Record<string, () => Case> = {
+  "RNN of two layers": () => {
+    const layer = new RNN(D, H, two);
+    const run = (x: Variable, h0: Variable) => Object.values(layer.forward(x, { h0 }));
+    return { layer, shapes: [[N, T, D], [2, N, H]], run };
+  },
+  "LSTM of two layers in both directions": () => {
+    const layer = new LSTM(D, H, both);
+    const run = (x: Variable, h0: Variable, c0: Variable) => {
+      const { output, h, c } = layer.forward(x, { h0, c0 });
+      return [output, h, c];
+    };
+    return { layer, shapes: [[N, T, D], [4, N, H], [4, N, H]], run };
+  },
+  "GRU of two layers in both directions": () => {
+    const layer = new GRU(D, H, both);
+    const run = (x: Variable, h0: Variable) => Object.values(layer.forward(x, { h0 }));
+    return { layer, shapes: [[N, T, D], [4, N, H]], run };
+  },
+  BatchNorm1d: () => {
+    const layer = new BatchNorm1d(D);
+    return { layer, shapes: [[N, D]], run: (x) => [layer.forward(x)] };
+  },
+  LayerNorm: () => {
+    const layer = new LayerNorm(D);
+    return { layer, shapes: [[N, T, D]], run: (x) => [layer.forward(x)] };
+  },
+  MultiheadAttention: () => {
+    const layer = new MultiheadAttention(E, 2);
+    const shapes = [[N, T, E], [N, S, E], [N, S, E]];
+    return { layer, shapes, run: (q, k, v) => [layer.forward(q, k, v)] };
+  },
+  "MultiheadAttention, causal": () => {
+    const layer = new MultiheadAttention(E, 4);
+    return { layer, shapes: [[N, T, E]], run: (x) => [layer.forward(x, x, x, { causal: true })] };
+  },
+  TransformerEncoderLayer: () => {
+    const layer = new TransformerEncoderLayer(E, 2, small);
+    return { layer, shapes: [[N, T, E]], run: (x) => [layer.forward(x)] };
+  },
+  "TransformerEncoderLayer, gelu, norm first": () => {
+    const layer = new TransformerEncoderLayer(E, 2, {
+      ...small,
+      activation: "gelu",
+      normFirst: true,
+    });
+    return { layer, shapes: [[N, T, E]], run: (x) => [layer.forward(x)] };
+  },
+  TransformerDecoderLayer: () => {
+    const layer = new TransformerDecoderLayer(E, 2, small);
+    const run = (x: Variable, memory: Variable) => [layer.forward(x, memory, { causal: true })];
+    return { layer, shapes: [[N, T, E], [N, S, E]], run };
+  },
+};
+
+/** The largest difference, as a share of the largest expected value; a gradient of zeros counts by itself. */
+function close(got: ArrayLike<number>, expected: readonly number[], name: string, most = 2e-5) {
+  assertEquals(got.length, expected.length, name);
+  const largest = Math.max(...expected.map(Math.abs), 1e-3);
+  const error = Math.max(...expected.map((value, i) => Math.abs(got[i] - value))) / largest;
+  assertLess(error, most, `${name}: ${error}`);
+}
+
+for (const [name, make] of Object.entries(CASES)) {
+  gpuTestBothPaths(`${name}: results, gradients and 20 steps are PyTorch's`, async (gpu) => {
+    const expected = (fixture.layers as unknown as Record<string, Expected>)[name];
+    const { layer, shapes, run } = make();
+    const keys = layer.saved.flatMap(({ keys, parameter }) =>
+      parameter.layout.slots.map(({ shape }, i) => ({ key: keys[i], shape }))
+    ).filter(({ key }) => !/running/.test(key));
+    // PyTorch's second bias of an RNN or LSTM is kept as it is there.
+    const learnt = keys.filter(({ key }) => name.startsWith("GRU") || !key.startsWith("bias_hh"));
+    assertEquals(learnt.map(({ key }) => key).sort(), Object.keys(expected.gradients).sort());
+    const seeds = [...keys.map(({ key }) => key), ...layer.buffers.map(() => "running_")].sort();
+    const dict = new Map(keys.map(({ key, shape }) => [key, {
+      dtype: "F32" as const,
+      shape: [...shape],
+      data: formula(shape, seeds.indexOf(key)).map((value) => 0.4 * value),
+    }]));
+    layer.initialize().loadStateDict(dict, { strict: false });
+    using _layer = layer.toGpu(gpu);
+    using adam = new Adam(layer.store, { lr: 0.01 });
+    const inputs = shapes.map((shape, i) => Tensor.from(gpu, formula(shape, 50 + i), shape));
+    const losses: number[] = [];
+    for (let step = 0; step < expected.losses.length; step++) {
+      using tape = new Tape(gpu);
+      const variables = inputs.map((tensor) => tape.variable(tensor));
+      const outputs = run(...variables);
+      const loss = outputs.map((y, i) => {
+        const weights = tape.keep(Tensor.from(gpu, formula(y.shape, 70 + i), y.shape));
+        return y.mul(weights).mean();
+      }).reduce((sum, one) => sum.add(one));
+      loss.backward();
+      if (step === 0) {
+        for (const [i, y] of outputs.entries()) {
+          close(await y.tensor.read(), expected.outputs[i], `result ${i}`);
+        }
+        for (const [i, x] of variables.entries()) {
+          close(await x.grad!.read(), expected.dinputs[i], `gradient of input ${i}`);
+        }
+        for (const { keys, parameter: { layout, variable, frozen } } of layer.saved) {
+          if (frozen) continue;
+          const [first] = layout.encode(await variable.grad!.read());
+          close(first, expected.gradients[keys[0]], `gradient of ${keys[0]}`);
+        }
+      }
+      adam.step();
+      losses.push((await loss.tensor.read())[0]);
+    }
+    close(losses, expected.losses, "losses", 2e-3);
+    for (const tensor of inputs) tensor.dispose();
+  });
+}
+
+for (const { loss, gradient, ...given } of fixture.crossEntropy) {
+  const name = `cross-entropy with ${JSON.stringify(given)} is PyTorch's`;
+  gpuTestBothPaths(name, async (gpu) => {
+    const { weight, label_smoothing, ignore_index } = given as {
+      weight?: number[];
+      label_smoothing?: number;
+      ignore_index?: number;
+    };
+    using data = Tensor.from(gpu, formula([6, 5], 1).map((value) => 2 * value), [6, 5]);
+    using tape = new Tape(gpu);
+    const x = tape.variable(data);
+    const y = crossEntropy(x, [0, 4, 2, 2, 1, 3], {
+      ...weight && { weight },
+      ...label_smoothing && { labelSmoothing: label_smoothing },
+      ...ignore_index && { ignore: ignore_index },
+    });
+    y.backward();
+    close(await y.tensor.read(), [loss], "loss");
+    close(await x.grad!.read(), gradient, "gradient");
+  });
+}
+
+gpuTest("layers and cross-entropies refuse what does not fit", (gpu) => {
+  assertThrows(() => new MultiheadAttention(8, 3), TypeError, "3 heads do not divide a width of 8");
+  assertThrows(() => new LSTM(2, 3, { layers: 0 }), RangeError, "from 1: it is 0");
+  using layer = new LSTM(2, 3).toGpu(gpu);
+  using x = Tensor.zeros(gpu, [4, 1, 2]);
+  using wrong = Tensor.zeros(gpu, [4, 1, 3]);
+  using _tape = new Tape(gpu);
+  assertThrows(() => layer.forward(wrong), TypeError, "reads [T, N, 2]");
+  assertThrows(() => layer.forward(x, { c0: x }), TypeError, "c0 must have the shape [1, 1, 3]");
+  const scores = layer.forward(x).output;
+  const refuse = (targets: number[], options: CrossEntropyOptions, part: string) =>
+    assertThrows(() => crossEntropy(scores, targets, options), Error, part);
+  refuse([0, 1], {}, "There are 2 targets for 4 rows");
+  refuse([0, 1, 2, 3], {}, "a class from 0 to 2: that of row 3 is 3");
+  refuse([0, 1, 2, 2], { weight: [1, 2] }, "2 weights for 3 classes");
+  refuse([0, 1, 2, 2], { labelSmoothing: 1 }, "less than 1, and 1 was given");
+  refuse([1, 1, 1, 1], { ignore: 1 }, "is a mean over at least one example");
+});
