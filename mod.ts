@@ -377,6 +377,7 @@ export {
   type DownloadOptions,
   type DownloadProgress,
 } from "./data/files/download.ts";
+export { UserError } from "./data/files/user_error.ts";
 export {
   contentDrawing,
   type DrawnSplits,

@@ -11,7 +11,7 @@ import { openBackbone } from "../lib/backbone.ts";
 import { figure } from "../lib/format.ts";
 import { checkMeasured, diverged, divergence } from "../../models/finite.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
-import { interruptSignal, TaskError } from "../lib/main.ts";
+import { interruptSignal } from "../lib/main.ts";
 import { Pace } from "../../models/pace.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
@@ -25,6 +25,7 @@ import {
   type StyleSettings,
   transferSettings,
 } from "./settings.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** The network, with sentences about it. It is the caller's to dispose of. */
 async function openNetwork(gpu: Gpu, { weights }: StyleSettings) {
@@ -32,7 +33,7 @@ async function openNetwork(gpu: Gpu, { weights }: StyleSettings) {
   const { model, notes } = await openBackbone(gpu, flags, { learnt: "none" });
   if (model instanceof SqueezeNet11) return { network: model, notes };
   model.dispose();
-  throw new TaskError(`Style transfer needs a SqueezeNet, and the weights are of ${model.kind}`);
+  throw new UserError(`Style transfer needs a SqueezeNet, and the weights are of ${model.kind}`);
 }
 
 /** A picture as the network wants it: `[1, H, W, 3]`. */
