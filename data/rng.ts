@@ -53,7 +53,9 @@ export interface RandomState {
 
 /** Anything that `shuffle` can reorder: an array or a typed array. */
 export interface MutableArrayLike<T> {
+  /** How many there are. */
   readonly length: number;
+  /** Each of them. */
   [index: number]: T;
 }
 
@@ -174,7 +176,7 @@ export class RandomStream {
     if (!Number.isInteger(n) || n < 1 || n > TWO_32) {
       throw new RangeError(`integer(n) needs an integer n from 1 to 2^32: n is ${n}`);
     }
-    // Words past the last whole multiple of n would favour small results: draw again.
+    // Words past the last whole multiple of n would favor small results: draw again.
     const limit = TWO_32 - TWO_32 % n;
     let word = this.uint32();
     while (word >= limit) word = this.uint32();

@@ -181,9 +181,13 @@ export function sgdStep(
 
 /** What Adam needs beside {@linkcode StepSizes}. `t` counts the steps from 1. */
 export interface AdamSizes {
+  /** β₁ */
   beta1: number;
+  /** β₂ */
   beta2: number;
+  /** ε */
   epsilon: number;
+  /** Steps, this one included. */
   t: number;
 }
 

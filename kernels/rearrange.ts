@@ -52,6 +52,7 @@ export function permuted(tensor: Tensor, order: readonly number[]): Selection {
 export interface Slice {
   /** The first (the last where step is below 0) by default; below 0 from the end. */
   start?: number;
+  /** Where to stop, without this one; at the end by default; below 0 from the end. */
   end?: number;
   /** 1 by default; not 0. */
   step?: number;

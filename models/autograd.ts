@@ -15,12 +15,6 @@ import { closeTape, openTape, Variable } from "./variable.ts";
 
 export { constant, tapeOf, type TouchedRows, Variable } from "./variable.ts";
 
-/** Options of a {@linkcode Tape}. */
-export interface TapeOptions {
-  /** Record what `backward` needs (the default); `false` for evaluation and sampling. */
-  training?: boolean;
-}
-
 /**
  * One forward and backward pass. Operations on parameters and constants alone go to the tape that was opened
  * last; all others to that of their inputs.
@@ -39,6 +33,7 @@ export interface TapeOptions {
  * ```
  */
 export class Tape {
+  /** Whether it records what `backward` needs. */
   readonly training: boolean;
   readonly #notes: (() => void)[] = [];
   readonly #kept: Disposable[] = [];
@@ -48,8 +43,9 @@ export class Tape {
   #seed: Tensor | undefined;
   #finished = false;
 
-  constructor(readonly gpu: Gpu, options: TapeOptions = {}) {
-    this.training = options.training ?? true;
+  /** `training` records what `backward` needs (the default); false for evaluation and sampling. */
+  constructor(readonly gpu: Gpu, { training = true }: { training?: boolean } = {}) {
+    this.training = training;
     // Uploaded now, before anything is recorded: in the middle of a step it would cost a submit.
     if (this.training) this.#one = this.keep(Tensor.from(gpu, [1], [], { name: "one" }));
     openTape(this);
@@ -192,6 +188,7 @@ export class Tape {
     for (const resource of this.#kept.splice(0).reverse()) resource[Symbol.dispose]();
   }
 
+  /** {@linkcode dispose}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -32,6 +32,7 @@ export class BagOfWords extends SentenceClassifier<Bags> {
   readonly weights: Parameter;
   readonly #bags = new WeakMap<Sentence, Uint32Array>();
 
+  /** On the GPU, with weights of zero or those of `init`. UserError for weights that do not fit. */
   constructor(
     gpu: Gpu,
     config: ClassifierConfig,
@@ -56,6 +57,7 @@ export class BagOfWords extends SentenceClassifier<Bags> {
     this.begin(stream, init);
   }
 
+  /** What a word of a batch needs. */
   override get wordCost(): WordCost {
     return BAG_COST;
   }
@@ -74,11 +76,13 @@ export class BagOfWords extends SentenceClassifier<Bags> {
     return bag;
   }
 
+  /** Upload sentences. RangeError for a word id that is not in the vocabulary. */
   override upload(sentences: readonly Sentence[]): Bags {
     const bags = sentences.map((sentence) => this.#bag(sentence));
     return uploadBags(this.gpu, bags, this.weights.shape[0], "words");
   }
 
+  /** The logits `[N, 1]` of uploaded sentences. */
   override logits(input: Bags): Variable {
     return embeddingBag(this.weights.variable, input, "sum");
   }
@@ -86,10 +90,14 @@ export class BagOfWords extends SentenceClassifier<Bags> {
 
 /** Word vectors → their mean → linear → sigmoid. State-dict keys: `embed.weight`, `score.*`. */
 export class AveragedEmbedding extends SentenceClassifier<Bags> {
+  /** Word vectors. */
   readonly embed: Embedding;
+  /** Before the scores. */
   readonly dropout: Dropout;
+  /** The last layer. */
   readonly score: Linear;
 
+  /** On the GPU, with weights of zero or those of `init`. UserError for weights that do not fit. */
   constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream, init: ClassifierInit = {}) {
     super(gpu, config);
     this.embed = wordVectors(config, init);
@@ -98,14 +106,17 @@ export class AveragedEmbedding extends SentenceClassifier<Bags> {
     this.begin(stream, init);
   }
 
+  /** What a word of a batch needs. */
   override get wordCost(): WordCost {
     return BAG_COST;
   }
 
+  /** Upload sentences. RangeError for a word id that is not in the vocabulary. */
   override upload(sentences: readonly Sentence[]): Bags {
     return uploadBags(this.gpu, sentences, this.config.vocabularySize, "words");
   }
 
+  /** The logits `[N, 1]` of uploaded sentences. */
   override logits(input: Bags): Variable {
     const means = embeddingBag(this.embed.weight.variable, input, "mean");
     return this.score.forward(this.dropout.forward(means));

@@ -3,6 +3,7 @@ import type { RandomStream } from "../data/rng.ts";
 
 /** Options of {@linkcode shuffledBatches}. */
 export interface BatchOptions {
+  /** Of one step. */
   batchSize: number;
   /** Orders this epoch. */
   stream: RandomStream;

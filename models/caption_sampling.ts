@@ -131,7 +131,7 @@ export interface BeamOptions {
   length: number;
   /**
    * Finished captions are compared by log p / words^lengthPower: 0 compares plain probabilities, which
-   * favours short ones; 1 compares the mean over the words. 0.7 by default.
+   * favors short ones; 1 compares the mean over the words. 0.7 by default.
    */
   lengthPower?: number;
 }

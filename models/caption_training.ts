@@ -14,13 +14,13 @@ import { type BeamOptions, sampleBeam, sampleGreedy } from "./caption_sampling.t
 import { type CaptionBatch, type Captioner, uploadCaptions } from "./captioner.ts";
 import { LossHistory } from "./loss_history.ts";
 
-/** A split whose features are standardised, ready to learn from. */
+/** A split whose features are standardized, ready to learn from. */
 export interface PreparedSplit extends CaptionSplit {
   /** Tokens in a row of captions. */
   captionLength: number;
 }
 
-/** Standardise a split's features with the training set's mean and deviation. */
+/** Standardize a split's features with the training set's mean and deviation. */
 export function prepareSplit(split: CaptionSplit, scale: Standardizer): PreparedSplit {
   const captionLength = split.captions.length / split.imageIndex.length;
   return { ...split, captionLength, features: standardize(split.features, scale) };
@@ -90,9 +90,6 @@ export function captionBatches(
   return shuffledBatches(split.imageIndex.length, { ...options, ...lengths });
 }
 
-/** Called after each batch of a measurement, which ends with what it throws. */
-export type OnBatch = () => void | Promise<void>;
-
 /**
  * How many captions of so many tokens a batch can hold on the captioner's device: each word has scores of the
  * whole vocabulary, and no tensor may be larger than the device allows. 0 where not even one fits.
@@ -110,7 +107,7 @@ export async function evaluateLoss(
   captioner: Captioner,
   split: PreparedSplit,
   batchSize = 100,
-  onBatch?: OnBatch,
+  onBatch?: () => void | Promise<void>,
 ): Promise<number> {
   const count = split.imageIndex.length;
   const most = Math.min(batchSize, Math.max(1, mostCaptions(captioner, split.captionLength)));
@@ -132,11 +129,12 @@ export async function evaluateLoss(
 
 /** How captions are sampled: greedily, or with a beam of this width. */
 export interface SampleOptions {
+  /** Width of the beam; greedy without it. */
   beam?: number | undefined;
   /** Only with a beam: see {@linkcode BeamOptions.lengthPower}. */
   lengthPower?: BeamOptions["lengthPower"] | undefined;
-  /** Called after each batch of pictures. */
-  onBatch?: OnBatch | undefined;
+  /** Called after each batch of pictures; the sampling ends with what it throws. */
+  onBatch?: (() => void | Promise<void>) | undefined;
 }
 
 /** Caption all images of a split: for each image a list of words. */

@@ -16,6 +16,7 @@ import { Module } from "./module.ts";
 
 /** Sizes of a captioner. */
 export interface CaptionerConfig {
+  /** The kind of cell. */
   cell: CellType;
   /** F, numbers in an image's features. */
   featureDim: number;
@@ -43,6 +44,7 @@ export interface CaptionBatch {
   targets: Tensor<"u32">;
   /** Targets that are not `<NULL>`. */
   tokens: number;
+  /** Let go of the tensors above. */
   [Symbol.dispose](): void;
 }
 
@@ -132,10 +134,15 @@ export function uploadCaptions(
  * ```
  */
 export class Captioner extends Module {
+  /** An image's features to the first hidden state. */
   readonly project: Linear;
+  /** Word vectors. */
   readonly embed: Embedding;
+  /** The cell. */
   readonly recurrent: Recurrent;
+  /** Before the scores. */
   readonly dropout: Dropout;
+  /** The last layer. */
   readonly score: Linear;
 
   /** `weights` is a whole state dict: nothing is drawn then, nor allocated where it does not fit, a TypeError. */

@@ -12,12 +12,15 @@ export type Plain = string | number | boolean | null | readonly Plain[] | {
 
 /** What something needs to go on where it stood: arrays, and plain data. */
 export interface SavedState {
+  /** The arrays. */
   tensors?: ReadonlyMap<string, TensorData>;
+  /** The plain data. */
   values?: Plain;
 }
 
 /** What has a state that a checkpoint holds, as a network, an optimizer or a schedule. */
 export interface Stateful {
+  /** What it needs to go on from here. */
   state(): SavedState | Promise<SavedState>;
   /** Take a state up. UserError where it does not fit. */
   loadState(state: SavedState): void;

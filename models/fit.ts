@@ -5,7 +5,6 @@ import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "./autograd.ts";
 import {
   float64,
-  type MadeWith,
   type Plain,
   readCheckpoint,
   type SavedState,
@@ -26,11 +25,13 @@ import { UserError } from "../data/files/user_error.ts";
 
 /** Where training stands. */
 export interface Step {
+  /** What the step is recorded on. */
   tape: Tape;
   /** From 1 on. */
   epoch: number;
   /** Steps before this one, in all epochs and in this one. */
   step: number;
+  /** The steps of them in this epoch. */
   inEpoch: number;
 }
 
@@ -39,13 +40,14 @@ export type EpochRecord = { epoch: number; trainLoss: number } & Record<string, 
 
 /** Where and when {@linkcode fit} writes what it needs to go on. */
 export interface CheckpointOptions {
+  /** The file, safetensors. */
   path: string;
   /** Go on from the checkpoint that is there, if there is one. */
   resume?: boolean;
   /** So many seconds after the last one, besides the end of an epoch; 60 by default. */
   every?: number;
   /** What the run depends on: a checkpoint that was made with other values is refused. */
-  made?: MadeWith;
+  made?: Readonly<Record<string, Plain | undefined>>;
   /** More that has a state. */
   parts?: Readonly<Record<string, Stateful>>;
 }
@@ -59,8 +61,13 @@ export interface FitOptions<B> {
    * can be gone on with.
    */
   batches: (epoch: number) => Iterable<B> | AsyncIterable<B>;
-  /** The loss of a batch, one number. What is uploaded for it can be kept on the tape: `step.tape.keep(x)`. */
-  loss: (batch: B, step: Step) => Variable;
+  /**
+   * The loss of a batch, one number, and with `parts` further numbers to note. What is uploaded for it can be kept on
+   * the tape: `step.tape.keep(x)`.
+   */
+  loss: (batch: B, step: Step) => Variable | readonly [loss: Variable, ...parts: Tensor[]];
+  /** Numbers that are noted of a step, in place of its loss alone: 1 by default. */
+  parts?: number;
   /** 1 by default. */
   epochs?: number;
   /** The learning rate of each step of the optimizer, from 0 on: see schedules.ts. By default the optimizer's own. */
@@ -82,8 +89,13 @@ export interface FitOptions<B> {
   patience?: number;
   /** Losses are read every so many steps; 20 by default. */
   readEvery?: number;
+  /** The last weights are kept every so many steps too, once a loss of theirs is finite; never by default. */
+  keepEvery?: number;
+  /** What a step is called in messages; "step" by default. */
+  unit?: string;
   /** Stop after the step at hand once it is aborted, as by Ctrl-C. */
   signal?: Pick<AbortSignal, "aborted"> | undefined;
+  /** Write checkpoints; none by default. */
   checkpoint?: CheckpointOptions;
   /** Called once, with what a checkpoint says of the run, if it was gone on with. */
   onStart?: (result: FitResult, resumed: boolean) => void | Promise<void>;
@@ -91,20 +103,25 @@ export interface FitOptions<B> {
   onEpochStart?: (epoch: number, done: number) => void;
   /** Called when losses were read, with all of them, and the steps that were begun. */
   onLosses?: (losses: readonly number[], step: number) => void;
+  /** Called after each step, with how many were begun. */
+  onStep?: (step: number) => void;
   /** Called after each epoch that was measured. */
   onEpoch?: (record: EpochRecord) => void;
 }
 
 /** What came of {@linkcode fit}. */
 export interface FitResult {
-  /** The loss of each step. */
+  /** The loss of each step, or its parts, one step after the other. */
   losses: number[];
   /** The epochs that were measured. */
   epochs: EpochRecord[];
   /** The epoch whose weights the model has; 0 where none was kept. */
   keptEpoch: number;
+  /** So many steps were done when the model had these weights. */
+  keptStep: number;
   /** Time of training and evaluation, with that before an interruption. */
   seconds: number;
+  /** Whether it was ended by the signal. */
   interrupted: boolean;
   /** Whether it ended before the last epoch for want of a better figure. */
   stoppedEarly: boolean;
@@ -115,6 +132,7 @@ export interface FitResult {
 /** Weights and buffers of a model that are worth keeping. */
 class Kept implements Stateful, Disposable {
   epoch = 0;
+  step = 0;
   /** The best figure so far. */
   figure: number | undefined;
   readonly #copies: [from: Tensor, to: Tensor][];
@@ -127,9 +145,15 @@ class Kept implements Stateful, Disposable {
     ]);
   }
 
-  take(epoch: number): void {
-    this.epoch = epoch;
+  take(epoch: number, step: number): void {
+    [this.epoch, this.step] = [epoch, step];
     for (const [from, to] of this.#copies) to.copyFrom(from);
+  }
+
+  /** Become what another one is. */
+  copy(other: Kept): void {
+    [this.epoch, this.step] = [other.epoch, other.step];
+    this.#copies.forEach(([, to], i) => to.copyFrom(other.#copies[i][1]));
   }
 
   putBack(): void {
@@ -137,7 +161,7 @@ class Kept implements Stateful, Disposable {
   }
 
   async state(): Promise<SavedState> {
-    const { epoch, figure = null } = this;
+    const { epoch, step, figure = null } = this;
     const tensors = new Map<string, TensorData>();
     if (epoch > 0) {
       for (const [i, [, { shape }]] of this.#copies.entries()) {
@@ -145,11 +169,11 @@ class Kept implements Stateful, Disposable {
         tensors.set(`${i}`, { dtype: "F32", shape: [...shape], data });
       }
     }
-    return { tensors, values: { epoch, figure } };
+    return { tensors, values: { epoch, step, figure } };
   }
 
   loadState(state: SavedState): void {
-    const epoch = stateNumber(state, "epoch");
+    const [epoch, step] = ["epoch", "step"].map((key) => stateNumber(state, key));
     if (epoch === 0) return;
     const all = this.#copies.map(([, to], i) => ({
       to,
@@ -157,7 +181,8 @@ class Kept implements Stateful, Disposable {
     }));
     for (const { to, data } of all) to.write(data);
     const { figure } = state.values as { figure: Plain };
-    [this.epoch, this.figure] = [epoch, typeof figure === "number" ? figure : undefined];
+    [this.epoch, this.step] = [epoch, step];
+    this.figure = typeof figure === "number" ? figure : undefined;
   }
 
   [Symbol.dispose](): void {
@@ -217,14 +242,17 @@ function mean(values: readonly number[]): number {
 /** One run of {@linkcode fit}. */
 class Fit<B> {
   readonly result: FitResult = {
-    ...{ losses: [], epochs: [], keptEpoch: 0, seconds: 0 },
+    ...{ losses: [], epochs: [], keptEpoch: 0, keptStep: 0, seconds: 0 },
     ...{ interrupted: false, stoppedEarly: false, diverged: undefined },
   };
   readonly #owned = new DisposableStack();
   readonly #pace: Pace;
   readonly #kept: Kept;
+  /** With `keepEvery`: weights that are kept once a loss of theirs is known to be finite. */
+  readonly #next: Kept | undefined;
   readonly #parts: Record<string, Stateful>;
   readonly #readEvery: number;
+  readonly #perStep: number;
   #history: LossHistory;
   /** Losses of the history that are in the result. */
   #collected = 0;
@@ -240,8 +268,8 @@ class Fit<B> {
   #checked = 0;
 
   constructor(readonly model: Module, readonly options: FitOptions<B>) {
-    const { signal, accumulate = 1, epochs = 1, readEvery = 20 } = options;
-    for (const [name, value] of Object.entries({ accumulate, epochs, readEvery })) {
+    const { signal, accumulate = 1, epochs = 1, readEvery = 20, parts = 1 } = options;
+    for (const [name, value] of Object.entries({ accumulate, epochs, readEvery, parts })) {
       if (Number.isSafeInteger(value) && value >= 1) continue;
       throw new RangeError(`The option ${name} must be a whole number from 1: it is ${value}`);
     }
@@ -249,8 +277,17 @@ class Fit<B> {
     this.#readEvery = readEvery;
     this.#pace = this.#owned.use(new Pace(gpu, signal));
     this.#kept = this.#owned.use(new Kept(model));
+    if (options.keepEvery !== undefined) this.#next = this.#owned.use(new Kept(model));
     this.#parts = partsOf(model, options);
-    this.#history = this.#owned.use(new LossHistory(gpu, readEvery));
+    this.#perStep = parts;
+    this.#history = this.#owned.use(this.#makeHistory(1));
+  }
+
+  #makeHistory(firstStep: number): LossHistory {
+    const { unit = "step" } = this.options;
+    const perStep = this.#perStep;
+    const { gpu } = this.model.store;
+    return new LossHistory(gpu, this.#readEvery * perStep, { firstStep, perStep, unit });
   }
 
   get #steps(): number {
@@ -297,12 +334,10 @@ class Fit<B> {
       const { epochs, stoppedEarly } = run.values as unknown as FitResult;
       if (!Array.isArray(epochs)) throw new UserError('its "epochs" are no list');
       Object.assign(this.result, { epochs, seconds, stoppedEarly });
-      [this.#epoch, this.#inEpoch, this.#before] = [epoch, inEpoch, losses.length - inEpoch];
-      this.#checked = losses.length;
-      const { gpu } = this.model.store;
-      this.#history = this.#owned.use(
-        new LossHistory(gpu, this.#readEvery, { firstStep: losses.length + 1 }),
-      );
+      const steps = losses.length / this.#perStep;
+      [this.#epoch, this.#inEpoch, this.#before] = [epoch, inEpoch, steps - inEpoch];
+      this.#checked = steps;
+      this.#history = this.#owned.use(this.#makeHistory(steps + 1));
       this.result.losses = losses;
       return true;
     } catch (error) {
@@ -330,7 +365,7 @@ class Fit<B> {
   /** What is left of an epoch. Whether it came to its end. */
   async #train(): Promise<boolean> {
     const { optimizer, batches, loss, schedule, accumulate = 1, average } = this.options;
-    const { checkpoint, onEpochStart } = this.options;
+    const { checkpoint, onEpochStart, onStep, keepEvery = Infinity } = this.options;
     const epoch = this.#epoch;
     onEpochStart?.(epoch, this.#inEpoch);
     let waiting = 0; // batches whose gradients are not used yet
@@ -343,16 +378,25 @@ class Fit<B> {
     for await (const batch of from(batches(epoch), this.#inEpoch)) {
       {
         using tape = new Tape(this.model.store.gpu);
-        const value = loss(batch, { tape, epoch, step: this.#steps, inEpoch: this.#inEpoch });
+        const made = loss(batch, { tape, epoch, step: this.#steps, inEpoch: this.#inEpoch });
+        const [value, ...parts] = Array.isArray(made) ? made : [made];
         (accumulate === 1 ? value : value.div(accumulate)).backward();
         this.#inEpoch++;
         this.#unsaved = true;
         if (++waiting === accumulate) update();
-        await this.#history.add(value.tensor);
+        for (const part of parts.length === 0 ? [value.tensor] : parts) {
+          await this.#history.add(part);
+        }
       }
+      onStep?.(this.#steps);
       const goOn = await this.#pace.step();
       if (this.#steps % this.#readEvery === 0) this.#collect();
       if (waiting > 0) continue;
+      if (this.#steps % keepEvery === 0) {
+        await this.#check();
+        this.#keepNext();
+        this.#next!.take(epoch, this.#steps);
+      }
       if (!goOn) return false;
       const { every = 60 } = checkpoint ?? {};
       if (performance.now() - this.#writtenAt > 1000 * every) await this.#save();
@@ -378,13 +422,13 @@ class Fit<B> {
     try {
       const figures = await this.#pace.measure((onBatch) => evaluate(onBatch, epoch));
       if (figures === undefined) return false; // interrupted
-      const trainLoss = mean(this.result.losses.slice(before));
+      const trainLoss = mean(this.result.losses.slice(before * this.#perStep));
       const record: EpochRecord = { epoch, trainLoss, ...figures };
       this.result.epochs.push(record);
-      if (keep === "last") kept.take(epoch);
+      if (keep === "last") kept.take(epoch, this.#steps);
       else if (this.#better(record, keep)) {
         kept.figure = record[keep.best];
-        kept.take(epoch);
+        kept.take(epoch, this.#steps);
       }
       this.options.onEpoch?.(record);
       if (plateau) optimizer.lr = plateau[1].next(figure(record, plateau[0]));
@@ -395,11 +439,20 @@ class Fit<B> {
     return !this.result.stoppedEarly;
   }
 
+  /** Keep the weights that wait for a loss, if it is known. */
+  #keepNext(): void {
+    const next = this.#next;
+    const known = this.result.losses.length / this.#perStep;
+    if (next !== undefined && next.step > this.#kept.step && known > next.step) {
+      this.#kept.copy(next);
+    }
+  }
+
   /** Keep the weights, or their average, whatever they are worth. */
   #keep(): void {
     const { average } = this.options;
     average?.swap();
-    this.#kept.take(this.#epoch);
+    this.#kept.take(this.#epoch, this.#steps);
     average?.swap();
   }
 
@@ -436,13 +489,14 @@ class Fit<B> {
     } catch (error) {
       result.diverged = divergence(error);
       this.#collect();
+      this.#keepNext();
       if (kept.epoch === 0) throw error;
     }
     if (keep === "last") average?.swap();
     if (keep !== "last" || result.diverged !== undefined) {
       if (kept.epoch > 0) kept.putBack();
-      result.keptEpoch = kept.epoch;
-    } else result.keptEpoch = this.#epoch - 1;
+      [result.keptEpoch, result.keptStep] = [kept.epoch, kept.step];
+    } else [result.keptEpoch, result.keptStep] = [this.#epoch - 1, this.#steps];
     model.store.gpu.flush();
     result.seconds += (performance.now() - this.#began) / 1000;
     result.interrupted = signal?.aborted ?? false;

@@ -14,11 +14,8 @@ import {
 import { scaleBy } from "../kernels/elementwise.ts";
 import { gramMatrix, gramMatrixGradient } from "../kernels/conv2d/gram.ts";
 import * as losses from "../kernels/image_losses.ts";
-import {
-  maxPool2dBackward,
-  maxPool2dForward,
-  type MaxPool2dOptions,
-} from "../kernels/pool/pool2d.ts";
+import { maxPool2dBackward, maxPool2dForward } from "../kernels/pool/pool2d.ts";
+import type { PoolOptions } from "../kernels/pool/windows.ts";
 import { sum } from "../kernels/reduce/reduce.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
 import { expectShape, type Tensor } from "../kernels/runtime/tensor.ts";
@@ -27,15 +24,18 @@ import { meanShare } from "./operations.ts";
 
 /** What a batch norm knows of its C channels: `[C]` each. */
 export interface BatchNormChannels {
+  /** Multiplies what is normalized. */
   weight: Variable;
+  /** Is added to it. */
   bias: Variable;
   /** Moved towards the batch's statistics while training. Two buffers of their own. */
   runningMean: Tensor;
+  /** The running variance, moved likewise. */
   runningVar: Tensor;
 }
 
 /**
- * Batch normalisation of `x [..., C]`, with a residual added and a ReLU at the end where wanted, all in one
+ * Batch normalization of `x [..., C]`, with a residual added and a ReLU at the end where wanted, all in one
  * pass over memory. Its `training` says which statistics count, and has nothing to do with the tape's or
  * with frozen parameters. With the running statistics, they must stay as they are until `backward`.
  */
@@ -65,7 +65,7 @@ export function batchNorm(
 }
 
 /** The largest value of each window: `x [N, H, W, C]` to `[N, OH, OW, C]`. */
-export function maxPool2d(x: Variable, options: MaxPool2dOptions): Variable {
+export function maxPool2d(x: Variable, options: PoolOptions): Variable {
   const tape = tapeOf(x);
   const forward = tape.keep(maxPool2dForward(x.tensor, options));
   return tape.record(forward.y.view(forward.y.shape), [x], (dy) => {

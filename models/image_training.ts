@@ -41,6 +41,7 @@ export class ScoreList implements Stateful, Disposable {
     this.#all = Tensor.empty(gpu, [pictures, classes], { name: "scores of all pictures" });
   }
 
+  /** Note the answers to a batch, `[N, classes]`. */
   add(logits: Tensor, { labels, indices }: ImageBatch): void {
     using slot = this.#all.view(logits.shape, this.#labels.length * this.model.classes);
     slot.copyFrom(logits);
@@ -54,6 +55,7 @@ export class ScoreList implements Stateful, Disposable {
     this.#indices = [];
   }
 
+  /** What it needs to go on. */
   async state(): Promise<SavedState> {
     const { classes, logits, labels, indices } = await this.read();
     const tensors = new Map<string, TensorData>([
@@ -78,6 +80,7 @@ export class ScoreList implements Stateful, Disposable {
     [this.#labels, this.#indices] = [labels, indices];
   }
 
+  /** All that were noted, in their order. */
   async read(): Promise<PictureScores> {
     const { classes } = this.model;
     using used = this.#all.view([this.#labels.length, classes]);
@@ -89,6 +92,7 @@ export class ScoreList implements Stateful, Disposable {
     };
   }
 
+  /** Let go of the answers on the GPU. */
   [Symbol.dispose](): void {
     this.#all.dispose();
   }
@@ -116,6 +120,7 @@ function checkLabels({ classes }: VisionModel, { labels, indices }: ImageBatch):
 
 /** What takes part in a step besides the network and its pictures. */
 export interface ImageStep {
+  /** What the step is recorded on. */
   tape: Tape;
   /** Dropout draws from it. */
   stream: RandomStream;

@@ -13,7 +13,9 @@ function fill(shape: readonly number[], next: () => number): Float32Array<ArrayB
 }
 
 /** All zeros. */
-export const zeros: Initializer = (shape) => new Float32Array(sizeOf(shape));
+export function zeros(shape: readonly number[]): Float32Array<ArrayBuffer> {
+  return new Float32Array(sizeOf(shape));
+}
 
 /** Normal numbers with the given deviation around 0. RangeError where it is no finite number from 0. */
 export function normal(deviation: number): Initializer {
@@ -29,13 +31,25 @@ export function uniform(bound: number): Initializer {
 }
 
 /** Normal numbers of deviation `1 / √fanIn`, with fanIn the first size of the shape: the homework's choice. */
-export const scaledNormal: Initializer = (shape, stream) =>
-  normal(1 / Math.sqrt(shape[0]))(shape, stream);
+export function scaledNormal(
+  shape: readonly number[],
+  stream: RandomStream,
+): Float32Array<ArrayBuffer> {
+  return normal(1 / Math.sqrt(shape[0]))(shape, stream);
+}
 
 /** Glorot and Bengio 2010: even over ±√(6 / (fanIn + fanOut)), for a matrix `[fanIn, fanOut]`. */
-export const xavierUniform: Initializer = (shape, stream) =>
-  uniform(Math.sqrt(6 / (shape[0] + shape[1])))(shape, stream);
+export function xavierUniform(
+  shape: readonly number[],
+  stream: RandomStream,
+): Float32Array<ArrayBuffer> {
+  return uniform(Math.sqrt(6 / (shape[0] + shape[1])))(shape, stream);
+}
 
 /** He et al. 2015: normal numbers of deviation √(2 / fanIn), for a matrix `[fanIn, fanOut]`. */
-export const kaimingNormal: Initializer = (shape, stream) =>
-  normal(Math.sqrt(2 / shape[0]))(shape, stream);
+export function kaimingNormal(
+  shape: readonly number[],
+  stream: RandomStream,
+): Float32Array<ArrayBuffer> {
+  return normal(Math.sqrt(2 / shape[0]))(shape, stream);
+}

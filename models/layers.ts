@@ -53,9 +53,12 @@ export interface LinearOptions {
 
 /** `y = x W + b`. */
 export class Linear extends Module {
+  /** `[in, out]` */
   readonly weight: Parameter;
+  /** `[out]` */
   readonly bias: Parameter | undefined;
 
+  /** From so many numbers to so many. */
   constructor(
     readonly inputDim: number,
     readonly outputDim: number,
@@ -76,6 +79,7 @@ export class Linear extends Module {
 
 /** A table of word vectors. */
 export class Embedding extends Module {
+  /** `[size, dim]` */
   readonly weight: Parameter;
 
   /** The first values are a standard normal distribution's by default, as PyTorch's. */
@@ -129,12 +133,18 @@ function inverse(order: readonly number[]): number[] {
  * console.log(gatesToTorch(ours, 1)); // 2, 1, 3, 4
  * ```
  */
-export function gatesToTorch(values: Values, rows: number): Values {
+export function gatesToTorch(
+  values: Float32Array<ArrayBuffer>,
+  rows: number,
+): Float32Array<ArrayBuffer> {
   return reorderBlocks(values, rows, TORCH_BLOCKS.lstm);
 }
 
 /** The reverse of {@linkcode gatesToTorch}. */
-export function gatesFromTorch(values: Values, rows: number): Values {
+export function gatesFromTorch(
+  values: Float32Array<ArrayBuffer>,
+  rows: number,
+): Float32Array<ArrayBuffer> {
   return reorderBlocks(values, rows, inverse(TORCH_BLOCKS.lstm));
 }
 
@@ -162,15 +172,20 @@ function biasLayout(columns: number, cell: CellType): StateLayout {
 export interface RecurrentOptions {
   /** Of the matrices. */
   weight?: Initializer;
+  /** Of the bias. */
   bias?: Initializer;
 }
 
 /** One layer of a recurrent network in one direction: a vanilla RNN or an LSTM. */
 export class Recurrent extends Module {
+  /** `[D, H]`, or `[D, 4 H]` of an LSTM: of a step's input. */
   readonly wx: Parameter;
+  /** `[H, H]`, or `[H, 4 H]`: of the last hidden state. */
   readonly wh: Parameter;
+  /** `[H]`, or `[4 H]`. */
   readonly b: Parameter;
 
+  /** A cell that reads `inputDim` numbers a step, and has `hiddenDim` units. */
   constructor(
     readonly cell: CellType,
     readonly inputDim: number,
@@ -219,6 +234,7 @@ export class Dropout extends Module {
     this.#own = stream !== undefined;
   }
 
+  /** Draw masks from the stream, unless it has one of its own. */
   protected override start(stream: RandomStream): void {
     if (!this.#own) this.#stream = stream;
   }
@@ -228,6 +244,10 @@ export class Dropout extends Module {
     return this.#stream;
   }
 
+  /**
+   * `x` with some numbers set to zero and the others scaled up while it and the tape are training; else `x` itself.
+   * ReferenceError without a stream.
+   */
   forward(x: Variable, stream: RandomStream | undefined = this.#stream): Variable {
     if (!this.training || this.p === 0 || !tapeOf(x).training) return x;
     if (stream === undefined) {

@@ -5,8 +5,10 @@ import { UserError } from "../data/files/user_error.ts";
 
 /** A loss that is not a finite number: what was learnt in its step, and since, is worth nothing. */
 export class NonFiniteLossError extends UserError {
+  /** Its name. */
   override name = "NonFiniteLossError";
 
+  /** The message says what to try. `unit` is what a step is called in it. */
   constructor(
     /** NaN, Infinity or -Infinity. */
     readonly loss: number,
@@ -26,16 +28,6 @@ export class NonFiniteLossError extends UserError {
   }
 }
 
-/** Options of a {@linkcode LossHistory}. */
-export interface LossHistoryOptions {
-  /** The number of the first step noted here; 1 by default. */
-  firstStep?: number;
-  /** Losses noted in one step; 1 by default. */
-  perStep?: number;
-  /** What a step is called in messages; "step" by default. */
-  unit?: string;
-}
-
 /**
  * Collects one loss a step; a read is started every `every` losses and stays in flight meanwhile.
  *
@@ -52,10 +44,19 @@ export class LossHistory {
   #filled = 0;
   #reading: Promise<void> | undefined;
 
+  /** RangeError where `every`, `firstStep` or `perStep` is no whole number from 1. */
   constructor(
     gpu: Gpu,
+    /** So many losses are read together. */
     readonly every: number,
-    { firstStep = 1, perStep = 1, unit = "step" }: LossHistoryOptions = {},
+    { firstStep = 1, perStep = 1, unit = "step" }: {
+      /** The number of the first step noted here; 1 by default. */
+      firstStep?: number;
+      /** Losses noted in one step; 1 by default. */
+      perStep?: number;
+      /** What a step is called in messages; "step" by default. */
+      unit?: string;
+    } = {},
   ) {
     for (const n of [every, firstStep, perStep]) {
       if (Number.isSafeInteger(n) && n >= 1) continue;
@@ -103,10 +104,12 @@ export class LossHistory {
     return this.losses;
   }
 
+  /** Let go of what is on the GPU. */
   dispose(): void {
     this.#slots.dispose();
   }
 
+  /** {@linkcode dispose}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -82,7 +82,11 @@ export abstract class Module {
     return [...this.#found()].map(({ item }) => item).filter((item) => item instanceof Module);
   }
 
-  /** What is saved, each once: parameters, then buffers, with their keys in the state dict. */
+  /**
+   * What is saved, each once: parameters, then buffers, with their keys in the state dict.
+   *
+   * @internal
+   */
   get saved(): SavedParameter[] {
     const all = new Map<Parameter, SavedParameter>();
     for (const { names, item } of this.#found()) {
@@ -179,6 +183,7 @@ export abstract class Module {
     this.#store?.dispose();
   }
 
+  /** {@linkcode dispose}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -131,16 +131,6 @@ export function lstm(x: Variable, h0: Variable, weights: CellWeights): Variable 
   });
 }
 
-/** Options of {@linkcode temporalSoftmaxLoss}. */
-export interface TemporalSoftmaxLossOptions {
-  /** Targets with this index count nothing; `<NULL>`, which is 0, by default. */
-  ignore?: number;
-  /** Divide the sum by the examples N (the homework's way, the default), or by the tokens that count. */
-  reduction?: "batch" | "tokens";
-  /** Only with `tokens`: how many targets count, which the caller knows from the data. */
-  tokens?: number;
-}
-
 /**
  * Softmax cross-entropy over all steps: `scores [T, N, V]`, `targets [T, N]`, one number: the sum over
  * time of -log p(target), `<NULL>` targets left out, averaged over the batch. A target that is no word makes the
@@ -149,7 +139,14 @@ export interface TemporalSoftmaxLossOptions {
 export function temporalSoftmaxLoss(
   scores: Variable,
   targets: Tensor<"u32">,
-  options: TemporalSoftmaxLossOptions = {},
+  options: {
+    /** Targets with this index count nothing; `<NULL>`, which is 0, by default. */
+    ignore?: number;
+    /** Divide the sum by the examples N (the homework's way, the default), or by the tokens that count. */
+    reduction?: "batch" | "tokens";
+    /** Only with `tokens`: how many targets count, which the caller knows from the data. */
+    tokens?: number;
+  } = {},
 ): Variable {
   const tape = tapeOf(scores);
   expectShape(scores.tensor, [null, null, null], "A temporal softmax loss' scores [T, N, V]");
@@ -256,21 +253,19 @@ export function conv2d(
   return convolutions(x, [{ w, b, ...window }], { relu });
 }
 
-/** Options of {@linkcode layerNorm}. */
-export interface LayerNormOptions {
-  /** Multiplies and is added to what is normalized; of the shape of the last axes, or repeated to it. */
-  weight?: Variable | undefined;
-  bias?: Variable | undefined;
-  /** Axes that are normalized together, from the last; 1 by default. */
-  axes?: number;
-  /** Added to the variance; 1e-5 by default. */
-  eps?: number;
-}
-
 /** Bring the last axes of each example to mean 0 and variance 1: PyTorch's `layer_norm`. RangeError for too many axes. */
 export function layerNorm(
   x: Variable,
-  { weight, bias, axes = 1, eps = 1e-5 }: LayerNormOptions = {},
+  { weight, bias, axes = 1, eps = 1e-5 }: {
+    /** Multiplies what is normalized; of the shape of the last axes, or repeated to it. */
+    weight?: Variable | undefined;
+    /** Is added to it. */
+    bias?: Variable | undefined;
+    /** Axes that are normalized together, from the last; 1 by default. */
+    axes?: number;
+    /** Added to the variance; 1e-5 by default. */
+    eps?: number;
+  } = {},
 ): Variable {
   if (!(Number.isInteger(axes) && axes >= 1 && axes <= x.shape.length)) {
     throw new RangeError(

@@ -50,8 +50,10 @@ export abstract class Optimizer implements Stateful {
   readonly #squaredNorm: Tensor;
   /** Values and gradients without the sparse tables. */
   readonly #dense: { parameters: Tensor; gradient: Tensor };
+  /** The moment buffers, each of the shape of the store's values. */
   protected readonly moments: Tensor[];
 
+  /** `moments` names the moment buffers. RangeError for an option that cannot be. */
   constructor(readonly store: ParameterStore, options: OptimizerOptions, moments: string[]) {
     const { lr, decayPerStep = 1, decayPerEpoch = 1, clipNorm = 1, weightDecay = 0 } = options;
     check("lr", lr, "a number above 0", lr > 0 && lr < Infinity);
@@ -97,12 +99,17 @@ export abstract class Optimizer implements Stateful {
     this.moments = moments.map((name) => Tensor.zeros(store.gpu, shape, { name }));
   }
 
+  /** Record the step: move parameters against their gradient. */
   protected abstract update(
     tensors: { parameters: Tensor; gradient: Tensor; squaredNorm: Tensor },
     sizes: StepSizes,
   ): void;
 
-  /** Move the touched rows of a sparse table. Only some optimizers can. */
+  /**
+   * Move the touched rows of a sparse table. Only some optimizers can.
+   *
+   * @internal
+   */
   protected updateRows?(table: SparseTable, rows: TouchedRows): void;
 
   /**
@@ -133,6 +140,12 @@ export abstract class Optimizer implements Stateful {
   /** Call it after each pass over the data: the learning rate decays. */
   endEpoch(): void {
     this.lr *= this.#options.decayPerEpoch ?? 1;
+  }
+
+  /** Begin anew: no moments, and no steps. */
+  reset(): void {
+    for (const moment of this.moments) moment.clear();
+    this.steps = 0;
   }
 
   /** Read the state back, to save it. */
@@ -171,12 +184,14 @@ export abstract class Optimizer implements Stateful {
     this.lr = lr;
   }
 
+  /** Let go of the moments. */
   dispose(): void {
     this.#squaredNorm.dispose();
     for (const view of Object.values(this.#dense)) view.dispose();
     for (const moment of this.moments) moment.dispose();
   }
 
+  /** {@linkcode dispose}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.dispose();
   }
@@ -190,6 +205,7 @@ export class Sgd extends Optimizer {
   readonly #momentum: number;
   readonly #nesterov: boolean;
 
+  /** No momentum by default. */
   constructor(
     store: ParameterStore,
     options: OptimizerOptions & { momentum?: number; nesterov?: boolean },
@@ -202,6 +218,7 @@ export class Sgd extends Optimizer {
     this.#nesterov = nesterov;
   }
 
+  /** One dispatch. */
   protected override update(
     tensors: { parameters: Tensor; gradient: Tensor; squaredNorm: Tensor },
     sizes: StepSizes,
@@ -216,6 +233,7 @@ export class RmsProp extends Optimizer {
   readonly #alpha: number;
   readonly #epsilon: number;
 
+  /** By default α is 0.99 and ε 1e-8. */
   constructor(
     store: ParameterStore,
     options: OptimizerOptions & { alpha?: number; epsilon?: number },
@@ -228,6 +246,7 @@ export class RmsProp extends Optimizer {
     this.#epsilon = epsilon;
   }
 
+  /** One dispatch. */
   protected override update(
     tensors: { parameters: Tensor; gradient: Tensor; squaredNorm: Tensor },
     sizes: StepSizes,
@@ -244,6 +263,7 @@ export class Adam extends Optimizer {
   readonly #beta2: number;
   readonly #epsilon: number;
 
+  /** By default β₁ is 0.9, β₂ 0.999 and ε 1e-8. */
   constructor(
     store: ParameterStore,
     options: OptimizerOptions & { beta1?: number; beta2?: number; epsilon?: number },
@@ -256,6 +276,7 @@ export class Adam extends Optimizer {
     [this.#beta1, this.#beta2, this.#epsilon] = [beta1, beta2, epsilon];
   }
 
+  /** One dispatch. */
   protected override update(
     tensors: { parameters: Tensor; gradient: Tensor; squaredNorm: Tensor },
     sizes: StepSizes,
@@ -265,7 +286,11 @@ export class Adam extends Optimizer {
     adamStep(tensors, { mean, square }, options);
   }
 
-  /** As PyTorch's SparseAdam, ε apart, which is added where dense Adam adds it: other rows' moments rest. */
+  /**
+   * As PyTorch's SparseAdam, ε apart, which is added where dense Adam adds it: other rows' moments rest.
+   *
+   * @internal
+   */
   protected override updateRows({ parameter, offset }: SparseTable, rows: TouchedRows): void {
     const { tensor, slot } = parameter.variable;
     const [mean, square] = this.moments.map((moment) => moment.view(parameter.shape, offset));
@@ -290,9 +315,14 @@ export class Adam extends Optimizer {
  * `lr · weightDecay` of a parameter away. 0.01 by default.
  */
 export class AdamW extends Adam {
+  /** The decay is no part of the gradient. */
   protected override readonly decoupled = true;
 
-  constructor(store: ParameterStore, options: ConstructorParameters<typeof Adam>[1]) {
+  /** Adam's options; `weightDecay` is 0.01 by default. */
+  constructor(
+    store: ParameterStore,
+    options: OptimizerOptions & { beta1?: number; beta2?: number; epsilon?: number },
+  ) {
     super(store, { weightDecay: 0.01, ...options });
   }
 }

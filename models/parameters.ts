@@ -4,21 +4,19 @@ import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
 import { type Tape, type TouchedRows, Variable } from "./autograd.ts";
 
-/** One tensor of a state dict as a parameter sees it. */
-export interface StateSlot {
-  /** PyTorch's key within the module that has the parameter; the name of the parameter's field by default. */
-  key?: string;
-  /** PyTorch's shape. */
-  shape: readonly number[];
-}
-
 /**
  * How a parameter appears in a PyTorch state dict, where its layout differs from ours: `encode` gives
  * the values for each slot, `decode` the reverse.
  */
 export interface StateLayout {
-  slots: readonly StateSlot[];
+  /**
+   * The tensors of the state dict: PyTorch's shapes, and PyTorch's keys within the module that has the parameter, the
+   * name of the parameter's field by default.
+   */
+  slots: readonly { key?: string; shape: readonly number[] }[];
+  /** Our values as those of each slot. */
   encode(values: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer>[];
+  /** The values of each slot as ours. */
   decode(parts: Float32Array<ArrayBuffer>[]): Float32Array<ArrayBuffer>;
 }
 
@@ -29,6 +27,7 @@ export type Initial = Values | ((stream: RandomStream) => Values);
 
 /** A tensor that is learnt, or kept fixed with `frozen`. In a field of a module it has the field's name. */
 export class Parameter {
+  /** How it appears in a state dict. */
   readonly layout: StateLayout;
   /** Its name in the whole model, as PyTorch's `score.weight`, once that is on a GPU or drawn. */
   name: string;
@@ -38,6 +37,7 @@ export class Parameter {
   #sparse = false;
   #variable: ParameterVariable | undefined;
 
+  /** The values to start from, or what draws them, which may wait until they are asked for. */
   constructor(
     /** Our shape. */
     readonly shape: readonly number[],
@@ -68,7 +68,7 @@ export class Parameter {
    * The values to start from. TypeError where they are not as many as the shape has room for; ReferenceError where
    * they are to be drawn, and no stream was given by `toGpu` or `initialize` of its module.
    */
-  get initial(): Values {
+  get initial(): Float32Array<ArrayBuffer> {
     if (typeof this.#initial === "function") {
       if (this.#stream === undefined) {
         throw new ReferenceError(
@@ -95,7 +95,7 @@ export class Parameter {
   }
 
   /** Give it other values: to start from, or once it is on the GPU there. TypeError for too few or too many. */
-  write(values: Values): void {
+  write(values: Float32Array<ArrayBuffer>): void {
     if (this.stored) this.tensor.write(values);
     else this.#initial = this.#fitting(values);
   }
@@ -141,7 +141,7 @@ export class Parameter {
     );
   }
 
-  /** The parameter on the GPU, to compute with. */
+  /** The parameter on the GPU, to compute with. ReferenceError before that. */
   get variable(): ParameterVariable {
     if (this.#variable === undefined) {
       throw new ReferenceError(`The parameter "${this.name}" is not in a ParameterStore yet`);
@@ -149,11 +149,16 @@ export class Parameter {
     return this.#variable;
   }
 
+  /** Its numbers on the GPU. ReferenceError before that. */
   get tensor(): Tensor {
     return this.variable.tensor;
   }
 
-  /** Called by the store. */
+  /**
+   * Called by the store.
+   *
+   * @internal
+   */
   bind(tensor: Tensor, gradient: Tensor | undefined): void {
     this.#variable = new ParameterVariable(tensor, gradient, this.#sparse);
   }
@@ -161,21 +166,32 @@ export class Parameter {
 
 /** What is saved with the parameters and moved by the forward pass alone, as running statistics. */
 export class Buffer extends Parameter {
-  constructor(...args: ConstructorParameters<typeof Parameter>) {
-    super(...args);
+  /** As that of a parameter. */
+  constructor(
+    shape: readonly number[],
+    initial: Initial,
+    options: { name?: string; layout?: StateLayout } = {},
+  ) {
+    super(shape, initial, options);
     this.frozen = true;
   }
 }
 
 /** A parameter on a tape. Its gradient lives beyond the tape, in the store's gradient buffer. */
 export class ParameterVariable extends Variable {
-  /** Of a sparse table: the rows that the last backward pass reached. */
+  /**
+   * Of a sparse table: the rows that the last backward pass reached.
+   *
+   * @internal
+   */
   rows: TouchedRows | undefined;
 
+  /** @internal */
   constructor(tensor: Tensor, readonly slot: Tensor | undefined, readonly sparse = false) {
     super(tensor, slot !== undefined);
   }
 
+  /** @internal */
   override touchRows(rows: TouchedRows): boolean {
     if (!this.sparse) return false;
     if (this.rows !== undefined) {
@@ -187,15 +203,18 @@ export class ParameterVariable extends Variable {
     return true;
   }
 
+  /** @internal */
   override get ownsGradient(): boolean {
     return true;
   }
 
+  /** @internal */
   override gradientTarget(_tape: Tape): Tensor {
     if (this.rows === undefined) this.checkSum();
     return this.slot!;
   }
 
+  /** @internal */
   override checkSum(): void {
     if (!this.sparse) return;
     throw new TypeError(
@@ -220,10 +239,19 @@ export class ParameterStore {
   readonly values: Tensor;
   /** All gradients, in the same places. */
   readonly gradients: Tensor;
+  /** The parameters that are learnt. */
   readonly trainable: readonly Parameter[];
-  /** The sparse tables. */
+  /**
+   * The sparse tables.
+   *
+   * @internal
+   */
   readonly tables: readonly SparseTable[];
-  /** Numbers before the first sparse table. */
+  /**
+   * Numbers before the first sparse table.
+   *
+   * @internal
+   */
   readonly denseSize: number;
   readonly #owned: DisposableStack;
 
@@ -284,17 +312,23 @@ export class ParameterStore {
     for (const { variable } of this.trainable) variable.grad = variable.rows = undefined;
   }
 
-  /** Make the gradients of parameters that the last backward passes did not reach zero. */
+  /**
+   * Make the gradients of parameters that the last backward passes did not reach zero.
+   *
+   * @internal
+   */
   clearUnreached(): void {
     for (const { variable, sparse } of this.trainable) {
       if (!sparse && variable.grad === undefined) variable.slot!.clear();
     }
   }
 
+  /** Let go of all parameters on the GPU. */
   dispose(): void {
     this.#owned.dispose();
   }
 
+  /** {@linkcode dispose}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -41,6 +41,7 @@ export interface PretrainedOptions {
 
 /** What became of the weights: sentences to show to the user. */
 export interface PretrainedReport {
+  /** What a user may want to know. */
   notes: string[];
 }
 

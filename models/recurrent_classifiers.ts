@@ -33,6 +33,7 @@ export interface SentenceSequences {
   reversed: Indices;
   /** `[N]`: words of each sentence. */
   lengths: Tensor<"u32">;
+  /** Let go of the tensors above. */
   [Symbol.dispose](): void;
 }
 
@@ -102,12 +103,18 @@ function cellCost(kind: CellType, wordDim: number, hiddenDim: number, cells: num
  * State-dict keys: `embed.weight`, `recurrent.*` (as PyTorch's `nn.RNN`/`nn.LSTM`), `score.*`.
  */
 export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
+  /** Word vectors. */
   readonly embed: Embedding;
+  /** Of the word vectors. */
   readonly wordDropout: Dropout;
+  /** The cell. */
   readonly recurrent: Recurrent;
+  /** Before the scores. */
   readonly dropout: Dropout;
+  /** The last layer. */
   readonly score: Linear;
 
+  /** On the GPU, with first values from the stream or from `init`. UserError for weights that do not fit. */
   constructor(
     gpu: Gpu,
     config: ClassifierConfig & { kind: CellType },
@@ -124,15 +131,18 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
     this.begin(stream, init);
   }
 
+  /** What a word of a batch needs. */
   override get wordCost(): WordCost {
     const { wordDim, hiddenDim } = this.config;
     return cellCost(this.recurrent.cell, wordDim, hiddenDim, 1);
   }
 
+  /** Upload sentences. RangeError for a word id that is not in the vocabulary. */
   override upload(sentences: readonly Sentence[]): SentenceSequences {
     return uploadSequences(this.gpu, sentences, this.config.vocabularySize);
   }
 
+  /** The logits `[N, 1]` of uploaded sentences. */
   override logits(input: SentenceSequences): Variable {
     const x = this.wordDropout.forward(this.embed.forward(input.words));
     const states = runCell(this.recurrent, x, input);
@@ -193,8 +203,10 @@ class BidirectionalMember extends Module {
  * several members `members.0.embed.weight` and so on.
  */
 export class BidirectionalClassifier extends SentenceClassifier<SentenceSequences> {
+  /** @internal */
   readonly members: readonly BidirectionalMember[];
 
+  /** On the GPU, with first values from the stream or from `init`. UserError for weights that do not fit. */
   constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream, init: ClassifierInit = {}) {
     super(gpu, config);
     const { members = 1 } = config;
@@ -213,16 +225,19 @@ export class BidirectionalClassifier extends SentenceClassifier<SentenceSequence
     return this.members.length === 1 ? path.replace(/^members\.0\.?/, "") : path;
   }
 
+  /** What a word of a batch needs. */
   override get wordCost(): WordCost {
     const { wordDim, hiddenDim } = this.config;
     const { widest, numbers } = cellCost("lstm", wordDim, hiddenDim, 2);
     return { widest, numbers: this.members.length * numbers };
   }
 
+  /** Upload sentences. RangeError for a word id that is not in the vocabulary. */
   override upload(sentences: readonly Sentence[]): SentenceSequences {
     return uploadSequences(this.gpu, sentences, this.config.vocabularySize);
   }
 
+  /** The logits `[N, 1]` of uploaded sentences. */
   override logits(input: SentenceSequences): Variable {
     const all = this.members.map((member) => member.logits(input));
     if (all.length === 1) return all[0];

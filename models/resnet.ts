@@ -67,13 +67,20 @@ const CHANNELS = [64, 128, 256, 512];
  * ```
  */
 export class ResNet18 extends VisionModel {
+  /** Torchvision's name. */
   readonly kind = "resnet18";
+  /** Numbers of a picture's pooled features. */
   readonly featureDim = 512;
+  /** The stem. */
   readonly conv1: Conv2d;
+  /** The batch norm of the stem. */
   readonly bn1: BatchNorm2d;
+  /** @internal */
   readonly layers: readonly (readonly [BasicBlock, BasicBlock])[];
+  /** The last layer. */
   readonly fc: Linear;
 
+  /** So many classes; those of ImageNet by default. */
   constructor(readonly classes = 1000) {
     super();
     this.conv1 = new Conv2d(3, 64, 7, {
@@ -92,6 +99,7 @@ export class ResNet18 extends VisionModel {
     return path.replace(/^layers\.(\d)/, (_, i) => `layer${Number(i) + 1}`);
   }
 
+  /** The last layer. */
   get head(): Linear {
     return this.fc;
   }
@@ -114,6 +122,7 @@ export class ResNet18 extends VisionModel {
     return started;
   }
 
+  /** The last feature map, averaged over its places: `[N, 512]`. */
   features(x: Variable, options: VisionCall = {}): Variable {
     const { batchStatistics = tapeOf(x).training } = options;
     const stem = this.bn1.forward(this.conv1.forward(x), {
@@ -126,6 +135,7 @@ export class ResNet18 extends VisionModel {
     return pooled.reshape([x.shape[0], this.featureDim]);
   }
 
+  /** Pictures `[N, H, W, 3]` to scores `[N, classes]`. */
   forward(x: Variable, options: VisionCall = {}): Variable {
     return this.fc.forward(this.features(x, options));
   }

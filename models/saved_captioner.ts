@@ -16,7 +16,9 @@ import { UserError } from "../data/files/user_error.ts";
 
 /** What a captioner needs beside its weights to caption pictures. */
 export interface CaptionerSetting {
+  /** The words. */
   vocabulary: Vocabulary;
+  /** Mean and deviation of the features. */
   scale: Standardizer;
   /** Tokens in a caption, `<START>` included. */
   captionLength: number;

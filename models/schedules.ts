@@ -49,21 +49,19 @@ export function warmUp(
   return (step) => schedule(step) * (from + (1 - from) * Math.min(step / steps, 1));
 }
 
-/** Options of {@linkcode oneCycle}. */
-export interface OneCycleOptions {
-  /** All steps. */
-  steps: number;
-  /** The share of them in which the rate grows. */
-  growing?: number;
-  /** The first rate is the largest one divided by this, and the last is the first divided by `last`. */
-  first?: number;
-  last?: number;
-}
-
-/** Up to the largest rate and down again, by cosines (Smith and Topin 2018): PyTorch's `OneCycleLR`. */
+/**
+ * Up to the largest rate and down again within so many steps, by cosines (Smith and Topin 2018): PyTorch's
+ * `OneCycleLR`. The rate grows in the share `growing` of the steps; the first is the largest one divided by `first`,
+ * the last is the first divided by `last`.
+ */
 export function oneCycle(
   largest: number,
-  { steps, growing = 0.3, first = 25, last = 1e4 }: OneCycleOptions,
+  { steps, growing = 0.3, first = 25, last = 1e4 }: {
+    steps: number;
+    growing?: number;
+    first?: number;
+    last?: number;
+  },
 ): Schedule {
   checkRate("largest rate", largest);
   checkSteps("steps", steps);
@@ -80,27 +78,29 @@ export function oneCycle(
   };
 }
 
-/** Options of {@linkcode Plateau}. */
-export interface PlateauOptions {
-  /** What the rate is multiplied by; 0.1 by default. */
-  factor?: number;
-  /** So many results that are no better are let pass; 10 by default. */
-  patience?: number;
-  /** Better is by this share; 1e-4 by default. */
-  threshold?: number;
-  /** The larger a result, the better; by default the smaller. */
-  larger?: boolean;
-  /** The rate does not fall below it; 0 by default. */
-  least?: number;
-}
-
 /** A rate that falls when results get no better: PyTorch's `ReduceLROnPlateau`. */
 export class Plateau {
-  readonly #options: Required<PlateauOptions>;
+  readonly #options: Required<NonNullable<ConstructorParameters<typeof Plateau>[1]>>;
   #best: number;
   #waited = 0;
 
-  constructor(public lr: number, options: PlateauOptions = {}) {
+  /** RangeError for an option that cannot be. */
+  constructor(
+    /** The rate from now on. */
+    public lr: number,
+    options: {
+      /** What the rate is multiplied by; 0.1 by default. */
+      factor?: number;
+      /** So many results that are no better are let pass; 10 by default. */
+      patience?: number;
+      /** Better is by this share; 1e-4 by default. */
+      threshold?: number;
+      /** The larger a result, the better; by default the smaller. */
+      larger?: boolean;
+      /** The rate does not fall below it; 0 by default. */
+      least?: number;
+    } = {},
+  ) {
     checkRate("lr", lr);
     this.#options = {
       ...{ factor: 0.1, patience: 10, threshold: 1e-4, larger: false, least: 0 },
@@ -124,6 +124,7 @@ export class Plateau {
     return { values: { lr: this.lr, best, waited: this.#waited } };
   }
 
+  /** Go on from a saved state. UserError where it is of something else. */
   loadState(state: SavedState): void {
     this.lr = stateNumber(state, "lr");
     this.#waited = stateNumber(state, "waited");

@@ -20,10 +20,12 @@ export type Sentence = ArrayLike<number>;
 
 /** The kinds of classifier. `glove` models are `average` with a table of pretrained vectors. */
 export const CLASSIFIER_KINDS = ["bow", "average", "rnn", "lstm", "bilstm"] as const;
+/** One of {@linkcode CLASSIFIER_KINDS}. */
 export type ClassifierKind = typeof CLASSIFIER_KINDS[number];
 
 /** Sizes of a classifier. */
 export interface ClassifierConfig {
+  /** Which classifier. */
   kind: ClassifierKind;
   /** V, words of the vocabulary. */
   vocabularySize: number;
@@ -59,11 +61,12 @@ export interface WordCost {
 
 /** A model from uploaded sentences `I` to logits. */
 export abstract class SentenceClassifier<I extends Disposable = Disposable> extends Module {
+  /** Its parameters are put on the GPU by `begin`. */
   constructor(readonly gpu: Gpu, readonly config: ClassifierConfig) {
     super();
   }
 
-  /** Put the parameters on the GPU, with the first values that are given. TypeError for weights that do not fit. */
+  /** Put the parameters on the GPU, with the first values that are given. UserError for weights that do not fit. */
   protected begin(stream: RandomStream, { weights }: ClassifierInit): void {
     if (weights !== undefined) this.loadStateDict(weights);
     this.toGpu(this.gpu, stream);

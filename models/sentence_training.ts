@@ -8,6 +8,7 @@ import { UserError } from "../data/files/user_error.ts";
 
 /** Sentences as word ids, with their labels. */
 export interface LabelledSentences {
+  /** The sentences. */
   sentences: readonly Sentence[];
   /** 0 or 1 for each. */
   labels: ArrayLike<number>;

@@ -89,10 +89,17 @@ export const SQUEEZENET_MODULES = 13;
  * ```
  */
 export class SqueezeNet11 extends VisionModel {
+  /** Torchvision's name, with a width that is not 1. */
   readonly kind: string;
+  /** Numbers of a picture's pooled features. */
   readonly featureDim: number;
-  /** By torchvision's numbers; the ReLU has none of its own. */
+  /**
+   * By torchvision's numbers; the ReLU has none of its own.
+   *
+   * @internal
+   */
   readonly stages: ReadonlyMap<number, Stage>;
+  /** Dropout, and a convolution by windows of 1 x 1 to the classes. */
   readonly classifier: readonly [Dropout, Conv2d];
 
   /** RangeError for a width that is not allowed. */
@@ -155,6 +162,7 @@ export class SqueezeNet11 extends VisionModel {
     return [...this.stages.values()].flatMap((module) => module === "pooling" ? [] : module);
   }
 
+  /** The last convolution. */
   get head(): Conv2d {
     return this.classifier[1];
   }
@@ -195,6 +203,7 @@ export class SqueezeNet11 extends VisionModel {
     return this.featureMaps(x, [last], options).get(last)!;
   }
 
+  /** The last feature map, averaged over its places: `[N, featureDim]`. */
   features(x: Variable, options: VisionCall = {}): Variable {
     const pooled = adaptiveAveragePool2d(this.#lastMap(x, options), [1, 1]);
     return pooled.reshape([x.shape[0], this.featureDim]);

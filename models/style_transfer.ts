@@ -11,35 +11,42 @@ import { gramProduct } from "../kernels/conv2d/gram.ts";
 import { squaredDifference, totalVariation } from "../kernels/image_losses.ts";
 import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
 import { constant, Tape, type Variable } from "./autograd.ts";
-import { LossHistory } from "./loss_history.ts";
+import { fit, type FitOptions, type FitResult } from "./fit.ts";
+import { Module } from "./module.ts";
 import { Adam } from "./optimizers.ts";
-import { Parameter, ParameterStore } from "./parameters.ts";
+import { Parameter } from "./parameters.ts";
 import type { SqueezeNet11 } from "./squeezenet.ts";
 
 /** What is wanted of the picture, and how it is sought. */
 export interface StyleSettings {
   /** The layer whose maps are to be those of the content picture; torchvision's `features`, from 0. */
   contentLayer: number;
+  /** Weight of the content. */
   contentWeight: number;
   /** The layers whose Gram matrices are to be those of the style picture, each with its weight. */
   styleLayers: readonly number[];
+  /** The weights of these layers. */
   styleWeights: readonly number[];
-  /** Of the squared differences between neighbouring pixels. */
+  /** Of the squared differences between neighboring pixels. */
   tvWeight: number;
   /** Learning rate of Adam, and the one from iteration `lateAt` on, where Adam starts anew. */
   lr: number;
+  /** Learning rate from iteration `lateAt` on. */
   lrLate: number;
+  /** The iteration at which Adam starts anew. */
   lateAt: number;
   /** Before this iteration the pixels are kept within ±{@linkcode PIXEL_BOUND}. */
   clampUntil: number;
 }
 
-/** How far normalised pixels may be from 0 while they are kept within bounds. */
+/** How far normalized pixels may be from 0 while they are kept within bounds. */
 export const PIXEL_BOUND = 1.5;
 
 /** The weighted losses of an iteration. */
 export interface StyleLosses {
+  /** Of the content. */
   content: number;
+  /** Of the style. */
   style: number;
   /** Total variation. */
   variation: number;
@@ -47,7 +54,7 @@ export interface StyleLosses {
   total: number;
 }
 
-/** The pictures, normalised as the network wants them, channels last. */
+/** The pictures, normalized as the network wants them, channels last. */
 export interface StylePictures {
   /** `[1, H, W, 3]` */
   content: Tensor;
@@ -83,42 +90,36 @@ function checkSettings({ styleLayers, styleWeights, ...rest }: StyleSettings): v
 }
 
 /**
- * The search for a picture. Of the content and style pictures only what the network sees in them is kept.
- *
- * ```ts ignore
- * using transfer = new StyleTransfer(network, { content, style }, settings);
- * for (let i = 0; i < 200; i++) await transfer.step();
- * console.log((await transfer.finish()).at(-1));
- * const pixels = await transfer.pixels.read(); // denormalise(pixels, width, height) makes a picture of them
- * ```
+ * The search for a picture: its pixels are what is learnt. Of the content and style pictures only what the network sees
+ * in them is kept. {@linkcode paint} searches.
  */
-export class StyleTransfer {
-  /** Iterations done. */
+export class StyleTransfer extends Module {
+  /** Iterations begun. */
   iterations = 0;
-  readonly #pixels: Parameter;
-  readonly #store: ParameterStore;
-  readonly #history: LossHistory;
+  /** Moves the pixels. */
+  readonly optimizer: Adam;
+  /** Numbers noted of an iteration: content, total variation, and twice the loss of each style layer. */
+  readonly parts: number;
+  readonly #network: SqueezeNet11;
+  /** The pixels as a parameter. */
+  readonly picture: Parameter;
   readonly #contentTarget: Tensor;
   /** Products of the style picture's maps, times what makes them comparable: C H W here over that there. */
   readonly #styleTargets: readonly Tensor[];
-  /** Losses of an iteration: content, total variation, and twice that of each style layer. */
-  readonly #parts: number;
   readonly #owned: DisposableStack;
-  #adam: Adam;
 
   /**
-   * `network` must learn nothing (`learn("none")`). The losses of `readEvery` iterations are read
-   * together.
+   * `network` must learn nothing (`learn("none")`).
    *
    * Errors: TypeError for pictures of another shape, and for settings that do not fit each other; RangeError
    * for a layer that there is not, or a weight or iteration below 0.
    */
   constructor(
-    readonly network: SqueezeNet11,
+    network: SqueezeNet11,
     { content, style, start }: StylePictures,
     readonly settings: StyleSettings,
-    { readEvery = 10 }: { readEvery?: number } = {},
   ) {
+    super();
     checkSettings(settings);
     expectShape(content, [1, null, null, 3], "A content picture [1, H, W, 3]");
     expectShape(style, [1, null, null, 3], "A style picture [1, h, w, 3]");
@@ -130,13 +131,9 @@ export class StyleTransfer {
     const { gpu } = content;
     const { contentLayer, styleLayers, lr } = settings;
     using owned = new DisposableStack(); // until all went well
-    this.#pixels = new Parameter(content.shape, start ?? new Float32Array(content.size), {
-      name: "pixels",
-    });
-    this.#parts = 2 + styleLayers.length;
-    this.#history = owned.use(
-      new LossHistory(gpu, this.#parts * readEvery, { perStep: this.#parts, unit: "iteration" }),
-    );
+    this.#network = network;
+    this.picture = new Parameter(content.shape, start ?? new Float32Array(content.size));
+    this.parts = 2 + styleLayers.length;
     {
       using _tape = new Tape(gpu, { training: false });
       const maps = this.#maps(constant(content));
@@ -152,28 +149,28 @@ export class StyleTransfer {
       });
       gpu.flush();
     }
-    this.#store = owned.use(new ParameterStore(gpu, [this.#pixels]));
+    this.toGpu(gpu);
+    owned.adopt(this, () => super.dispose());
     if (start === undefined) this.pixels.copyFrom(content);
-    this.#adam = owned.use(new Adam(this.#store, { lr }));
+    this.optimizer = owned.use(new Adam(this.store, { lr }));
     this.#owned = owned.move();
   }
 
-  /** The pixels as they are now: `[1, H, W, 3]`, normalised. They stay this object's. */
+  /** The pixels as they are now: `[1, H, W, 3]`, normalized. They stay this object's. */
   get pixels(): Tensor {
-    return this.#pixels.tensor;
+    return this.picture.tensor;
   }
 
   /** The gradient of the total loss on the pixels in the last iteration, `[1, H, W, 3]`. */
   get gradient(): Tensor {
-    return this.#pixels.variable.slot!;
+    return this.picture.variable.slot!;
   }
 
-  /** The losses read so far, an entry for each iteration. */
-  get losses(): StyleLosses[] {
-    const parts = this.#parts;
-    const { losses } = this.#history;
-    return Array.from({ length: Math.floor(losses.length / parts) }, (_, i) => {
-      const [content, variation, ...styles] = losses.slice(parts * i, parts * (i + 1));
+  /** The losses of iterations, of the numbers that were noted of each. */
+  lossesOf(noted: readonly number[]): StyleLosses[] {
+    const { parts } = this;
+    return Array.from({ length: Math.floor(noted.length / parts) }, (_, i) => {
+      const [content, variation, ...styles] = noted.slice(parts * i, parts * (i + 1));
       const style = styles.reduce((a, b) => a + b, 0) / 2;
       return { content, style, variation, total: content + style + variation };
     });
@@ -182,13 +179,21 @@ export class StyleTransfer {
   /** What the network sees in a picture, in the layers that count. */
   #maps(x: Variable): Map<number, Variable> {
     const { contentLayer, styleLayers } = this.settings;
-    return this.network.featureMaps(x, [...new Set([contentLayer, ...styleLayers])]);
+    return this.#network.featureMaps(x, [...new Set([contentLayer, ...styleLayers])]);
   }
 
-  /** Record an iteration's losses, in the order of `#parts`, and their gradient on the pixels. */
-  #record(tape: Tape): Tensor[] {
+  /**
+   * The loss of iteration `at`, and what is noted of it: the pixels are brought within bounds before it, and at
+   * `lateAt` the optimizer begins anew.
+   */
+  loss(at: number, tape: Tape): [Variable, ...Tensor[]] {
+    const { lateAt, lr, lrLate, clampUntil } = this.settings;
+    if (at < clampUntil) clampInPlace(this.pixels, -PIXEL_BOUND, PIXEL_BOUND);
+    if (at === lateAt) this.optimizer.reset();
+    this.optimizer.lr = at < lateAt ? lr : lrLate;
+    this.iterations = at + 1;
     const { contentLayer, contentWeight, styleLayers, styleWeights, tvWeight } = this.settings;
-    const pixels = this.#pixels.variable;
+    const pixels = this.picture.variable;
     const maps = this.#maps(pixels);
     const contentMap = maps.get(contentLayer)!;
     const content = squaredDifference(contentMap.tensor, this.#contentTarget, {
@@ -214,38 +219,46 @@ export class StyleTransfer {
       }
       tape.pass(pixels, variation.gradient!);
     });
-    tape.backward(all);
-    return [first, ...rest];
+    return [all, first, ...rest];
   }
 
-  /**
-   * One iteration: it is recorded and submitted at once. Waits for a read of older losses at most, and throws
-   * a NonFiniteLossError where one of them is no finite number.
-   */
-  async step(): Promise<void> {
-    const { lateAt, lrLate, clampUntil } = this.settings;
-    if (this.iterations < clampUntil) clampInPlace(this.pixels, -PIXEL_BOUND, PIXEL_BOUND);
-    if (this.iterations === lateAt) {
-      this.#adam = this.#owned.use(new Adam(this.#store, { lr: lrLate }));
-    }
-    using tape = new Tape(this.pixels.gpu);
-    const losses = this.#record(tape);
-    this.#adam.step();
-    this.iterations++;
-    for (const loss of losses) await this.#history.add(loss);
-  }
-
-  /** Wait for the losses of all iterations. */
-  async finish(): Promise<StyleLosses[]> {
-    await this.#history.finish();
-    return this.losses;
-  }
-
-  dispose(): void {
+  /** Let go of what is on the GPU. */
+  override dispose(): void {
     this.#owned.dispose();
   }
+}
 
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
+/** What is to be done, besides the options of `fit`. */
+export interface PaintOptions
+  extends Omit<FitOptions<number>, "optimizer" | "batches" | "loss" | "parts"> {
+  /** So many iterations in all. */
+  until: number;
+}
+
+/**
+ * Go on with a search until so many iterations are done: what `fit` gives, its losses in their parts
+ * ({@linkcode StyleTransfer.lossesOf}).
+ *
+ * ```ts ignore
+ * using transfer = new StyleTransfer(network, { content, style }, settings);
+ * const { losses } = await paint(transfer, { until: 200 });
+ * console.log(transfer.lossesOf(losses).at(-1));
+ * const pixels = await transfer.pixels.read(); // denormalize(pixels, width, height) makes a picture of them
+ * ```
+ */
+export function paint(transfer: StyleTransfer, options: PaintOptions): Promise<FitResult> {
+  return fit(transfer, { ...options, ...painting(transfer, options.until) });
+}
+
+/** What {@linkcode paint} does, as options of `fit`. */
+export function painting(
+  transfer: StyleTransfer,
+  until: number,
+): Pick<Required<FitOptions<number>>, "optimizer" | "batches" | "loss" | "parts" | "unit"> {
+  const { optimizer, parts, iterations } = transfer;
+  return {
+    ...{ optimizer, parts, unit: "iteration" },
+    batches: () => Array.from({ length: until - iterations }, (_, i) => iterations + i),
+    loss: (at, { tape }) => transfer.loss(at, tape),
+  };
 }

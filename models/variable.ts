@@ -35,6 +35,7 @@ export class Variable {
   /** The gradient of the loss, once a later operation has passed one back. */
   grad: Tensor | undefined;
 
+  /** Made by operations and by {@linkcode Tape.variable}. */
   constructor(
     readonly tensor: Tensor,
     readonly requiresGrad: boolean,
@@ -42,11 +43,16 @@ export class Variable {
     readonly tape?: Tape,
   ) {}
 
+  /** The shape of its tensor. */
   get shape(): readonly number[] {
     return this.tensor.shape;
   }
 
-  /** True when the gradient has a place of its own, as a parameter's has. */
+  /**
+   * True when the gradient has a place of its own, as a parameter's has.
+   *
+   * @internal
+   */
   get ownsGradient(): boolean {
     return false;
   }
@@ -54,12 +60,18 @@ export class Variable {
   /**
    * Told of a table which rows a gradient is about to be written for. True when the other rows need not
    * be made zero, as for a sparse parameter.
+   *
+   * @internal
    */
   touchRows(_rows: TouchedRows): boolean {
     return false;
   }
 
-  /** TypeError where no second gradient can be added to the first, as for a sparse parameter. */
+  /**
+   * TypeError where no second gradient can be added to the first, as for a sparse parameter.
+   *
+   * @internal
+   */
   checkSum(): void {}
 
   /** {@linkcode Tape.backward} of its tape. */
@@ -67,7 +79,11 @@ export class Variable {
     tapeOf(this).backward(this);
   }
 
-  /** A tensor to write the first gradient to. */
+  /**
+   * A tensor to write the first gradient to.
+   *
+   * @internal
+   */
   gradientTarget(tape: Tape): Tensor {
     const { gpu, shape, name } = this.tensor;
     return tape.keep(Tensor.empty(gpu, shape, { name: `gradient of ${name}` }));
@@ -75,14 +91,17 @@ export class Variable {
 
   // Functions of each number, see kernels/pointwise/table.ts. What they take besides is repeated to one shape.
 
+  /** `-x`. */
   neg(): Variable {
     return apply("neg", this);
   }
 
+  /** `x²`. */
   square(): Variable {
     return apply("square", this);
   }
 
+  /** `√x`; NaN below 0. */
   sqrt(): Variable {
     return apply("sqrt", this);
   }
@@ -92,6 +111,7 @@ export class Variable {
     return apply("rsqrt", this);
   }
 
+  /** `eˣ`. */
   exp(): Variable {
     return apply("exp", this);
   }
@@ -101,14 +121,17 @@ export class Variable {
     return apply("log", this);
   }
 
+  /** `|x|`. */
   abs(): Variable {
     return apply("abs", this);
   }
 
+  /** The sine of radians. */
   sin(): Variable {
     return apply("sin", this);
   }
 
+  /** The cosine of radians. */
   cos(): Variable {
     return apply("cos", this);
   }
@@ -138,26 +161,32 @@ export class Variable {
     return apply("softplus", this);
   }
 
+  /** `1 / (1 + exp(-x))`. */
   sigmoid(): Variable {
     return apply("sigmoid", this);
   }
 
+  /** The hyperbolic tangent. */
   tanh(): Variable {
     return apply("tanh", this);
   }
 
+  /** The sum. */
   add(other: Operand): Variable {
     return apply("add", this, other);
   }
 
+  /** The difference. */
   sub(other: Operand): Variable {
     return apply("sub", this, other);
   }
 
+  /** The product of number and number; {@linkcode matmul} is that of matrices. */
   mul(other: Operand): Variable {
     return apply("mul", this, other);
   }
 
+  /** The quotient. */
   div(other: Operand): Variable {
     return apply("div", this, other);
   }
@@ -167,10 +196,12 @@ export class Variable {
     return power === 2 ? this.square() : apply("pow", this, power);
   }
 
+  /** The smaller number of each two. */
   minimum(other: Operand): Variable {
     return apply("minimum", this, other);
   }
 
+  /** The larger number of each two. */
   maximum(other: Operand): Variable {
     return apply("maximum", this, other);
   }
@@ -186,44 +217,49 @@ export class Variable {
     return apply("equal", this, other);
   }
 
+  /** 1 where it is less, else 0. */
   less(other: Operand): Variable {
     return apply("less", this, other);
   }
 
+  /** 1 where it is greater, else 0. */
   greater(other: Operand): Variable {
     return apply("greater", this, other);
   }
 
-  // Along axes: all of them by default, those below 0 from the last on.
+  // Along axes: all of them by default, those below 0 from the last on. With `keepDims` they stay, with one number
+  // each.
 
-  sum(axes?: Axes, { keepDims = false }: KeepDims = {}): Variable {
+  /** All added up. */
+  sum(axes?: Axes, { keepDims = false }: { keepDims?: boolean } = {}): Variable {
     return added(this, axes, keepDims, 1);
   }
 
   /** NaN where there are no numbers. */
-  mean(axes?: Axes, { keepDims = false }: KeepDims = {}): Variable {
+  mean(axes?: Axes, { keepDims = false }: { keepDims?: boolean } = {}): Variable {
     return added(this, axes, keepDims, 1 / counted(this.tensor, axes));
   }
 
   /** The largest; several of them share the gradient. */
-  max(axes?: Axes, { keepDims = false }: KeepDims = {}): Variable {
+  max(axes?: Axes, { keepDims = false }: { keepDims?: boolean } = {}): Variable {
     return extreme("max", this, axes, keepDims);
   }
 
   /** The smallest; several of them share the gradient. */
-  min(axes?: Axes, { keepDims = false }: KeepDims = {}): Variable {
+  min(axes?: Axes, { keepDims = false }: { keepDims?: boolean } = {}): Variable {
     return extreme("min", this, axes, keepDims);
   }
 
   /** The squared distances from the mean, added up and divided by their count less `correction`. */
   variance(
     axes?: Axes,
-    { keepDims = false, correction = 1 }: KeepDims & { correction?: number } = {},
+    { keepDims = false, correction = 1 }: { keepDims?: boolean; correction?: number } = {},
   ): Variable {
     const distances = this.sub(this.mean(axes, { keepDims: true })).square();
     return added(distances, axes, keepDims, 1 / (counted(this.tensor, axes) - correction));
   }
 
+  /** `exp(x)` over the sum of these along an axis. */
   softmax(axis: number): Variable {
     return softmaxAlong(this, axis, false);
   }
@@ -371,11 +407,6 @@ export type Operand = Variable | Tensor | number;
 
 /** Axes of an operation along some of them. */
 export type Axes = number | readonly number[];
-
-/** Whether the axes stay, with one number each; they are left out by default. */
-export interface KeepDims {
-  keepDims?: boolean;
-}
 
 /** A constant: no gradient flows into it. The tensor stays the caller's. */
 export function constant(tensor: Tensor): Variable {

@@ -1,4 +1,5 @@
 /** Layers for pictures and feature maps `[N, H, W, C]`. Their names and saved layouts are PyTorch's. */
+import type { RandomStream } from "../data/rng.ts";
 import type { WindowOptions } from "../kernels/conv2d/conv2d.ts";
 import { sizeOf } from "../kernels/runtime/tensor.ts";
 import type { Variable } from "./autograd.ts";
@@ -37,8 +38,12 @@ function kernelLayout([kh, kw, c, k]: readonly number[]): StateLayout {
 }
 
 /** He et al. 2015, for a kernel `[kh, kw, C, K]`: even over ±√(6 / fan), with fan the numbers under a window. */
-export const kaimingUniformKernel: Initializer = (shape, stream) =>
-  uniform(Math.sqrt(6 / sizeOf(shape.slice(0, 3))))(shape, stream);
+export function kaimingUniformKernel(
+  shape: readonly number[],
+  stream: RandomStream,
+): Float32Array<ArrayBuffer> {
+  return uniform(Math.sqrt(6 / sizeOf(shape.slice(0, 3))))(shape, stream);
+}
 
 /** Options of {@linkcode Conv2d}. */
 export interface Conv2dLayerOptions extends WindowOptions {
@@ -53,10 +58,13 @@ export interface Conv2dLayerOptions extends WindowOptions {
 
 /** A convolution by windows of `kernel` x `kernel`. */
 export class Conv2d extends Module {
+  /** `[kernel, kernel, in / groups, out]` */
   readonly weight: Parameter;
+  /** `[out]` */
   readonly bias: Parameter | undefined;
   readonly #window: Required<WindowOptions>;
 
+  /** RangeError where the groups do not divide the channels. */
   constructor(
     readonly inChannels: number,
     readonly outChannels: number,
@@ -80,7 +88,11 @@ export class Conv2d extends Module {
     this.#window = { stride, padding, dilation, groups };
   }
 
-  /** The layer as one of several that stand side by side. */
+  /**
+   * The layer as one of several that stand side by side.
+   *
+   * @internal
+   */
   get branch(): Branch {
     return { w: this.weight.variable, b: this.bias?.variable, ...this.#window };
   }
@@ -98,20 +110,25 @@ export interface BatchNormCall {
   batchStatistics: boolean;
   /** Added before the ReLU. */
   residual?: Variable;
+  /** Set what is below zero to zero at the end. */
   relu?: boolean;
 }
 
 /**
- * Batch normalisation. Which statistics it takes is chosen at each call, whether its weight is frozen
+ * Batch normalization. Which statistics it takes is chosen at each call, whether its weight is frozen
  * or not.
  */
 export class BatchNorm2d extends Module {
+  /** `[C]`: multiplies what is normalized. */
   readonly weight: Parameter;
+  /** `[C]`: is added to it. */
   readonly bias: Parameter;
   /** Moved by the forward pass, never by an optimizer. */
   readonly runningMean: Buffer;
+  /** The running variance, moved likewise. */
   readonly runningVar: Buffer;
 
+  /** C channels. */
   constructor(readonly channels: number) {
     super();
     const shape = [channels];

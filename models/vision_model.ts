@@ -25,6 +25,7 @@ export type Learnt = "all" | "head" | "none";
 export abstract class VisionModel extends Module {
   /** Torchvision's name. */
   abstract readonly kind: string;
+  /** How many classes it tells apart. */
   abstract readonly classes: number;
   /** Numbers of a picture's pooled features. */
   abstract readonly featureDim: number;

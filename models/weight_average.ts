@@ -54,10 +54,12 @@ export class WeightAverage {
     this.#steps = steps;
   }
 
+  /** Let go of what is on the GPU. */
   dispose(): void {
     this.#average.dispose();
   }
 
+  /** {@linkcode dispose}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.dispose();
   }

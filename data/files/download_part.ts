@@ -9,6 +9,7 @@ import { UserError } from "./user_error.ts";
 
 /** A download that failed: the message says why, and whether another try goes on. */
 export class DownloadError extends UserError {
+  /** Its name. */
   override readonly name = "DownloadError";
 }
 

@@ -9,19 +9,33 @@ import { UserError } from "../files/user_error.ts";
 
 /** The array that holds a dtype's values. BF16 and the F8 kinds are kept as raw bits. */
 export interface TensorArrays {
+  /** 64-bit floats. */
   F64: Float64Array<ArrayBuffer>;
+  /** 32-bit floats. */
   F32: Float32Array<ArrayBuffer>;
+  /** 16-bit floats of IEEE 754. */
   F16: Float16Array<ArrayBuffer>;
+  /** The upper halves of 32-bit floats, as bits. */
   BF16: Uint16Array<ArrayBuffer>;
+  /** 8-bit floats with 4 bits of exponent, as bits. */
   F8_E4M3: Uint8Array<ArrayBuffer>;
+  /** 8-bit floats with 5 bits of exponent, as bits. */
   F8_E5M2: Uint8Array<ArrayBuffer>;
+  /** 64-bit integers. */
   I64: BigInt64Array<ArrayBuffer>;
+  /** 32-bit integers. */
   I32: Int32Array<ArrayBuffer>;
+  /** 16-bit integers. */
   I16: Int16Array<ArrayBuffer>;
+  /** 8-bit integers. */
   I8: Int8Array<ArrayBuffer>;
+  /** 64-bit integers without a sign. */
   U64: BigUint64Array<ArrayBuffer>;
+  /** 32-bit integers without a sign. */
   U32: Uint32Array<ArrayBuffer>;
+  /** 16-bit integers without a sign. */
   U16: Uint16Array<ArrayBuffer>;
+  /** 8-bit integers without a sign. */
   U8: Uint8Array<ArrayBuffer>;
   /** One byte a value: 0 or 1. */
   BOOL: Uint8Array<ArrayBuffer>;

@@ -197,17 +197,17 @@ export function prepareForEvaluation(image: RgbImage): RgbImage {
  * which is new if left out; one of another length is a TypeError.
  *
  * ```ts
- * const pixels = normalise({ width: 1, height: 1, data: Uint8Array.of(255, 0, 51) });
+ * const pixels = normalize({ width: 1, height: 1, data: Uint8Array.of(255, 0, 51) });
  * if (Math.abs(pixels[0] - (1 - 0.485) / 0.229) > 1e-6) throw new Error(`got ${pixels}`);
  * ```
  */
-export function normalise(
+export function normalize(
   image: RgbImage,
   target: Float32Array<ArrayBuffer> = new Float32Array(image.data.length),
 ): Float32Array<ArrayBuffer> {
   checkImage(image);
   const { data } = image;
-  checkLength("normalise() writes", target.length, image);
+  checkLength("normalize() writes", target.length, image);
   const [red, green, blue] = TABLES;
   for (let i = 0; i < data.length; i += 3) {
     target[i] = red[data[i]];
@@ -223,14 +223,14 @@ const TABLES = IMAGENET_MEAN.map((mean, channel) =>
 );
 
 /**
- * The picture of numbers as {@linkcode normalise} gives, `[height, width, 3]`: the inverse, rounded, with
+ * The picture of numbers as {@linkcode normalize} gives, `[height, width, 3]`: the inverse, rounded, with
  * values outside 0 to 255 cut off. Another count of numbers is a TypeError.
  */
-export function denormalise(pixels: Float32Array, width: number, height: number): RgbImage {
+export function denormalize(pixels: Float32Array, width: number, height: number): RgbImage {
   const data = new Uint8Array(3 * width * height);
   const image = { width, height, data };
   checkImage(image);
-  checkLength("denormalise() takes", pixels.length, image);
+  checkLength("denormalize() takes", pixels.length, image);
   for (let i = 0; i < data.length; i++) {
     const value = 255 * (pixels[i] * IMAGENET_STD[i % 3] + IMAGENET_MEAN[i % 3]);
     data[i] = Math.round(Math.min(Math.max(value, 0), 255));

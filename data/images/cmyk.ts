@@ -6,7 +6,7 @@
 import type { RgbImage } from "./rgb_image.ts";
 
 /**
- * The colours of cyan, magenta, yellow and black, `[height, width, 4]`, as PIL makes them, without a profile:
+ * The colors of cyan, magenta, yellow and black, `[height, width, 4]`, as PIL makes them, without a profile:
  * `255 - k - c (255 - k) / 255`, rounded. The first of the memory is written over.
  *
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * The first frame of a GIF (https://www.w3.org/Graphics/GIF/spec-gif89a.txt), with the colours that PIL gives it:
- * pixels that are transparent keep the colour of their number, which sharp does not tell.
+ * The first frame of a GIF (https://www.w3.org/Graphics/GIF/spec-gif89a.txt), with the colors that PIL gives it:
+ * pixels that are transparent keep the color of their number, which sharp does not tell.
  *
  * @module
  */
@@ -16,8 +16,8 @@ const GRAPHIC_CONTROL = 0xf9;
 const MOST_CODES = 4096;
 
 /**
- * The picture of numbers of colours, `[height, width]`, and colours, `[C, 3]`. As in PIL a number beyond the last
- * colour is that grey. The numbers' memory is let go of.
+ * The picture of numbers of colors, `[height, width]`, and colors, `[C, 3]`. As in PIL a number beyond the last
+ * color is that grey. The numbers' memory is let go of.
  */
 function paint(
   indices: Uint8Array<ArrayBuffer>,
@@ -55,7 +55,7 @@ interface Frame {
   at: number;
 }
 
-/** The colours of a table, or none where its numbers stand for greys. */
+/** The colors of a table, or none where its numbers stand for greys. */
 function readColours(bytes: Uint8Array, at: number, flags: number): Uint8Array | undefined {
   return flags & 0x80 ? bytes.subarray(at, at + (6 << (flags & 7))) : undefined;
 }
@@ -108,7 +108,7 @@ function* rowOrder(height: number, interlaced: boolean): Generator<number> {
 }
 
 /**
- * Undo GIF's variant of Lempel-Ziv-Welch: `count` numbers of colours. A UserError for codes that are not
+ * Undo GIF's variant of Lempel-Ziv-Welch: `count` numbers of colors. A UserError for codes that are not
  * possible, and for data that end early.
  */
 function unpackCodes(bytes: Uint8Array, at: number, count: number): Uint8Array<ArrayBuffer> {
@@ -171,8 +171,8 @@ function unpackCodes(bytes: Uint8Array, at: number, count: number): Uint8Array<A
 }
 
 /**
- * Decode the first frame of a GIF. Around a frame that does not fill the picture stands its transparent colour,
- * or colour 0, as in PIL. What is malformed or truncated, or has more than `maxPixels` pixels, is a UserError.
+ * Decode the first frame of a GIF. Around a frame that does not fill the picture stands its transparent color,
+ * or color 0, as in PIL. What is malformed or truncated, or has more than `maxPixels` pixels, is a UserError.
  */
 export function decodeGif(bytes: Uint8Array, maxPixels: number): RgbImage {
   const frame = readFrame(bytes);

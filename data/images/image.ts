@@ -29,8 +29,8 @@ const READ = 2 ** 20;
  * is called.
  *
  * The pixels are those of PIL's `convert("RGB")`, with which networks were trained: alpha is dropped and a
- * colour profile left aside, of several frames the first counts. Two things are other than there: a picture is
- * turned as its EXIF orientation says, and grey of 16 bits becomes its upper 8, as colours of 16 bits do (PIL
+ * color profile left aside, of several frames the first counts. Two things are other than there: a picture is
+ * turned as its EXIF orientation says, and grey of 16 bits becomes its upper 8, as colors of 16 bits do (PIL
  * makes white of all above 255). Kinds for which PIL's pixels are not to be had here, such as TIFF in
  * floating-point numbers, are a UserError.
  *

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { normalise } from "./augment.ts";
+import { normalize } from "./augment.ts";
 import { unreadable } from "../files/file.ts";
 import { useImage } from "./image.ts";
 import { printable } from "../files/messages.ts";
@@ -16,7 +16,7 @@ const LANES = 4;
 
 /** Pictures for a network. */
 export interface ImageBatch {
-  /** What `normalise` makes of the pictures, `[N, height, width, 3]`. */
+  /** What `normalize` makes of the pictures, `[N, height, width, 3]`. */
   pixels: Float32Array<ArrayBuffer>;
   /** The width of the pictures, in pixels. */
   width: number;
@@ -253,7 +253,7 @@ export class ImageLoader {
             `${other} is ${image.width} x ${image.height}`,
         );
       }
-      normalise(image, pixels.subarray(i * data.length, (i + 1) * data.length));
+      normalize(image, pixels.subarray(i * data.length, (i + 1) * data.length));
     }
     const indices = Uint32Array.from(batch, ({ index }) => index);
     return {

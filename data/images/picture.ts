@@ -1,6 +1,6 @@
 /**
  * The bytes of a picture, and how they are decoded: by sharp (https://sharp.pixelplumbing.com) but for GIF,
- * of which its colours are not PIL's. sharp decodes in its own threads.
+ * of which its colors are not PIL's. sharp decodes in its own threads.
  *
  * @module
  */

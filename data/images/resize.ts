@@ -24,7 +24,7 @@ interface Taps {
 /**
  * Of `length` pixels resized to `size`, the taps of `count` from `first` on. Output pixel i looks at the input
  * around `(i + 0.5) scale` with `scale = length / size`. An input pixel j has the weight
- * `1 - |j + 0.5 - centre| / radius` where that is positive, with a radius of one output pixel and never below
+ * `1 - |j + 0.5 - center| / radius` where that is positive, with a radius of one output pixel and never below
  * one input pixel; the weights are divided by their sum.
  */
 function triangleTaps(length: number, size: number, first: number, count: number): Taps {

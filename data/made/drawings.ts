@@ -149,6 +149,7 @@ export function drawPicture(name: string, size: number, stream: RandomStream): R
 
 /** Pictures and the class of each. */
 export interface LabelledPictures {
+  /** The pictures. */
   pictures: RgbImage[];
   /** Indices into the classes, `[pictures.length]`. */
   labels: Uint32Array<ArrayBuffer>;
@@ -173,9 +174,13 @@ export function drawPictures(
 
 /** Two splits of pictures of the same classes. */
 export interface DrawnSplits {
+  /** What the data set is called. */
   name: string;
+  /** The classes' names. */
   classes: readonly string[];
+  /** To learn from. */
   train: LabelledPictures;
+  /** To measure on. */
   val: LabelledPictures;
 }
 
@@ -199,10 +204,14 @@ export function contentDrawing(width = 256, height = 192): RgbImage {
   return canvas.toImage();
 }
 
-const PAINTINGS = { swirls: paintSwirls, bands: paintBands, patches: paintPatches };
-
 /** The name of a painting. */
-export type StyleName = keyof typeof PAINTINGS;
+export type StyleName = "swirls" | "bands" | "patches";
+
+const PAINTINGS = {
+  swirls: paintSwirls,
+  bands: paintBands,
+  patches: paintPatches,
+} satisfies Record<StyleName, unknown>;
 
 /** The paintings that there are. */
 export const STYLE_DRAWINGS = Object.keys(PAINTINGS) as StyleName[];

@@ -1,5 +1,5 @@
 /**
- * Drawing scenes of flat coloured shapes: as SVG for people, and as a few pixels for a model.
+ * Drawing scenes of flat colored shapes: as SVG for people, and as a few pixels for a model.
  *
  * @module
  */
@@ -18,8 +18,8 @@ const OUTLINES: Readonly<Record<Shape, readonly [number, number][]>> = {
 /** No outline reaches further than so many radii. */
 const MAX_REACH = 1.5;
 
-/** The colours of shapes and backgrounds, as red, green and blue from 0 to 255. */
-const COLOURS = {
+/** The colors of shapes and backgrounds, as red, green and blue from 0 to 255. */
+const COLORS = {
   red: [217, 30, 30],
   green: [20, 150, 50],
   blue: [25, 65, 220],
@@ -28,20 +28,20 @@ const COLOURS = {
   white: [255, 255, 255],
   gray: [190, 190, 190],
   pink: [255, 205, 215],
-} as const;
+} as const satisfies Record<Color, readonly number[]>;
 
-/** The name of a colour. */
-export type Colour = keyof typeof COLOURS;
+/** The name of a color. */
+export type Color = "red" | "green" | "blue" | "yellow" | "purple" | "white" | "gray" | "pink";
 
 /** One shape in a picture of width and height 1; `x` goes right, `y` goes down. */
 export interface DrawnShape {
   /** What is drawn. */
   shape: Shape;
   /** How it is filled. */
-  colour: Colour;
-  /** The centre, from the left. */
+  color: Color;
+  /** The center, from the left. */
   x: number;
-  /** The centre, from the top. */
+  /** The center, from the top. */
   y: number;
   /** The circle's radius; the other shapes are about as large. */
   radius: number;
@@ -57,19 +57,19 @@ function regular(radii: number[], corners: number, start: number): [number, numb
 }
 
 /** An SVG drawing of shapes on a background. */
-export function drawSvg(background: Colour, shapes: readonly DrawnShape[]): string {
-  const rgb = (colour: Colour) => `rgb(${COLOURS[colour].join(",")})`;
+export function drawSvg(background: Color, shapes: readonly DrawnShape[]): string {
+  const rgb = (color: Color) => `rgb(${COLORS[color].join(",")})`;
   const digits = (value: number) => (100 * value).toFixed(1);
-  const drawn = shapes.map(({ shape, colour, x, y, radius }) => {
+  const drawn = shapes.map(({ shape, color, x, y, radius }) => {
     if (shape === "circle") {
       return `<circle cx="${digits(x)}" cy="${digits(y)}" r="${digits(radius)}" fill="${
-        rgb(colour)
+        rgb(color)
       }"/>`;
     }
     const points = OUTLINES[shape].map(([dx, dy]) =>
       `${digits(x + radius * dx)},${digits(y + radius * dy)}`
     );
-    return `<polygon points="${points.join(" ")}" fill="${rgb(colour)}"/>`;
+    return `<polygon points="${points.join(" ")}" fill="${rgb(color)}"/>`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><rect width="100" height="100" fill="${
     rgb(background)
@@ -107,32 +107,32 @@ function coverage(shape: DrawnShape, column: number, row: number, size: number):
  * soft, and later shapes are painted over earlier ones.
  *
  * ```ts
- * const dot: DrawnShape = { shape: "circle", colour: "red", x: 0.5, y: 0.5, radius: 0.2 };
+ * const dot: DrawnShape = { shape: "circle", color: "red", x: 0.5, y: 0.5, radius: 0.2 };
  * const pixels = rasterize("white", [dot], 5);
  * if (pixels[0] !== 1) throw new Error("the corner is not white");
  * if (pixels[25 + 12] > 0.2) throw new Error("the middle is not red");
  * ```
  */
 export function rasterize(
-  background: Colour,
+  background: Color,
   shapes: readonly DrawnShape[],
   size: number,
 ): Float32Array<ArrayBuffer> {
   const area = size * size;
   const pixels = new Float32Array(3 * area);
   for (const channel of [0, 1, 2]) {
-    pixels.fill(COLOURS[background][channel] / 255, channel * area, (channel + 1) * area);
+    pixels.fill(COLORS[background][channel] / 255, channel * area, (channel + 1) * area);
   }
   for (const shape of shapes) {
     const reach = MAX_REACH * shape.radius;
-    const first = (centre: number) => Math.max(0, Math.floor((centre - reach) * size));
-    const end = (centre: number) => Math.min(size, Math.ceil((centre + reach) * size));
+    const first = (center: number) => Math.max(0, Math.floor((center - reach) * size));
+    const end = (center: number) => Math.min(size, Math.ceil((center + reach) * size));
     for (let row = first(shape.y); row < end(shape.y); row++) {
       for (let column = first(shape.x); column < end(shape.x); column++) {
         const share = coverage(shape, column, row, size);
         for (const channel of [0, 1, 2]) {
           const at = channel * area + row * size + column;
-          pixels[at] += share * (COLOURS[shape.colour][channel] / 255 - pixels[at]);
+          pixels[at] += share * (COLORS[shape.color][channel] / 255 - pixels[at]);
         }
       }
     }

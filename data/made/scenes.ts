@@ -1,5 +1,5 @@
 /**
- * The data set that needs no download: pictures of coloured shapes, drawn and described from a seed.
+ * The data set that needs no download: pictures of colored shapes, drawn and described from a seed.
  *
  * A scene shows one shape somewhere, several equal shapes in a row or a column, or two different shapes
  * beside or above each other. Each has five true captions, made by a small grammar.
@@ -8,7 +8,7 @@
  */
 import type { CaptionData, CaptionSplit } from "../sets/captions.ts";
 import { RandomStream } from "../rng.ts";
-import { type Colour, type DrawnShape, drawSvg, rasterize, type Shape } from "./scene_drawing.ts";
+import { type Color, type DrawnShape, drawSvg, rasterize, type Shape } from "./scene_drawing.ts";
 import { Vocabulary } from "../text/vocabulary.ts";
 
 /** Pixels along a side of the features. */
@@ -19,8 +19,8 @@ const CAPTION_LENGTH = 17;
 const CAPTIONS_PER_SCENE = 5;
 
 const SHAPES = ["circle", "square", "triangle", "star"] as const satisfies Shape[];
-const COLOURS = ["red", "green", "blue", "yellow", "purple"] as const satisfies Colour[];
-const BACKGROUNDS = ["white", "gray", "pink"] as const satisfies Colour[];
+const COLORS = ["red", "green", "blue", "yellow", "purple"] as const satisfies Color[];
+const BACKGROUNDS = ["white", "gray", "pink"] as const satisfies Color[];
 const COUNTS = { two: 2, three: 3 } as const;
 const RADII = { small: 0.13, large: 0.2 } as const;
 
@@ -53,7 +53,7 @@ type Arrangement = keyof typeof ARRANGEMENTS;
 
 /** What kind of thing a shape is: `red circle`. */
 interface Thing {
-  colour: typeof COLOURS[number];
+  color: typeof COLORS[number];
   shape: typeof SHAPES[number];
 }
 
@@ -68,8 +68,8 @@ type Description =
 export interface Scene {
   /** The combination shown, written out; no scene for validation shares it with one for training. */
   description: string;
-  /** The colour behind the shapes. */
-  background: Colour;
+  /** The color behind the shapes. */
+  background: Color;
   /** The shapes, in a picture of width and height 1. */
   shapes: DrawnShape[];
   /** Five captions, word by word. */
@@ -92,7 +92,7 @@ function keys<T extends object>(record: T): (keyof T)[] {
 
 /** Every combination, 1,200 of them, in a fixed order. */
 function allDescriptions(): Description[] {
-  const things = COLOURS.flatMap((colour) => SHAPES.map((shape): Thing => ({ colour, shape })));
+  const things = COLORS.flatMap((color) => SHAPES.map((shape): Thing => ({ color, shape })));
   const arrangements = keys(ARRANGEMENTS);
   return things.flatMap((thing): Description[] => [
     ...keys(RADII).flatMap((size) =>
@@ -112,7 +112,7 @@ function placeShapes(description: Description, stream: RandomStream): DrawnShape
   const jitter = (width: number) => width * (2 * stream.uniform() - 1);
   const draw = (thing: Thing, x: number, y: number, radius: number): DrawnShape => ({
     shape: thing.shape,
-    colour: thing.colour,
+    color: thing.color,
     x: x + jitter(0.01),
     y: y + jitter(0.01),
     radius: radius * (1 + jitter(0.04)),
@@ -135,10 +135,10 @@ function placeShapes(description: Description, stream: RandomStream): DrawnShape
 }
 
 /** All sentences of the grammar about a scene, each true, with its choices of words drawn. */
-function describe(description: Description, background: Colour, stream: RandomStream): string[] {
+function describe(description: Description, background: Color, stream: RandomStream): string[] {
   const on = `on a ${background} background`;
   const under = `a ${background} background with`;
-  const named = ({ colour, shape }: Thing) => `${colour} ${shape}`;
+  const named = ({ color, shape }: Thing) => `${color} ${shape}`;
   switch (description.kind) {
     case "one": {
       const thing = named(description.thing);
@@ -235,15 +235,15 @@ function sceneVocabulary(): Vocabulary {
 }
 
 /**
- * The background's colour, then the pixels minus it. A change of background moves every pixel at once,
+ * The background's color, then the pixels minus it. A change of background moves every pixel at once,
  * and would drown what the shapes change if it were not taken out.
  */
 function featuresOf({ background, shapes }: Scene): Float32Array<ArrayBuffer> {
-  const colour = rasterize(background, [], 1);
+  const color = rasterize(background, [], 1);
   const pixels = rasterize(background, shapes, SIDE);
   const features = new Float32Array(SCENE_FEATURE_DIM);
-  features.set(colour);
-  features.set(pixels.map((value, i) => value - colour[Math.floor(i / (SIDE * SIDE))]), 3);
+  features.set(color);
+  features.set(pixels.map((value, i) => value - color[Math.floor(i / (SIDE * SIDE))]), 3);
   return features;
 }
 

@@ -25,7 +25,7 @@ export interface Picture {
 
 /** One split of a caption data set: images with their features, and captions that point at them. */
 export interface CaptionSplit {
-  /** `[images, featureDim]`, as stored: not standardised. */
+  /** `[images, featureDim]`, as stored: not standardized. */
   features: Float32Array<ArrayBuffer>;
   /** One picture for each image. */
   pictures: Picture[];
@@ -55,7 +55,9 @@ export interface CaptionData {
 
 /** Images and captions of a split that are kept, by their numbers, which ascend. */
 export interface CaptionSelection {
+  /** The images' numbers. */
   images: readonly number[];
+  /** The captions' numbers. */
   captions: ArrayLike<number> & Iterable<number>;
 }
 
@@ -109,7 +111,7 @@ export function takeCaptions(split: CaptionSplit, n: number, stream: RandomStrea
 }
 
 /**
- * `n` pictures spread evenly over a split, in their order, with all their captions: neighbours often
+ * `n` pictures spread evenly over a split, in their order, with all their captions: neighbors often
  * look alike. The split itself when it has no more than `n`.
  */
 export function spreadPictures(split: CaptionSplit, n: number): CaptionSplit {

@@ -37,7 +37,9 @@ export interface CocoCaptioningOptions {
    * Choose what is kept of a split, from the image of each caption and the count of images: only the features
    * of the images chosen are read. All of a split without it.
    */
-  choose?: Partial<Record<Split, (imageIndex: Int32Array, images: number) => CaptionSelection>>;
+  choose?: Partial<
+    Record<"train" | "val", (imageIndex: Int32Array, images: number) => CaptionSelection>
+  >;
   /** Whether the URL files may name pictures outside the folder. False by default. */
   outside?: boolean;
 }

@@ -1,5 +1,5 @@
 /**
- * Batch normalisation over the rows of `x [M, C]`, with what often follows it in the same pass over memory:
+ * Batch normalization over the rows of `x [M, C]`, with what often follows it in the same pass over memory:
  * `y = relu((x - mean) / √(variance + eps) · weight + bias + residual)`.
  *
  * While training, mean and variance are those of the batch; else the running ones. Sums over a batch are
@@ -36,7 +36,7 @@ export interface BatchNormInputs {
   runningMean: Tensor;
   /** `[C]`, the same for the unbiased variance. Not in one buffer with the mean. */
   runningVar: Tensor;
-  /** `[..., C]`, added to the normalised x; none by default. */
+  /** `[..., C]`, added to the normalized x; none by default. */
   residual?: Tensor | undefined;
 }
 
@@ -54,9 +54,13 @@ export interface BatchNormOptions {
 
 /** The result of {@linkcode batchNormForward}, and what {@linkcode batchNormBackward} needs of it. */
 export interface BatchNormForward {
+  /** What it was computed from. */
   inputs: BatchNormInputs;
+  /** Whether the batch's own statistics were taken. */
   training: boolean;
+  /** What was added to the variance. */
   eps: number;
+  /** Whether what was below zero was set to zero. */
   relu: boolean;
   /** `[..., C]` */
   y: Tensor;

@@ -151,7 +151,7 @@ function behindRelu(shape: BackwardShape) {
   };
 }
 
-/** The sums over each chunk of g and of g times the normalised x: dbias and dweight are their sums. */
+/** The sums over each chunk of g and of g times the normalized x: dbias and dweight are their sums. */
 export const sumsKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
   const t = element(shape.vec4);
   const { bindings, read } = channel(shape);
@@ -182,7 +182,7 @@ export const sumsKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {
 });
 
 /**
- * dx. While training, mean and variance depend on x too: with x̂ the normalised x,
+ * dx. While training, mean and variance depend on x too: with x̂ the normalized x,
  * `dx = scale · (g - mean(g) - x̂ · mean(g · x̂))`; else `dx = scale · g`.
  */
 export const backwardKernel = perShape((_gpu: Gpu, shape: BackwardShape) => {

@@ -34,6 +34,7 @@ export interface Conv2dOptions extends WindowOptions {
   relu?: boolean;
   /** `[N, OH, OW, at + K or more]`, whose channels from `at` receive the result; a new tensor by default. */
   out?: Tensor | undefined;
+  /** The first channel of `out` that is written; 0 by default. */
   at?: number;
 }
 

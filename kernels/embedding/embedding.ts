@@ -20,11 +20,13 @@ export interface Indices {
   places: Tensor<"u32">;
   /** `[S + 1, 2]`: for each distinct index, where its places begin, and the index. */
   segments: Tensor<"u32">;
+  /** Distinct indices, S. */
   distinct: number;
   /** Places of the index that occurs most. */
   most: number;
   /** Rows of the table that the indices are from. */
   rows: number;
+  /** Let go of the tensors above. */
   [Symbol.dispose](): void;
 }
 

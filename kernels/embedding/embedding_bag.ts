@@ -37,9 +37,11 @@ export interface Bags {
   count: number;
   /** Words of the largest bag, and places of the index that occurs most. */
   largest: number;
+  /** Places of the index that occurs most. */
   most: number;
   /** Rows of the table that the indices are from. */
   rows: number;
+  /** Let go of the tensors above. */
   [Symbol.dispose](): void;
 }
 

@@ -7,16 +7,14 @@ import { element, lines, load, perShape, readFrom } from "../runtime/wgsl.ts";
 import { expectShape, Tensor } from "../runtime/tensor.ts";
 import { POOL_PARAMS, pooledShape, type PoolOptions, poolOptions, poolParams } from "./windows.ts";
 
-/** Options of {@linkcode maxPool2dForward}: a kernel and a stride from 1 to 8. The padding is never the largest. */
-export type MaxPool2dOptions = PoolOptions;
-
 /** The result of {@linkcode maxPool2dForward}, and what {@linkcode maxPool2dBackward} needs of it. */
 export interface MaxPool2dForward {
   /** `[N, OH, OW, C]` */
   y: Tensor;
   /** Where in its window each value was found; four to a number where C is a multiple of four. */
   places: Tensor<"u32">;
-  options: Required<MaxPool2dOptions>;
+  /** The windows. */
+  options: Required<PoolOptions>;
   /** `[N, H, W, C]` */
   inputShape: readonly number[];
   /** Let go of the tensors above. */
@@ -143,7 +141,7 @@ const maxGradientKernel = perShape((_gpu: Gpu, { vec4, kernel, stride }: Gradien
  * console.log(forward.y.shape, await forward.y.read()); // [1, 2, 2, 1]: 5, 6, 8, 9
  * ```
  */
-export function maxPool2dForward(x: Tensor, given: MaxPool2dOptions): MaxPool2dForward {
+export function maxPool2dForward(x: Tensor, given: PoolOptions): MaxPool2dForward {
   const options = poolOptions("A max pool", given, 8);
   const { gpu, shape } = x;
   const pooled = pooledShape("A max pool", x, options);

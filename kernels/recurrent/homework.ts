@@ -35,9 +35,11 @@ export interface RnnResult extends Disposable {
 
 /** The same of an LSTM. */
 export interface LstmResult extends Disposable {
+  /** The hidden state after a step, `[N, H]`, or those after each step of a sequence, `[N, T, H]`. */
   h: Tensor;
   /** `[N, H]`: the cell state after a step, or after the last step of a sequence. */
   c: Tensor;
+  /** What the backward pass needs. */
   forward: LstmForward;
 }
 

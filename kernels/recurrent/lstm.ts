@@ -37,6 +37,7 @@ export interface LstmInputs {
 
 /** The result of {@linkcode lstmTimeMajorForward}, and what {@linkcode lstmTimeMajorBackward} needs of it. */
 export interface LstmForward {
+  /** What it was computed from. */
   inputs: LstmInputs;
   /** `[T + 1, N, H]`: the initial hidden state, then the one after each step. */
   states: Tensor;

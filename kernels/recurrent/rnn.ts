@@ -39,6 +39,7 @@ export interface RnnInputs {
 
 /** The result of {@linkcode rnnTimeMajorForward}, and what {@linkcode rnnTimeMajorBackward} needs of it. */
 export interface RnnForward {
+  /** What it was computed from. */
   inputs: RnnInputs;
   /** `[T + 1, N, H]`: the initial state, then the state after each step. */
   states: Tensor;

@@ -91,7 +91,9 @@ export interface SumOptions {
   square?: boolean;
   /** Receives the sum at element `at`; a new scalar by default. */
   out?: Tensor;
+  /** The element of `out` that is written; 0 by default. */
   at?: number;
+  /** Of the new scalar, for errors. */
   name?: string;
 }
 
@@ -150,6 +152,7 @@ const MOST_ROWS = 256;
 export interface ColumnSumOptions {
   /** The first column to sum (0 by default), and how many (all from there on by default). */
   at?: number;
+  /** How many columns; all from `at` on by default. */
   columns?: number;
 }
 

@@ -13,11 +13,15 @@ export type PowerPreference = "high-performance" | "low-power";
 
 /** What the adapter says of itself. */
 export interface AdapterSummary {
+  /** The adapter's name. */
   description: string;
+  /** Who made it. */
   vendor: string;
   /** True for a software adapter such as Mesa's lavapipe. */
   isFallback: boolean;
+  /** Lanes of the smallest subgroup. */
   subgroupMinSize: number;
+  /** Lanes of the largest subgroup. */
   subgroupMaxSize: number;
 }
 

@@ -2,11 +2,13 @@
 
 /** No WebGPU adapter could be had; the message says what to install on this system. */
 export class NoAdapterError extends Error {
+  /** Its name. */
   override name = "NoAdapterError";
 }
 
 /** The GPU refused something: a shader that does not compile, a lost device, memory it does not have. */
 export class GpuError extends Error {
+  /** Its name. */
   override name = "GpuError";
 }
 

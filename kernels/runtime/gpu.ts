@@ -94,19 +94,39 @@ const MOST_BIND_GROUPS = 8192;
 
 /** An open device with its recorder and buffer pool. Make one with {@linkcode openGpu}. */
 export class Gpu {
+  /** WebGPU's device. */
   readonly device: GPUDevice;
+  /** What the adapter says of itself. */
   readonly adapter: AdapterSummary;
+  /**
+   * Records the dispatches of a step.
+   *
+   * @internal
+   */
   readonly recorder: Recorder;
+  /**
+   * Buffers for tensors.
+   *
+   * @internal
+   */
   readonly pool: BufferPool;
   /** Lanes of a subgroup on the `subgroup` path. */
   readonly lanes: number;
-  /** What tiles and mirrors are chosen by. */
+  /**
+   * What tiles and mirrors are chosen by.
+   *
+   * @internal
+   */
   costs: Costs = STANDARD_COSTS;
   /** Resolves with the reason when the device is lost or the GPU is closed; never rejects. */
   readonly lost: Promise<string>;
   /** Told of all that is recorded; nothing unless somebody wants to know. */
   watcher: KernelWatcher | undefined;
-  /** A read need not wait for the event loop (see `mappedAtOnce`); set it to false and it does. */
+  /**
+   * A read need not wait for the event loop (see `mappedAtOnce`); set it to false and it does.
+   *
+   * @internal
+   */
   mapsAtOnce: boolean;
 
   readonly #open: OpenDevice;
@@ -119,7 +139,13 @@ export class Gpu {
   #failure: GpuError | undefined;
   #closed = false;
 
-  constructor(open: OpenDevice, readonly path: KernelPath, lanes = open.adapter.subgroupMaxSize) {
+  /** @internal */
+  constructor(
+    open: OpenDevice,
+    /** Which kernel bodies run. */
+    readonly path: KernelPath,
+    lanes: number = open.adapter.subgroupMaxSize,
+  ) {
     this.#open = open;
     this.device = open.device;
     this.adapter = open.adapter;
@@ -152,7 +178,11 @@ export class Gpu {
     waitAtOnce(this.device);
   }
 
-  /** A buffer to read a tensor through. GpuError when the device is lost or has no memory for it. */
+  /**
+   * A buffer to read a tensor through. GpuError when the device is lost or has no memory for it.
+   *
+   * @internal
+   */
   stagingBuffer(name: string, size: number): GPUBuffer {
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
     const label = `read ${name}`;
@@ -166,13 +196,21 @@ export class Gpu {
     return buffer;
   }
 
-  /** Let go of a buffer that a tensor was read through. */
+  /**
+   * Let go of a buffer that a tensor was read through.
+   *
+   * @internal
+   */
   releaseStaging(buffer: GPUBuffer): void {
     this.#staging.delete(buffer);
     buffer.destroy();
   }
 
-  /** Remember the first failure; the next flush or read throws it. */
+  /**
+   * Remember the first failure; the next flush or read throws it.
+   *
+   * @internal
+   */
   fail(error: GpuError): void {
     this.#failure ??= error;
   }
@@ -185,12 +223,20 @@ export class Gpu {
     if (this.pool.idleBytes > this.pool.idleLimit) this.pool.trim(this.pool.idleLimit);
   }
 
-  /** Throw the failure that the GPU reported, if there is one. */
+  /**
+   * Throw the failure that the GPU reported, if there is one.
+   *
+   * @internal
+   */
   throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** GpuError when the GPU was closed. */
+  /**
+   * GpuError when the GPU was closed.
+   *
+   * @internal
+   */
   mustBeOpen(): void {
     if (this.#closed) throw closedError();
   }
@@ -201,12 +247,20 @@ export class Gpu {
     this.throwFailure();
   }
 
-  /** Forget a reported failure, so that a test can go on after provoking one. */
+  /**
+   * Forget a reported failure, so that a test can go on after provoking one.
+   *
+   * @internal
+   */
   clearFailure(): void {
     this.#failure = undefined;
   }
 
-  /** The bind group layout: parameters in binding 0, then one storage buffer for each access. */
+  /**
+   * The bind group layout: parameters in binding 0, then one storage buffer for each access.
+   *
+   * @internal
+   */
   bindGroupLayout(accesses: readonly ("read" | "write" | "mirror")[]): GPUBindGroupLayout {
     const key = accesses.join();
     let layout = this.#open.layouts.get(key);
@@ -228,7 +282,11 @@ export class Gpu {
     return layout;
   }
 
-  /** The bind group of a layout and these parts of buffers: a step uses the same ones again and again. */
+  /**
+   * The bind group of a layout and these parts of buffers: a step uses the same ones again and again.
+   *
+   * @internal
+   */
   bindGroup(
     layout: GPUBindGroupLayout,
     paramsSize: number,
@@ -261,7 +319,11 @@ export class Gpu {
     return group;
   }
 
-  /** The pipeline of a WGSL text, made once for each text. */
+  /**
+   * The pipeline of a WGSL text, made once for each text.
+   *
+   * @internal
+   */
   pipeline(label: string, code: string, layout: GPUBindGroupLayout): GPUComputePipeline {
     const known = this.#open.pipelines.get(code);
     if (known !== undefined) return known;
@@ -287,7 +349,11 @@ export class Gpu {
     return pipeline;
   }
 
-  /** Keep the costs for the next that opens this adapter. Returns the file, or nothing where none is named. */
+  /**
+   * Keep the costs for the next that opens this adapter. Returns the file, or nothing where none is named.
+   *
+   * @internal
+   */
   keepCosts(): string | undefined {
     return keepCosts(this.#open.identity, this.#open.costs = this.costs);
   }
@@ -313,6 +379,7 @@ export class Gpu {
     else giveBack(this.#open);
   }
 
+  /** {@linkcode close}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -25,9 +25,11 @@ export interface KernelSpec<
 > {
   /** Named in errors and in profiles. */
   name: string;
+  /** The tensors it reads and writes, by their names in the code. */
   bindings: B;
   /** Read as `params.NAME` in the code. */
   params: P;
+  /** WGSL without the declarations of bindings and parameters. */
   code: string;
   /** What a dispatch costs, for profiles. */
   cost?: KernelCost<P>;
@@ -41,7 +43,9 @@ export interface KernelCost<P extends Record<string, ParamType> = Record<string,
   bytes?(params: { [K in keyof P]: number }): number;
 }
 
-type DTypeOf<B extends Binding> = B extends `${string} f32` | `${string} vec4f` ? "f32" : "u32";
+/** The element type of the tensor that a binding takes. */
+export type DTypeOf<B extends Binding> = B extends `${string} f32` | `${string} vec4f` ? "f32"
+  : "u32";
 
 /** The tensors that a call must pass. */
 export type KernelTensors<B extends Record<string, Binding>> = {
@@ -87,6 +91,7 @@ export interface Kernel<
   B extends Record<string, Binding>,
   P extends Record<string, ParamType>,
 > {
+  /** What it was made from. */
   readonly spec: KernelSpec<B, P>;
   /** The whole WGSL text. */
   readonly source: string;

@@ -14,12 +14,15 @@ const SLOTS = 1024;
 
 /** Counts of what was recorded since the device was opened. */
 export interface RecorderCounts {
+  /** Kernels run. */
   dispatches: number;
+  /** Times that recorded work was handed to the GPU. */
   submits: number;
 }
 
 /** Records dispatches and copies; `flush` submits them. */
 export class Recorder {
+  /** What was done so far. */
   readonly counts: RecorderCounts = { dispatches: 0, submits: 0 };
   /** Number of the current recording; it grows with each submit. */
   recording = 0;
@@ -37,6 +40,7 @@ export class Recorder {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
 
+  /** @internal */
   constructor(device: GPUDevice, allocator: Allocator) {
     this.#device = device;
     this.paramsBuffer = allocator.buffer({

@@ -27,6 +27,7 @@ const SMALL_UPLOAD = 1 << 16;
 export interface TensorOptions<D extends DType = DType> {
   /** Named in errors. */
   name?: string;
+  /** The elements; f32 by default. */
   dtype?: D;
 }
 
@@ -58,6 +59,7 @@ function checkDtype(dtype: DType, name: string): void {
  * ```
  */
 export class Tensor<D extends DType = "f32"> {
+  /** How many numbers it holds. */
   readonly size: number;
   #storage: Storage | undefined;
 
@@ -154,7 +156,11 @@ export class Tensor<D extends DType = "f32"> {
     return this.#storage === undefined;
   }
 
-  /** The buffer; throws when the tensor was disposed of. */
+  /**
+   * The buffer; throws when the tensor was disposed of.
+   *
+   * @internal
+   */
   get buffer(): PooledBuffer {
     if (this.#storage === undefined) {
       throw new ReferenceError(
@@ -309,6 +315,7 @@ export class Tensor<D extends DType = "f32"> {
     if (--storage.owners === 0) this.gpu.pool.release(storage.buffer);
   }
 
+  /** {@linkcode dispose}, at the end of a `using` declaration. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -2,7 +2,6 @@
 import { type CaptionData, spreadPictures } from "../../data/sets/captions.ts";
 import {
   evaluateLoss,
-  type OnBatch,
   type PreparedSplit,
   sampleCaptions,
   scoreCaptions,
@@ -28,7 +27,7 @@ async function measure(
   split: PreparedSplit,
   data: CaptionData,
   settings: CaptionSettings,
-  onBatch?: OnBatch,
+  onBatch?: () => void | Promise<void>,
 ): Promise<SplitResults> {
   const { vocabulary } = data;
   const { beam: width, lengthPower } = settings;
@@ -60,7 +59,7 @@ export async function measureSplits(
   settings: CaptionSettings,
   pace: Pace,
 ): Promise<Pick<CaptionResults, "train" | "val">> {
-  const both = async (few: boolean, onBatch?: OnBatch) => {
+  const both = async (few: boolean, onBatch?: () => void | Promise<void>) => {
     const of = (split: PreparedSplit, most: number) =>
       measure(
         captioner,

@@ -20,7 +20,8 @@ export interface TrainOptions<B>
   saveEvery: number;
   /** All that the run depends on. */
   made: MadeWith;
-  parts?: Readonly<Record<string, Stateful>>;
+  /** More that has a state. */
+  states?: Readonly<Record<string, Stateful>>;
   /** The name of the checkpoint. */
   file?: string;
   /** Steps of an epoch. */
@@ -29,10 +30,13 @@ export interface TrainOptions<B>
   unit?: string;
   /** What every record of `metrics.jsonl` begins with, as the seed. */
   tag?: Record<string, Metric>;
+  /** The records of what was noted, one for each step, and what to show of them; its loss by default. */
+  recordsOf?: (noted: readonly number[]) => Record<string, number>[];
+  figuresOf?: (records: readonly Record<string, number>[]) => Record<string, number>;
   /** Called before training, once a checkpoint was read. */
   onStart?: (result: FitResult, resumed: boolean) => void | Promise<void>;
-  /** What to say of an epoch. */
-  describe: (record: EpochRecord) => string;
+  /** What to say of an epoch that was measured. */
+  describe?: (record: EpochRecord) => string;
   /** What to note of it, besides its number. */
   note?: (record: EpochRecord) => Record<string, Metric>;
   print?: (line: string) => void;
@@ -40,21 +44,24 @@ export interface TrainOptions<B>
 
 /** Train, note every loss and epoch in the folder, and show how far it has come. */
 export async function trainModel<B>(model: Module, options: TrainOptions<B>): Promise<FitResult> {
-  const { folder, task, resume, saveEvery, made, parts = {}, file = "checkpoint.safetensors" } =
+  const { folder, task, resume, saveEvery, made, states = {}, file = "checkpoint.safetensors" } =
     options;
   const { perEpoch, unit = "step", tag = {}, describe, note = (record) => record } = options;
+  const { recordsOf = (losses) => losses.map((loss) => ({ loss })), parts: perStep = 1 } = options;
+  const { figuresOf = (records) => ({ loss: mean(records.slice(-perEpoch)) }) } = options;
   const { epochs = 1, print = console.log } = options;
   const path = join(folder.path, file);
   const total = epochs * perEpoch;
   using bar = progress({ total, unit, print });
   let written = 0;
   const onLosses = (losses: readonly number[], step: number) => {
-    for (; written < losses.length; written++) {
-      folder.metric({ ...tag, step: written + 1, loss: losses[written] });
+    const records = recordsOf(losses);
+    for (; written < records.length; written++) {
+      // Iterations are counted from 0.
+      const at = unit === "iteration" ? { iteration: written } : { step: written + 1 };
+      folder.metric({ ...tag, ...at, ...records[written] });
     }
-    const recent = losses.slice(-perEpoch);
-    const loss = recent.reduce((a, b) => a + b, 0) / recent.length;
-    bar.update(Math.min(step, total), recent.length > 0 ? { loss } : {});
+    bar.update(Math.min(step, total), records.length > 0 ? figuresOf(records) : {});
   };
   const mine = (record: Record<string, Metric>) =>
     Object.entries(tag).every(([key, value]) => record[key] === value);
@@ -62,9 +69,9 @@ export async function trainModel<B>(model: Module, options: TrainOptions<B>): Pr
     const result = await fit(model, {
       signal: interruptSignal(),
       ...options,
-      checkpoint: { path, resume, every: saveEvery, made, parts },
+      checkpoint: { path, resume, every: saveEvery, made, parts: states },
       async onStart(result, resumed) {
-        written = result.losses.length;
+        written = result.losses.length / perStep;
         const done = result.epochs.at(-1)?.epoch ?? 0;
         // A run can end after an epoch's lines and before its checkpoint.
         if (resume) {
@@ -72,6 +79,8 @@ export async function trainModel<B>(model: Module, options: TrainOptions<B>): Pr
             !mine(record) ||
             (typeof record.step === "number"
               ? record.step <= written
+              : typeof record.iteration === "number"
+              ? record.iteration < written
               : typeof record.epoch === "number" && record.epoch <= done)
           );
         }
@@ -81,7 +90,7 @@ export async function trainModel<B>(model: Module, options: TrainOptions<B>): Pr
       onLosses,
       onEpoch(record) {
         folder.metric({ ...tag, epoch: record.epoch, ...note(record) });
-        bar.note(`epoch ${record.epoch}: ${describe(record)}`);
+        if (describe) bar.note(`epoch ${record.epoch}: ${describe(record)}`);
       },
     });
     if (result.stoppedEarly) {
@@ -101,6 +110,11 @@ export async function trainModel<B>(model: Module, options: TrainOptions<B>): Pr
     }
     throw new UserError(`${error.message}\n${resumeLine(task, folder)}`, { cause: error });
   }
+}
+
+/** The mean of their losses. */
+function mean(records: readonly Record<string, number>[]): number {
+  return records.reduce((sum, { loss }) => sum + loss, 0) / records.length;
 }
 
 /** How to go on with a run. */

@@ -1,20 +1,22 @@
 /** A style run from the command line to the page. All style tasks are this with their settings. */
-import { denormalise, normalise } from "../../data/images/augment.ts";
-import { encodePng, type RgbImage } from "../../data/images/image.ts";
+import { join } from "@std/path";
+import { denormalize, normalize } from "../../data/images/augment.ts";
+import { decodeImage, encodePng, type RgbImage } from "../../data/images/image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { printable } from "../../data/files/messages.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { StyleTransfer } from "../../models/style_transfer.ts";
+import type { SavedState, Stateful } from "../../models/checkpoint.ts";
+import { painting, StyleTransfer } from "../../models/style_transfer.ts";
 import { openBackbone } from "../lib/backbone.ts";
 import { figure } from "../lib/format.ts";
-import { checkMeasured, diverged, divergence } from "../../models/finite.ts";
+import { diverged } from "../../models/finite.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
-import { interruptSignal } from "../lib/main.ts";
-import { Pace } from "../../models/pace.ts";
-import { progress } from "../lib/progress.ts";
-import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
+import { digestOf } from "../lib/digest.ts";
+import { type CommandLine, commandLine } from "../lib/resume.ts";
+import { resumeLine, trainModel } from "../lib/training.ts";
+import { createRunFolder, reopenRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import type { StylePresetName } from "./paintings.ts";
 import { drawnNotes, type StylePicture, type StylePictures, stylePictures } from "./pictures.ts";
 import { type Frame, lossChart, type StyleResults, writeStylePage } from "./report.ts";
@@ -38,10 +40,10 @@ async function openNetwork(gpu: Gpu, { weights }: StyleSettings) {
 
 /** A picture as the network wants it: `[1, H, W, 3]`. */
 function upload(gpu: Gpu, image: RgbImage, name: string): Tensor {
-  return Tensor.from(gpu, normalise(image), [1, image.height, image.width, 3], { name });
+  return Tensor.from(gpu, normalize(image), [1, image.height, image.width, 3], { name });
 }
 
-/** Random pixels, as CS231n's: from 0 to 1 where the network's numbers are normalised ones. */
+/** Random pixels, as CS231n's: from 0 to 1 where the network's numbers are normalized ones. */
 function randomStart({ width, height }: RgbImage, seed: number): Float32Array<ArrayBuffer> {
   const stream = new RandomStream(seed).split("pixels");
   return Float32Array.from({ length: 3 * width * height }, () => stream.uniform());
@@ -59,44 +61,7 @@ function makeTransfer(
   const start = settings.init === "random"
     ? randomStart(pictures.content.image, settings.seed)
     : undefined;
-  const { readEvery } = settings;
-  return new StyleTransfer(network, { content, style, start }, objectiveOf(settings), {
-    readEvery,
-  });
-}
-
-/** The last pixels of which the loss is known to be finite, and later ones that wait for theirs. */
-class GoodPixels implements Disposable {
-  /** After so many iterations; nothing before a loss is known. */
-  at: number | undefined;
-  readonly #good: Tensor;
-  readonly #next: Tensor;
-  #nextAt = 0;
-
-  constructor(readonly transfer: StyleTransfer) {
-    const { gpu, shape } = transfer.pixels;
-    this.#good = Tensor.empty(gpu, shape, { name: "good pixels" });
-    this.#next = Tensor.empty(gpu, shape, { name: "next good pixels" });
-    this.#next.copyFrom(transfer.pixels);
-  }
-
-  /** Look at the losses read so far. The loss of iteration i is that of the pixels after i iterations. */
-  update(): void {
-    if (this.transfer.losses.length <= this.#nextAt) return;
-    this.#good.copyFrom(this.#next);
-    this.at = this.#nextAt;
-    this.#next.copyFrom(this.transfer.pixels);
-    this.#nextAt = this.transfer.iterations;
-  }
-
-  read(): Promise<Float32Array> {
-    return this.#good.read();
-  }
-
-  [Symbol.dispose](): void {
-    this.#good.dispose();
-    this.#next.dispose();
-  }
+  return new StyleTransfer(network, { content, style, start }, objectiveOf(settings));
 }
 
 /** What a search comes to. */
@@ -105,88 +70,106 @@ type Found = Pick<
   "losses" | "frames" | "result" | "seconds" | "interrupted" | "diverged"
 >;
 
-/** Move the pixels, and keep pictures on the way. The GPU goes on while they are written. */
+/** Pictures on the way: the GPU goes on while they are written. */
+class Frames implements Stateful {
+  readonly #frames: (Frame & { path: string })[] = [];
+  #writing: Promise<void>[] = [];
+
+  constructor(
+    readonly transfer: StyleTransfer,
+    readonly folder: RunFolder,
+    readonly settings: StyleSettings,
+  ) {}
+
+  #nameOf(iterations: number): string {
+    const digits = String(this.settings.iterations).length;
+    return `frame-${String(iterations).padStart(digits, "0")}.png`;
+  }
+
+  /** Keep the picture after so many iterations, where one is wanted. */
+  keep(iterations: number): void {
+    const { framesEvery, iterations: all } = this.settings;
+    if (framesEvery === 0 || iterations % framesEvery !== 0 || iterations === all) return;
+    const pixels = this.transfer.pixels.startRead();
+    const kept = (async () => {
+      const [, height, width] = this.transfer.pixels.shape;
+      const image = denormalize(await pixels, width, height);
+      const path = this.folder.writeBytes(this.#nameOf(iterations), await encodePng(image));
+      this.#frames.push({ iterations, image, path });
+    })();
+    kept.catch(() => {}); // thrown when it is waited for
+    this.#writing.push(kept);
+  }
+
+  /** All are in their files when a checkpoint is written. */
+  async state(): Promise<SavedState> {
+    await Promise.all(this.#writing.splice(0));
+    return {};
+  }
+
+  loadState(): void {}
+
+  /** Read those that an earlier run wrote until so many iterations. */
+  async reread(until: number): Promise<void> {
+    const { framesEvery } = this.settings;
+    for (let at = 0; framesEvery > 0 && at <= until; at += framesEvery) {
+      const path = join(this.folder.path, this.#nameOf(at));
+      this.#frames.push({ iterations: at, image: await decodeImage(path), path });
+    }
+  }
+
+  /** All until so many iterations; files of later ones are removed. */
+  async until(last: number): Promise<Frame[]> {
+    await this.state();
+    for (const { iterations, path } of this.#frames) if (iterations > last) await Deno.remove(path);
+    return this.#frames.filter(({ iterations }) => iterations <= last)
+      .sort((a, b) => a.iterations - b.iterations);
+  }
+}
+
+/** Move the pixels, and keep pictures on the way. */
 async function search(
   transfer: StyleTransfer,
-  { width, height }: RgbImage,
+  network: SqueezeNet11,
+  { content: { image: content }, style: { image: style } }: StylePictures,
   settings: StyleSettings,
   folder: RunFolder,
+  resume: boolean,
 ): Promise<Found> {
-  const { iterations, framesEvery, readEvery } = settings;
-  const signal = interruptSignal();
-  using pace = new Pace(transfer.pixels.gpu, signal);
-  using good = new GoodPixels(transfer);
-  const frames: (Frame & { path: string })[] = [];
-  const writing: Promise<void>[] = [];
-  const digits = String(iterations).length;
-  const keepFrame = (iterations: number) => {
-    const pixels = transfer.pixels.startRead();
-    const kept = (async () => {
-      const image = denormalise(await pixels, width, height);
-      const name = `frame-${String(iterations).padStart(digits, "0")}.png`;
-      const path = folder.writeBytes(name, await encodePng(image));
-      frames.push({ iterations, image, path });
-    })();
-    kept.catch(() => {}); // thrown below
-    writing.push(kept);
-  };
-  using bar = progress({ total: iterations, unit: "iteration" });
-  let written = 0;
-  const report = () => {
-    const { losses } = transfer;
-    for (; written < losses.length; written++) {
-      folder.metric({ iteration: written, ...losses[written] });
-    }
-    const { total, content, style, variation } = losses.at(-1) ?? {};
-    bar.update(
-      transfer.iterations,
-      losses.length > 0
-        ? { loss: total!, content: content!, style: style!, variation: variation! }
-        : {},
-    );
-  };
-  const start = performance.now();
-  let pixels: Float32Array | undefined;
-  let failure: string | undefined;
-  try {
-    if (framesEvery > 0) keepFrame(0);
-    let goOn = !signal.aborted;
-    while (goOn && transfer.iterations < iterations) {
-      await transfer.step();
-      const { iterations: done } = transfer;
-      if (framesEvery > 0 && done % framesEvery === 0 && done < iterations) keepFrame(done);
-      goOn = await pace.step();
-      if (done % readEvery === 0) {
-        report();
-        good.update();
-      }
-    }
-    await transfer.finish();
-    good.update();
-    pixels = await transfer.pixels.read();
-    const wrong = pixels.findIndex((value) => !Number.isFinite(value));
-    if (wrong >= 0) checkMeasured(pixels[wrong], "A pixel after the last iteration");
-  } catch (error) {
-    failure = divergence(error);
-    good.update();
-    if (good.at === undefined) throw error;
-    pixels = await good.read();
-  }
-  report();
-  bar.stop();
-  await Promise.all(writing);
-  const { losses } = transfer;
-  const last = failure === undefined ? Infinity : good.at!;
-  for (const { iterations, path } of frames) if (iterations > last) await Deno.remove(path);
-  const seconds = (performance.now() - start) / 1000;
+  const { iterations, readEvery, saveEvery, task } = settings;
+  const { width, height } = content;
+  const frames = new Frames(transfer, folder, settings);
+  const { losses: noted, diverged, ...result } = await trainModel(transfer, {
+    ...painting(transfer, iterations),
+    ...{ task, folder, resume, saveEvery, readEvery, keepEvery: readEvery, perEpoch: iterations },
+    made: {
+      ...settingsInUse(settings),
+      ...{ out: undefined, saveEvery: undefined, readEvery: undefined, data: undefined },
+      ...{ content: undefined, style: undefined, network: network.kind },
+      digest: await digestOf(Uint8Array.from(content.data), Uint8Array.from(style.data)),
+    },
+    states: { frames },
+    recordsOf: (noted) => transfer.lossesOf(noted).map((losses) => ({ ...losses })),
+    figuresOf(records) {
+      const { total, content, style, variation } = records.at(-1)!;
+      return { loss: total, content, style, variation };
+    },
+    async onStart({ losses }, resumed) {
+      if (resumed) await frames.reread(losses.length / transfer.parts);
+      else frames.keep(0);
+    },
+    onStep: (step) => frames.keep(step),
+  });
+  const { gpu } = transfer.pixels;
+  const pixels = await transfer.pixels.read();
+  await gpu.check();
   return {
-    losses,
-    frames: frames.filter(({ iterations }) => iterations <= last)
-      .sort((a, b) => a.iterations - b.iterations),
-    result: denormalise(pixels, width, height),
-    seconds,
-    interrupted: signal.aborted,
-    diverged: failure === undefined ? undefined : { reason: failure, kept: good.at! },
+    losses: transfer.lossesOf(noted),
+    frames: await frames.until(diverged === undefined ? Infinity : result.keptStep),
+    result: denormalize(pixels, width, height),
+    seconds: result.seconds,
+    interrupted: result.interrupted,
+    diverged: diverged === undefined ? undefined : { reason: diverged, kept: result.keptStep },
   };
 }
 
@@ -194,7 +177,12 @@ function describePicture(role: string, { name, path, image }: StylePicture): str
   return `${role}: ${printable(path ?? name)}, seen at ${image.width} x ${image.height}`;
 }
 
-async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): Promise<void> {
+async function run(
+  gpu: Gpu,
+  settings: StyleSettings,
+  pictures: StylePictures,
+  { args, resume }: CommandLine,
+): Promise<void> {
   const { out, task } = settings;
   const opened = await openNetwork(gpu, settings);
   using network = opened.network;
@@ -202,7 +190,9 @@ async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): 
   await gpu.check();
   const notes = [...drawnNotes(pictures), ...opened.notes];
   // Last of all: what is refused above leaves no folder behind.
-  using folder = createRunFolder({ out, task, now: new Date() });
+  using folder = resume === undefined
+    ? createRunFolder({ out, task, now: new Date() })
+    : reopenRunFolder(resume);
   const { adapter } = gpu;
   console.log(
     [
@@ -214,10 +204,17 @@ async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): 
       }; writing to ${folder.path}`,
     ].join("\n"),
   );
-  folder.writeConfig({ task, ...settingsInUse(settings), network: network.kind, adapter });
+  folder.writeConfig({
+    task,
+    arguments: args,
+    ...settingsInUse(settings),
+    network: network.kind,
+    adapter,
+  });
   folder.writeBytes("content.png", await encodePng(pictures.content.image));
   folder.writeBytes("style.png", await encodePng(pictures.style.image));
-  const found = await search(transfer, pictures.content.image, settings, folder);
+  const going = resume !== undefined;
+  const found = await search(transfer, network, pictures, settings, folder, going);
   const results = { ...found, notes, gpu: adapter.description };
   folder.writeBytes("result.png", await encodePng(found.result));
   folder.writeText("loss.svg", lossChart(settings, pictures, results));
@@ -244,20 +241,25 @@ async function run(gpu: Gpu, settings: StyleSettings, pictures: StylePictures): 
       found.seconds.toFixed(1)
     } s for ${found.losses.length} iterations)`,
   );
+  if (found.interrupted) console.log(resumeLine(task, folder));
 }
 
-async function styleTask(settings: StyleSettings): Promise<void> {
+async function styleTask(
+  task: string,
+  read: (args: readonly string[]) => StyleSettings,
+): Promise<void> {
+  const { settings, ...line } = commandLine(Deno.args, task, read);
   const pictures = await stylePictures(settings);
   using gpu = await openTaskGpu();
-  await run(gpu, settings, pictures);
+  await run(gpu, settings, pictures, line);
 }
 
 /** The whole task of a painting. */
 export async function stylePresetTask(name: StylePresetName): Promise<void> {
-  await styleTask(presetSettings(name, Deno.args));
+  await styleTask(`style-${name}`, (args) => presetSettings(name, args));
 }
 
 /** The whole task for anyone's pictures. */
 export async function styleTransferTask(): Promise<void> {
-  await styleTask(transferSettings(Deno.args));
+  await styleTask("style-transfer", transferSettings);
 }

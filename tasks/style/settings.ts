@@ -12,6 +12,7 @@ import {
   text,
   UsageError,
 } from "../lib/flags.ts";
+import { RESUME_FLAGS } from "../lib/resume.ts";
 import { parseGpuFlags } from "../lib/gpu.ts";
 import type { Cell } from "../lib/page.ts";
 import {
@@ -113,13 +114,15 @@ function commonFlags(defaults: StyleDefaults) {
       help: "Read the losses back every so many iterations",
     }),
     out: text({ default: "runs", placeholder: "DIR", help: "Folder of the runs" }),
+    ...RESUME_FLAGS,
   };
 }
 
 type Common = Parsed<ReturnType<typeof commonFlags>>;
 
 /** The settings of a style run, all decided. */
-export interface StyleSettings extends Omit<Common, "seed" | keyof SearchDefaults>, SearchDefaults {
+export interface StyleSettings
+  extends Omit<Common, "seed" | "resume" | keyof SearchDefaults>, SearchDefaults {
   /** The name of the task. */
   task: string;
   /** The painting, where the task has one. */
@@ -137,9 +140,9 @@ const DEEP = { layer: 8, side: 17 };
 
 /** Fill in what was not given, and check flags against each other. */
 function decide(
-  given: Common,
+  given: Omit<Common, "resume">,
   defaults: StyleDefaults,
-): Omit<Common, "seed" | keyof SearchDefaults> & SearchDefaults & { seed: number } {
+): Omit<Common, "seed" | "resume" | keyof SearchDefaults> & SearchDefaults & { seed: number } {
   const { weights, init, seed, ...rest } = given;
   const search = weights === undefined ? EMBEDDED_DEFAULTS : defaults;
   const decided: SearchDefaults = {
@@ -174,7 +177,7 @@ function decide(
   if (init === "content" && seed !== undefined) {
     throw new UsageError("Flag --seed is for --init=random: nothing else is random");
   }
-  return { ...given, ...decided, seed: seed ?? 231 };
+  return { ...rest, weights, init, ...decided, seed: seed ?? 231 };
 }
 
 const file = (what: string) =>
@@ -198,7 +201,7 @@ export function presetSettings(name: StylePresetName, args: readonly string[]): 
     style: text({ optional: true, ...file("style"), help: "Another style picture" }),
     ...commonFlags(preset),
   });
-  const given = parseGpuFlags(flags, args, {
+  const { resume: _, ...given } = parseGpuFlags(flags, args, {
     task,
     summary:
       `Paint a picture in the style of ${preset.title} on WebGPU, with the settings of the homework, ` +
@@ -207,6 +210,7 @@ export function presetSettings(name: StylePresetName, args: readonly string[]): 
       `deno task ${task}`,
       `deno task ${task} --data=styles --weights=squeezenet1_1-b8a52dc0.pth`,
       `deno task ${task} --data=styles --content=mine.jpg --weights=squeezenet1_1-b8a52dc0.pth`,
+      `deno task ${task} --resume=runs/${task}/2026-01-31T09-05-00`,
     ],
   });
   return { ...given, ...decide(given, preset), task, preset };
@@ -220,7 +224,7 @@ export function transferSettings(args: readonly string[]): StyleSettings {
     style: text(file("style")),
     ...commonFlags(STYLE_PRESETS.composition),
   });
-  const given = parseGpuFlags(flags, args, {
+  const { resume: _, ...given } = parseGpuFlags(flags, args, {
     task,
     summary:
       "Paint a picture in the style of another on WebGPU, and write a page about it. The defaults are " +

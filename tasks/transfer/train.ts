@@ -151,7 +151,7 @@ export async function trainNetwork(
       task: taskName(learnt),
       tag: { seed },
       made: madeWith(settings, data, seed),
-      parts: { before: note, seen: scores },
+      states: { before: note, seen: scores },
       perEpoch: loaders.train.batchCount,
       schedule: (_, epoch) => lr * decay ** Math.floor((epoch - 1) / decayEvery),
       batches: (epoch) => timed(loaders.train.epoch(epoch), waiting),

@@ -8,7 +8,7 @@ import { Tensor } from "../../kernels/runtime/tensor.ts";
 import type { BackboneName } from "../../models/pretrained.ts";
 import type { Learnt } from "../../models/vision_model.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { StyleTransfer } from "../../models/style_transfer.ts";
+import { paint, StyleTransfer } from "../../models/style_transfer.ts";
 import { millisecondsOf, pictureSteps, type Steps } from "./steps.ts";
 import type { Subject } from "./subject.ts";
 
@@ -53,8 +53,7 @@ function styleIteration(gpu: Gpu): Subject {
         COMPOSITION,
       );
       const start = performance.now();
-      for (let i = 0; i < runs; i++) await run.step();
-      await run.finish();
+      await paint(run, { until: run.iterations + runs, readEvery: runs });
       return (performance.now() - start) / runs;
     },
   };

@@ -17,11 +17,17 @@ import { taskCommand } from "../tasks/task_process.ts";
 const RUNS: Record<string, string[]> = {
   "caption-lstm": ["--scenes=1200", "--epochs=3", "--dropout=0.2", "--hidden=64"],
   "caption-rnn": ["--scenes=1200", "--epochs=3", "--optimizer=sgd", "--lr=0.05", "--keep=last"],
-  "text-average": ["--reviews=1500", "--epochs=4", "--average=0.99", "--dropout=0.3"],
+  "text-average": [
+    "--reviews=6000",
+    "--epochs=20",
+    "--patience=0",
+    "--average=0.99",
+    "--dropout=0.3",
+  ],
   "text-best": ["--reviews=800", "--epochs=2", "--members=2", "--hidden=24"],
   "text-lstm": ["--reviews=1500", "--epochs=3", "--seeds=2", "--word-dropout=0.2"],
-  "transfer-finetune": ["--epochs=3", "--optimizer=sgd"],
-  "transfer-freeze": ["--epochs=4"],
+  "transfer-finetune": ["--epochs=2", "--optimizer=sgd"],
+  "transfer-freeze": ["--epochs=2"],
   "style-starry": ["--iterations=120"],
 };
 

@@ -51,7 +51,8 @@ const NAMES: Record<string, string> = {
 /** What computes no numbers. */
 const NO_OPERATIONS =
   "openGpu defineKernel flatGroups foldGroups expectShape sizeOf windowCount uploadIndices uploadBags " +
-  "uploadPacked checkIndices meanShare gatesToTorch gatesFromTorch transpose biasOf";
+  "uploadPacked checkIndices meanShare gatesToTorch gatesFromTorch transpose biasOf " +
+  "kaimingUniformKernel";
 
 Deno.test("golden table: at least 1,200 cases, and a call for every operation", async () => {
   assert(golden.cases.length >= 1200);

@@ -4,7 +4,7 @@ import { uploadIndices } from "../../kernels/embedding/embedding.ts";
 import type { BatchNormOptions } from "../../kernels/batch_norm/batch_norm.ts";
 import type { WindowOptions } from "../../kernels/conv2d/conv2d.ts";
 import type { AveragePool2dOptions } from "../../kernels/pool/average_pool2d.ts";
-import type { MaxPool2dOptions } from "../../kernels/pool/pool2d.ts";
+import type { PoolOptions } from "../../kernels/pool/windows.ts";
 import type { Variable } from "../../models/autograd.ts";
 import * as images from "../../models/image_operations.ts";
 import * as operations from "../../models/operations.ts";
@@ -107,7 +107,7 @@ export const OPERATION_CALLS: Record<string, Call> = {
     return c.differentiate("y", y, inputs);
   }),
   batchNorm: call<BatchNormOptions>(batchNorm),
-  maxPool2d: call<MaxPool2dOptions>((c) => {
+  maxPool2d: call<PoolOptions>((c) => {
     const x = c.variable("x");
     const { kernel, stride = kernel, padding = 0, ceilMode = false } = c.p;
     const y = images.maxPool2d(x, { kernel, stride, padding, ceilMode });
@@ -164,11 +164,13 @@ export const OPERATION_CALLS: Record<string, Call> = {
   }),
   rnn: cell(operations.rnn),
   "lstm on the tape": cell(operations.lstm),
-  temporalSoftmaxLoss: scoreLoss<operations.TemporalSoftmaxLossOptions>((c, scores) => {
-    const { reduction = "batch", tokens } = c.p;
-    const options = { reduction, ...tokens !== undefined && { tokens } };
-    return operations.temporalSoftmaxLoss(scores, c.whole("targets"), options);
-  }),
+  temporalSoftmaxLoss: scoreLoss<NonNullable<Parameters<typeof operations.temporalSoftmaxLoss>[2]>>(
+    (c, scores) => {
+      const { reduction = "batch", tokens } = c.p;
+      const options = { reduction, ...tokens !== undefined && { tokens } };
+      return operations.temporalSoftmaxLoss(scores, c.whole("targets"), options);
+    },
+  ),
   crossEntropy: scoreLoss((c, scores) => images.crossEntropy(scores, c.whole("targets"))),
   binaryCrossEntropy: call((c) => {
     const logits = c.variable("logits");

@@ -151,7 +151,7 @@ Deno.test("timestamps are refused where the device has none", () => {
   );
 });
 
-const MODULE = new URL("../../mod.ts", import.meta.url).href;
+const MODULE = new URL("../../kernels/mod.ts", import.meta.url).href;
 const SCRIPT = `
 import { matmul, openGpu, Tensor } from ${JSON.stringify(MODULE)};
 const gpu = await openGpu();

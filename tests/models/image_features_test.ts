@@ -1,7 +1,7 @@
 /** What a network makes of pictures in batches. */
 import { assertEquals, assertLess } from "@std/assert";
 import { join } from "@std/path";
-import { normalise, prepareForEvaluation } from "../../data/images/augment.ts";
+import { normalize, prepareForEvaluation } from "../../data/images/augment.ts";
 import { readPictures } from "../../data/sets/coco_captioning.ts";
 import { readHdf5 } from "../../data/formats/hdf5/hdf5.ts";
 import { ImageLoader } from "../../data/images/image_loader.ts";
@@ -23,7 +23,7 @@ gpuTest("imageOutputs() gives what the network makes of each picture", async (gp
     for await (const { values, indices } of imageOutputs(model, loader.epoch(0), output)) {
       assertEquals(values.length, width * indices.length);
       for (const [i, index] of indices.entries()) {
-        using x = Tensor.from(gpu, normalise(pictures[index]), [1, 33, 40, 3]);
+        using x = Tensor.from(gpu, normalize(pictures[index]), [1, 33, 40, 3]);
         using _tape = new Tape(gpu, { training: false });
         const alone = output === "scores"
           ? model.forward(constant(x))

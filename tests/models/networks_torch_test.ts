@@ -1,7 +1,7 @@
 /** Whole networks for pictures against PyTorch: scores, losses, gradients and weights over steps of training. */
 import { assert } from "@std/assert";
 import { join } from "@std/path";
-import { normalise, prepareForEvaluation } from "../../data/images/augment.ts";
+import { normalize, prepareForEvaluation } from "../../data/images/augment.ts";
 import { decodeImage } from "../../data/images/image.ts";
 import { readWeights } from "../../data/formats/weights.ts";
 import type { VisionModel } from "../../models/vision_model.ts";
@@ -60,7 +60,7 @@ for (const run of real.runs) {
         given.set(key, { dtype: "F32", shape: [512], data: new Float32Array(512) });
       }
       const picture = await decodeImage(`${folder}/${real.picture}`);
-      const pixels = normalise(prepareForEvaluation(picture));
+      const pixels = normalize(prepareForEvaluation(picture));
       using model = makeTorchNetwork(gpu, run);
       const errors = await compareWithTorch(model, run, () => pixels, given);
       assertErrors(errors, model, run.statistics === "batch");

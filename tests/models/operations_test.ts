@@ -236,8 +236,11 @@ gpuTest("operations refuse what does not fit", (gpu) => {
     for (const p of [1, -0.1, NaN]) {
       assertThrows(() => operations.dropout(x, p, KEY), RangeError, `and ${p} was given`);
     }
-    const loss = (t: Tensor<"u32">, options: operations.TemporalSoftmaxLossOptions) => () =>
-      operations.temporalSoftmaxLoss(x, t, options);
+    const loss = (
+      t: Tensor<"u32">,
+      options: NonNullable<Parameters<typeof operations.temporalSoftmaxLoss>[2]>,
+    ) =>
+    () => operations.temporalSoftmaxLoss(x, t, options);
     assertThrows(loss(targets, {}), TypeError, "targets [T, N]");
     assertThrows(loss(good, { reduction: "tokens" }), RangeError, "and undefined was given");
     assertThrows(loss(good, { reduction: "tokens", tokens: 0 }), RangeError, "and 0 was given");

@@ -4,7 +4,7 @@ import type { TensorData } from "../../data/formats/tensor_data.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { type StyleSettings, StyleTransfer } from "../../models/style_transfer.ts";
+import { paint, type StyleSettings, StyleTransfer } from "../../models/style_transfer.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { numbers } from "./torch_captioner.ts";
@@ -60,11 +60,11 @@ gpuTestBothPaths("style transfer: losses, gradient and pixels are PyTorch's", as
   using network = makeNetwork(gpu);
   using content = makePicture(gpu, fixture.contentSize, 0.1);
   using style = makePicture(gpu, fixture.styleSize, 0.2);
-  using transfer = new StyleTransfer(network, { content, style }, SETTINGS, { readEvery: 5 });
-  await transfer.step();
+  using transfer = new StyleTransfer(network, { content, style }, SETTINGS);
+  const first = await paint(transfer, { until: 1 });
   assertLess(relativeError(await transfer.gradient.read(), numbers(fixture.gradient)), 1e-5);
-  while (transfer.iterations < fixture.losses.length) await transfer.step();
-  const losses = await transfer.finish();
+  const rest = await paint(transfer, { until: fixture.losses.length, readEvery: 5 });
+  const losses = transfer.lossesOf([...first.losses, ...rest.losses]);
   assertEquals(losses.length, fixture.losses.length);
   losses.forEach(({ content, style, variation, total }, i) => {
     const expected = numbers(fixture.losses[i]);
@@ -83,21 +83,24 @@ gpuTest(
     using network = makeNetwork(gpu);
     using content = makePicture(gpu, fixture.contentSize, 0.1);
     using style = makePicture(gpu, fixture.styleSize, 0.2);
-    const settings = { ...SETTINGS, lateAt: 0 }; // the second Adam is made in the first iteration
-    using transfer = new StyleTransfer(network, { content, style }, settings, { readEvery: 100 });
+    using transfer = new StyleTransfer(network, { content, style }, SETTINGS);
     const { counts } = gpu.recorder;
     const dispatches: number[] = [];
-    await transfer.step();
-    const live = gpu.pool.liveBuffers;
-    for (let i = 0; i < 20; i++) {
-      const before = { ...counts };
-      await transfer.step();
-      assertEquals(counts.submits - before.submits, 1);
-      // The clamp is one more.
-      const clamps = transfer.iterations <= SETTINGS.clampUntil ? 1 : 0;
-      dispatches.push(counts.dispatches - before.dispatches - clamps);
-    }
-    assertEquals(gpu.pool.liveBuffers, live);
+    const live = new Set<number>();
+    let before = 0;
+    await paint(transfer, {
+      ...{ until: 20, readEvery: 100 },
+      onStep(step) {
+        // The clamp is one more, and so is the first clear of the moments.
+        const clamps = step <= SETTINGS.clampUntil ? 1 : 0;
+        if (step > 1) {
+          dispatches.push(counts.dispatches - before - clamps);
+          live.add(gpu.pool.liveBuffers);
+        }
+        before = counts.dispatches;
+      },
+    });
+    assertEquals(live.size, 1);
     assertEquals(new Set(dispatches).size, 1);
     assertLess(dispatches[0], 80);
   },
@@ -113,8 +116,7 @@ gpuTest(
     const alone = { ...SETTINGS, contentWeight: 0, styleWeights: [0, 0, 0] };
     using transfer = new StyleTransfer(network, pictures, alone);
     assertEquals(await transfer.pixels.read(), start);
-    await transfer.step();
-    const [first] = await transfer.finish();
+    const [first] = transfer.lossesOf((await paint(transfer, { until: 1 })).losses);
     assertEquals(first, { content: 0, style: 0, variation: 0, total: 0 });
     // A picture is all that its own content and style ask for.
     using same = new StyleTransfer(network, { content, style: content }, {
@@ -122,8 +124,7 @@ gpuTest(
       tvWeight: 0,
       clampUntil: 0,
     });
-    await same.step();
-    const [still] = await same.finish();
+    const [still] = same.lossesOf((await paint(same, { until: 1 })).losses);
     assert(still.content === 0 && still.style < 1e-6, `${still.content} and ${still.style}`);
   },
 );
@@ -157,11 +158,6 @@ gpuTest("style transfer: refuses what does not fit", (gpu) => {
   using flat = content.view([27, 22, 3]);
   refuse({}, TypeError, "needs the shape [1, any, any, 3]", { content, style: flat });
   refuse({}, TypeError, "learns nothing", { content, style: content }, learning);
-  assertThrows(
-    () => new StyleTransfer(network, { content, style: content }, SETTINGS, { readEvery: 0 }),
-    RangeError,
-    "a whole number from 1",
-  );
   using tiny = makePicture(gpu, [5, 5], 0.1);
   refuse({}, TypeError, "No window of 3 by 3 fits", { content, style: tiny });
   const start = new Float32Array(5);

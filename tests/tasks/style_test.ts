@@ -65,7 +65,14 @@ gpuProcessTest("style-transfer: what a run leaves", TASK_PERMISSIONS, async () =
     const run = runFolder(folder, "style-transfer");
     assertStringIncludes(stdout, `Done; see ${run}/index.html and ${run}/result.png`);
     assertEquals([...Deno.readDirSync(run)].map(({ name }) => name).sort(), [
-      ...["config.json", "content.png", "frame-0.png", "frame-2.png", "frame-4.png"],
+      ...[
+        "checkpoint.safetensors",
+        "config.json",
+        "content.png",
+        "frame-0.png",
+        "frame-2.png",
+        "frame-4.png",
+      ],
       ...["index.html", "loss.svg", "metrics.jsonl", "result.png", "style.png"],
     ]);
     const content = await decodeImage(join(run, "content.png"));

@@ -180,6 +180,7 @@ function seedResult(seed: number, dev: number, test: number, interrupted = false
     accuracy: { train: 1, dev, test },
     measuredOn: interrupted ? 100 : undefined,
     stoppedEarly: false,
+    keptStep: 0,
     diverged: undefined,
     testLogits: new Float32Array(),
   };

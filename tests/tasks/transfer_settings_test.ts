@@ -230,6 +230,7 @@ function seedResult(seed: number, accuracy: number, part: Partial<SeedResult> = 
     valScores: scoresOf([]),
     measured: { pictures: [], labels: new Uint32Array() },
     stoppedEarly: false,
+    keptStep: 0,
     diverged: undefined,
     ...part,
   };

@@ -21,7 +21,9 @@ export type ProfileWay = "timestamps" | "submits" | "counts";
 
 /** Dispatches, or moves of one kind, and what they took. Times in milliseconds. */
 export interface ProfiledWork {
+  /** The kernel's name, or the kind of move. */
   name: string;
+  /** How often. */
   calls: number;
   /** Nothing where it is not known. */
   ms: number | undefined;
@@ -35,21 +37,27 @@ export interface ProfiledKernel extends ProfiledWork {
   flops: number | undefined;
   /** Pipelines made for it, and what compiling them took, which `ms` leaves out. */
   pipelines: number;
+  /** Milliseconds that compiling took. */
   compileMs: number;
 }
 
 /** What {@linkcode Profiler.profile} gives. */
 export interface Profile {
+  /** The adapter's name. */
   adapter: string;
   /** Whose bodies the kernels have. */
   path: KernelPath;
+  /** How times were taken. */
   way: ProfileWay;
+  /** Dispatches, by kernel. */
   kernels: ProfiledKernel[];
+  /** Copies, clears, uploads and reads. */
   moves: ProfiledWork[];
   /** From the opening of the GPU on, without what profiling itself took. */
   ms: number;
   /** Submits, and what submitting and waiting took beyond the work itself; these are the profiler's own with `submits`. */
   submits: number;
+  /** Milliseconds of submitting and waiting. */
   submitMs: number;
 }
 
@@ -101,6 +109,7 @@ export class Profiler implements KernelWatcher {
   #closed = false;
   readonly #onUnload = () => this.close();
 
+  /** Watch from now on, once it is the `watcher` of the GPU. */
   constructor(readonly gpu: Gpu, readonly way: ProfileWay) {
     this.#firstSubmit = gpu.recorder.counts.submits;
     if (way === "timestamps") this.#timestamps = new Timestamps(gpu);

@@ -2,11 +2,11 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import {
   augmentForTraining,
   centerCrop,
-  denormalise,
+  denormalize,
   horizontalFlip,
   IMAGENET_MEAN,
   IMAGENET_STD,
-  normalise,
+  normalize,
   prepareForEvaluation,
   randomCropBox,
   randomHorizontalFlip,
@@ -142,24 +142,24 @@ Deno.test("augmentForTraining() and prepareForEvaluation() give 224 x 224", () =
   assertEquals(still, centerCrop(resize(image, 296, 256), 224));
 });
 
-Deno.test("normalise() follows its formula, and denormalise() undoes it", () => {
+Deno.test("normalize() follows its formula, and denormalize() undoes it", () => {
   const data = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
   const image = { width: 16, height: 16, data };
-  const pixels = normalise(image);
+  const pixels = normalize(image);
   for (let i = 0; i < 768; i++) {
     const expected = (data[i] / 255 - IMAGENET_MEAN[i % 3]) / IMAGENET_STD[i % 3];
     assertAlmostEquals(pixels[i], expected, 1e-6);
   }
-  assertEquals(denormalise(pixels, 16, 16), image);
-  assertEquals([...denormalise(Float32Array.of(9, -9, 0), 1, 1).data], [255, 0, 104]);
+  assertEquals(denormalize(pixels, 16, 16), image);
+  assertEquals([...denormalize(Float32Array.of(9, -9, 0), 1, 1).data], [255, 0, 104]);
   const slot = new Float32Array(800);
-  normalise(image, slot.subarray(10, 778));
+  normalize(image, slot.subarray(10, 778));
   assertEquals(slot.subarray(10, 778), pixels);
   assert(slot.subarray(778).every((value) => value === 0));
   assertThrows(
-    () => normalise(image, slot),
+    () => normalize(image, slot),
     TypeError,
     "768 numbers for 16 x 16 pixels: there are 800",
   );
-  assertThrows(() => denormalise(slot, 16, 16), TypeError, "there are 800");
+  assertThrows(() => denormalize(slot, 16, 16), TypeError, "there are 800");
 });

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import {
   augmentForTraining,
-  normalise,
+  normalize,
   prepareForEvaluation,
 } from "../../../data/images/augment.ts";
 import { decodeImage, encodePng, type RgbImage } from "../../../data/images/image.ts";
@@ -47,7 +47,7 @@ Deno.test("ImageLoader gives the pictures in order without a stream, the short b
   for (const { pixels, width, height, indices } of batches) {
     assertEquals([width, height, pixels.length], [3, 2, 18 * indices.length]);
     for (const [i, index] of indices.entries()) {
-      assertEquals(pixels.subarray(18 * i, 18 * (i + 1)), normalise(same[index]));
+      assertEquals(pixels.subarray(18 * i, 18 * (i + 1)), normalize(same[index]));
     }
   }
   assertEquals(await collect(loader, 1), batches);
@@ -139,7 +139,7 @@ permissionTest("ImageLoader leaves out broken files, and the others move up", li
   assertEquals(loader.skipped.length, 2);
   // Deno's test runner would tell of a file left open or a read not awaited.
   for await (const _ of new ImageLoader(paths, { batchSize: 1 }).epoch(0)) break;
-  assertEquals(batches[1].pixels.subarray(0, 1104), normalise(await decodeImage(paths[3])));
+  assertEquals(batches[1].pixels.subarray(0, 1104), normalize(await decodeImage(paths[3])));
 
   const strict = new ImageLoader(paths, { batchSize: 2, strict: true });
   await assertRejects(() => collect(strict, 0), UserError, paths[1]);
@@ -280,6 +280,6 @@ dataTest("ImageLoader goes through the ants and bees", "hymenoptera_data", async
   assertEquals(ants.length, 5);
   const evaluation = new ImageLoader(few, { batchSize: 10, prepare: prepareForEvaluation });
   const [{ pixels }] = await collect(evaluation, 0);
-  const first = normalise(prepareForEvaluation(await decodeImage(few[0])));
+  const first = normalize(prepareForEvaluation(await decodeImage(few[0])));
   assertEquals(pixels.subarray(0, first.length), first);
 }, library);

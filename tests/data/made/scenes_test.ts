@@ -18,9 +18,9 @@ const NOUNS =
 function findThings(words: string, { shapes }: Scene): DrawnShape[] {
   const match = NOUNS.exec(words);
   assert(match !== null, `not a thing: "${words}"`);
-  const [, size, colour, shape] = match;
+  const [, size, color, shape] = match;
   return shapes.filter((drawn) =>
-    drawn.colour === colour && drawn.shape === shape &&
+    drawn.color === color && drawn.shape === shape &&
     (size === undefined || (size === "large") === (drawn.radius > 0.165))
   );
 }
@@ -121,15 +121,15 @@ Deno.test("sampleScenes() keeps the combinations of validation out of training",
   assertEquals(new Set(val.map((scene) => scene.description)).size, 300);
   for (const scene of val) assert(!seen.has(scene.description), scene.description);
 
-  // The same told by what is drawn: colours, shapes and rough places in reading order.
+  // The same told by what is drawn: colors, shapes and rough places in reading order.
   const seenDrawn = new Set(train.map(drawn));
   for (const scene of val) assert(!seenDrawn.has(drawn(scene)), drawn(scene));
 });
 
 function drawn({ shapes }: Scene): string {
   const rough = (value: number) => Math.round(value * 10);
-  return shapes.map(({ colour, shape, x, y, radius }) =>
-    [colour, shape, rough(x), rough(y), radius > 0.165].join(" ")
+  return shapes.map(({ color, shape, x, y, radius }) =>
+    [color, shape, rough(x), rough(y), radius > 0.165].join(" ")
   ).sort().join(", ");
 }
 
@@ -200,7 +200,7 @@ Deno.test("makeScenes() rejects counts that are not possible", () => {
 
 const at = (shape: DrawnShape["shape"]): DrawnShape => ({
   shape,
-  colour: "blue",
+  color: "blue",
   x: 0.5,
   y: 0.5,
   radius: 0.3,
@@ -225,7 +225,7 @@ Deno.test("rasterize() covers as much of the picture as the shapes' areas", () =
 
 Deno.test("rasterize() puts later shapes on top, in red, green and blue planes", () => {
   const below = at("square");
-  const pixels = rasterize("gray", [below, { ...at("circle"), colour: "yellow" }], 9);
+  const pixels = rasterize("gray", [below, { ...at("circle"), color: "yellow" }], 9);
   const middle = (plane: number) => Math.round(255 * pixels[plane * 81 + 40]);
   assertEquals([middle(0), middle(1), middle(2)], [240, 200, 0]);
   assertEquals(Math.round(255 * pixels[0]), 190);
