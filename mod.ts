@@ -42,6 +42,7 @@
 
 // The GPU
 export { GpuError, NoAdapterError } from "./kernels/runtime/errors.ts";
+export { UserError } from "./data/files/user_error.ts";
 export { type Gpu, openGpu, type OpenGpuOptions } from "./kernels/runtime/gpu.ts";
 export { Tensor } from "./kernels/runtime/tensor.ts";
 export { type Indices, uploadIndices } from "./kernels/embedding/embedding.ts";

@@ -63,6 +63,7 @@ export {
   type DownloadOptions,
   type DownloadProgress,
 } from "./files/download.ts";
+export { UserError } from "./files/user_error.ts";
 export {
   type GloveOptions,
   readGlove,

@@ -68,9 +68,13 @@ function hashLabel(label: string): [number, number] {
   return [Number(hash & 0xffffffffn), Number(hash >> 32n)];
 }
 
-function isWord(value: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value < TWO_32;
+function isWord(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) < TWO_32;
 }
+
+const isKey = (key: unknown) => Array.isArray(key) && key.length === 2 && key.every(isWord);
+
+const isPosition = (position: unknown) => Number.isSafeInteger(position) && Number(position) >= 0;
 
 /**
  * A seeded stream of random numbers. The same seed gives the same numbers on every machine.
@@ -99,13 +103,19 @@ export class RandomStream {
     this.#key = [seed % TWO_32, Math.floor(seed / TWO_32)];
   }
 
+  /** Whether something, such as a part of a file, is the state of a stream. */
+  static isState(this: void, value: unknown): value is RandomState {
+    const { key, position } = (value ?? {}) as Partial<RandomState>;
+    return isKey(key) && isPosition(position);
+  }
+
   /** A stream that goes on where `state` was taken. */
   static fromState(state: RandomState): RandomStream {
     const { key, position } = state;
-    if (key.length !== 2 || !key.every(isWord)) {
+    if (!isKey(key)) {
       throw new RangeError(`A stream's key must be two unsigned 32-bit words: it is [${key}]`);
     }
-    if (!Number.isSafeInteger(position) || position < 0) {
+    if (!isPosition(position)) {
       throw new RangeError(`A stream's position must be a count from 0: it is ${position}`);
     }
     const stream = new RandomStream(0);

@@ -32,7 +32,7 @@ export class BagOfWords extends SentenceClassifier<Bags> {
   readonly weights: Parameter;
   readonly #bags = new WeakMap<Sentence, Uint32Array>();
 
-  /** On the GPU, with weights of zero or those of `init`. TypeError for weights that do not fit. */
+  /** On the GPU, with weights of zero or those of `init`. UserError for weights that do not fit. */
   constructor(
     gpu: Gpu,
     config: ClassifierConfig,
@@ -97,7 +97,7 @@ export class AveragedEmbedding extends SentenceClassifier<Bags> {
   /** The last layer. */
   readonly score: Linear;
 
-  /** On the GPU, with weights of zero or those of `init`. TypeError for weights that do not fit. */
+  /** On the GPU, with weights of zero or those of `init`. UserError for weights that do not fit. */
   constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream, init: ClassifierInit = {}) {
     super(gpu, config);
     this.embed = wordVectors(config, init);

@@ -9,6 +9,7 @@ import { sum } from "../kernels/reduce/reduce.ts";
 import { argmax, logSoftmax } from "../kernels/softmax/softmax.ts";
 import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
 import type { Captioner } from "./captioner.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** The state of a cell between two words: `h [R, H]`, and for an LSTM `c [R, H]`. */
 interface State {
@@ -71,7 +72,7 @@ function checkInputs(captioner: Captioner, features: Tensor, length: number): vo
 /** RangeError where scores are not numbers: no word is the likeliest of them. */
 function checkScores(sum: number): void {
   if (Number.isFinite(sum)) return;
-  throw new RangeError(
+  throw new UserError(
     "The scores of the words are not finite: look for NaN and huge numbers in the captioner's weights and the " +
       "images' features",
   );
@@ -83,7 +84,7 @@ function checkScores(sum: number): void {
  *
  * `features [N, F]`; the result holds one list of word indices for each image, without `<START>` and `<END>`.
  *
- * Errors: RangeError for a length below 1, and for weights or features that lead to scores that are not finite.
+ * Errors: RangeError for a length below 1; UserError for weights or features that lead to scores that are not finite.
  */
 export async function sampleGreedy(
   captioner: Captioner,

@@ -3,6 +3,7 @@ import { parseJson } from "../data/files/json.ts";
 import { printable, quote } from "../data/files/messages.ts";
 import { readSafetensors, writeSafetensors } from "../data/formats/safetensors.ts";
 import { type TensorData, whyNotFinite } from "../data/formats/tensor_data.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** Plain data, as JSON has it. */
 export type Plain = string | number | boolean | null | readonly Plain[] | {
@@ -21,7 +22,7 @@ export interface SavedState {
 export interface Stateful {
   /** What it needs to go on from here. */
   state(): SavedState | Promise<SavedState>;
-  /** Take a state up. TypeError, RangeError or SyntaxError where it does not fit. */
+  /** Take a state up. UserError where it does not fit. */
   loadState(state: SavedState): void;
 }
 
@@ -33,31 +34,36 @@ export function float64(values: ArrayLike<number>): TensorData {
   return { dtype: "F64", shape: [values.length], data: Float64Array.from(values) };
 }
 
-/** An array of a state. SyntaxError where it is not there, or of another type. */
+/** An array of a state. UserError where it is not there, of another type or, where that is given, another length. */
 export function stateTensor<T extends TensorData["dtype"]>(
   { tensors }: SavedState,
   key: string,
   dtype: T,
+  length?: number,
 ): Extract<TensorData, { dtype: T }>["data"];
 export function stateTensor(
   { tensors }: SavedState,
   key: string,
   dtype: TensorData["dtype"],
+  length?: number,
 ): TensorData["data"] {
   const found = tensors?.get(key);
-  if (found?.dtype === dtype) return found.data;
-  throw new SyntaxError(
+  if (found?.dtype === dtype) {
+    if (length === undefined || found.data.length === length) return found.data;
+    throw new UserError(`its ${quote(key)} has ${found.data.length} numbers, and not ${length}`);
+  }
+  throw new UserError(
     found === undefined
       ? `its ${quote(key)} is missing`
       : `its ${quote(key)} is of ${found.dtype}, and not of ${dtype}`,
   );
 }
 
-/** A number of a state's plain data. SyntaxError where there is none. */
+/** A number of a state's plain data. UserError where there is none. */
 export function stateNumber({ values }: SavedState, key: string): number {
   const value = (values as Record<string, Plain | undefined> | null | undefined)?.[key];
   if (typeof value === "number") return value;
-  throw new SyntaxError(`its ${quote(key)} is no number`);
+  throw new UserError(`its ${quote(key)} is no number`);
 }
 
 /** Write the states of the parts of a run. They take the place of older ones only when the file is whole. */
@@ -80,12 +86,12 @@ export async function writeCheckpoint(
 
 /** A JSON object of the file's metadata. */
 function record(metadata: Record<string, string>, key: string): Record<string, Plain> {
-  if (metadata[key] === undefined) throw new SyntaxError(`its "${key}" is missing`);
+  if (metadata[key] === undefined) throw new UserError(`its "${key}" is missing`);
   const value = parseJson(metadata[key], { what: `Its "${key}"`, depth: 6, values: 5_000_000 });
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Record<string, Plain>;
   }
-  throw new SyntaxError(`its "${key}" is ${quote(metadata[key])}`);
+  throw new UserError(`its "${key}" is ${quote(metadata[key])}`);
 }
 
 const show = (value: unknown) =>
@@ -94,7 +100,7 @@ const show = (value: unknown) =>
 /**
  * Read the states of the parts of a run that depends on `made`; `undefined` where there is no checkpoint.
  *
- * Errors: SyntaxError when the file is something else; TypeError that lists what the run depends on and the
+ * Errors: UserError when the file is something else, and one that lists what the run depends on and the
  * checkpoint was made with another value of.
  */
 export async function readCheckpoint(
@@ -111,15 +117,14 @@ export async function readCheckpoint(
     );
     for (const [key, tensor] of tensors) {
       const why = whyNotFinite(tensor);
-      if (why !== undefined) throw new SyntaxError(`its ${quote(key)} ${why}`);
+      if (why !== undefined) throw new UserError(`its ${quote(key)} ${why}`);
       const [part] = key.split("/", 1);
       const into = Object.hasOwn(parts, part) ? parts[part].tensors : undefined;
       (into as Map<string, TensorData> | undefined)?.set(key.slice(part.length + 1), tensor);
     }
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new SyntaxError(`${path} is no checkpoint of a run: ${error.message}`);
+    throw UserError.within(`${path} is no checkpoint of a run`, error);
   }
   const plain = JSON.parse(JSON.stringify(made)) as Record<string, Plain>;
   const text = (value: unknown) => typeof value === "object" ? JSON.stringify(value) : value;
@@ -129,5 +134,5 @@ export async function readCheckpoint(
       `${show(key)} is ${show(text(plain[key]))} here and ${show(text(there[key]))} there`
     );
   if (differences.length === 0) return parts;
-  throw new TypeError(`${path} was written with other settings: ${differences.join("; ")}`);
+  throw new UserError(`${path} was written with other settings: ${differences.join("; ")}`);
 }

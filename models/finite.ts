@@ -4,9 +4,10 @@ import { quote } from "../data/files/messages.ts";
 import { sum } from "../kernels/reduce/reduce.ts";
 import { NonFiniteLossError } from "./loss_history.ts";
 import type { ParameterStore } from "./parameters.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** A run whose loss or weights are not finite any more. */
-export class DivergedError extends RangeError {
+export class DivergedError extends UserError {
   override name = "DivergedError";
 }
 

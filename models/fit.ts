@@ -1,5 +1,5 @@
 /** Training: one loop for every model, which can be stopped anywhere and gone on with. */
-import type { RandomStream } from "../data/rng.ts";
+import { RandomStream } from "../data/rng.ts";
 import type { TensorData } from "../data/formats/tensor_data.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "./autograd.ts";
@@ -21,6 +21,7 @@ import type { Optimizer } from "./optimizers.ts";
 import { Pace } from "./pace.ts";
 import type { Plateau } from "./schedules.ts";
 import type { WeightAverage } from "./weight_average.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** Where training stands. */
 export interface Step {
@@ -174,7 +175,10 @@ class Kept implements Stateful, Disposable {
   loadState(state: SavedState): void {
     const [epoch, step] = ["epoch", "step"].map((key) => stateNumber(state, key));
     if (epoch === 0) return;
-    const all = this.#copies.map(([, to], i) => ({ to, data: stateTensor(state, `${i}`, "F32") }));
+    const all = this.#copies.map(([, to], i) => ({
+      to,
+      data: stateTensor(state, `${i}`, "F32", to.size),
+    }));
     for (const { to, data } of all) to.write(data);
     const { figure } = state.values as { figure: Plain };
     [this.epoch, this.step] = [epoch, step];
@@ -211,7 +215,10 @@ function partsOf(
       state: () => ({ values: streams.map(({ state }) => ({ ...state })) as unknown as Plain }),
       loadState({ values }) {
         if (!Array.isArray(values) || values.length !== streams.length) {
-          throw new TypeError(`there are ${streams.length} random streams, and it has others`);
+          throw new UserError(`there are ${streams.length} random streams, and it has others`);
+        }
+        if (!values.every(RandomStream.isState)) {
+          throw new UserError("a random stream has no state");
         }
         streams.forEach((stream, i) => stream.restore(values[i]));
       },
@@ -316,16 +323,16 @@ class Fit<B> {
     if (found === undefined) return false;
     try {
       for (const [name, part] of Object.entries({ ...this.#parts, kept: this.#kept })) {
-        if (found[name] === undefined) throw new SyntaxError(`its "${name}" is missing`);
+        if (found[name] === undefined) throw new UserError(`its "${name}" is missing`);
         part.loadState(found[name]);
       }
       const run = found.run ?? {};
       const losses = [...stateTensor(run, "losses", "F64")];
-      const { epochs, stoppedEarly } = run.values as unknown as FitResult;
       const [epoch, inEpoch, seconds] = ["epoch", "inEpoch", "seconds"].map((key) =>
         stateNumber(run, key)
       );
-      if (!Array.isArray(epochs)) throw new SyntaxError('its "epochs" are no list');
+      const { epochs, stoppedEarly } = run.values as unknown as FitResult;
+      if (!Array.isArray(epochs)) throw new UserError('its "epochs" are no list');
       Object.assign(this.result, { epochs, seconds, stoppedEarly });
       const steps = losses.length / this.#perStep;
       [this.#epoch, this.#inEpoch, this.#before] = [epoch, inEpoch, steps - inEpoch];
@@ -334,12 +341,7 @@ class Fit<B> {
       this.result.losses = losses;
       return true;
     } catch (error) {
-      if (
-        !(error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError)
-      ) {
-        throw error;
-      }
-      throw new TypeError(`${path} cannot be gone on from: ${error.message}`);
+      throw UserError.within(`${path} cannot be gone on from`, error);
     }
   }
 

@@ -7,6 +7,7 @@ import { constant, Tape, type Variable } from "./autograd.ts";
 import { float64, type SavedState, type Stateful, stateTensor } from "./checkpoint.ts";
 import { crossEntropy } from "./image_operations.ts";
 import type { VisionModel } from "./vision_model.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** What a network answers to pictures, in the order in which they came. */
 export interface PictureScores {
@@ -72,7 +73,7 @@ export class ScoreList implements Stateful, Disposable {
     ]);
     const { classes } = this.model;
     if (logits.length !== labels.length * classes || labels.length !== indices.length) {
-      throw new TypeError(`${logits.length} scores are not those of ${labels.length} pictures`);
+      throw new UserError(`${logits.length} scores are not those of ${labels.length} pictures`);
     }
     using slot = this.#all.view([labels.length, classes]);
     if (labels.length > 0) slot.write(logits);
@@ -207,7 +208,7 @@ export function probabilities(
   const row = Float64Array.from(logits.subarray(i * classes, (i + 1) * classes));
   const wrong = row.findIndex((score) => !Number.isFinite(score));
   if (wrong >= 0) {
-    throw new RangeError(
+    throw new UserError(
       `The score of picture ${indices[i]} for class ${wrong} is ${
         row[wrong]
       }: look for NaN and huge numbers in ` +

@@ -1,9 +1,10 @@
 /** Losses of many steps, gathered on the GPU and read together: training waits for the GPU only here. */
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** A loss that is not a finite number: what was learnt in its step, and since, is worth nothing. */
-export class NonFiniteLossError extends RangeError {
+export class NonFiniteLossError extends UserError {
   /** Its name. */
   override name = "NonFiniteLossError";
 

@@ -12,6 +12,7 @@ import type { TensorData } from "../data/formats/tensor_data.ts";
 import type { TouchedRows } from "./autograd.ts";
 import { type SavedState, type Stateful, stateNumber, stateTensor } from "./checkpoint.ts";
 import type { ParameterStore, SparseTable } from "./parameters.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** Options that every optimizer has. */
 export interface OptimizerOptions {
@@ -29,6 +30,11 @@ export interface OptimizerOptions {
 
 function check(name: string, value: number, allowed: string, ok: boolean): void {
   if (!ok) throw new RangeError(`The option ${name} must be ${allowed}: it is ${value}`);
+}
+
+/** The same for a number of a saved state. */
+function checkSaved(name: string, value: number, allowed: string, ok: boolean): void {
+  if (!ok) throw new UserError(`Its ${name} must be ${allowed}: it is ${value}`);
 }
 
 /** A submit costs as much as a few dispatches: one with fewer than this waits for the next step's. */
@@ -153,25 +159,25 @@ export abstract class Optimizer implements Stateful {
   }
 
   /**
-   * Go on from a saved state. TypeError when its buffers are those of another model or optimizer,
-   * RangeError for a count of steps, a learning rate or a moment that cannot be, SyntaxError for another state.
+   * Go on from a saved state. UserError when its buffers are those of another model or optimizer, or a count of
+   * steps, a learning rate or a moment cannot be.
    */
   loadState(state: SavedState): void {
     const { size } = this.store.values;
     const [steps, lr] = ["steps", "lr"].map((key) => stateNumber(state, key));
     const moments = [...state.tensors?.keys() ?? []].map((key) => stateTensor(state, key, "F32"));
     if (moments.length !== this.moments.length || moments.some((m) => m.length !== size)) {
-      throw new TypeError(
+      throw new UserError(
         `The saved optimizer has moment buffers of [${
           moments.map((m) => m.length).join(", ")
         }] numbers, and this one has ${this.moments.length} of ${size}`,
       );
     }
-    check("steps", steps, "a whole number from 0", Number.isInteger(steps) && steps >= 0);
-    check("lr", lr, "a number above 0", lr > 0 && lr < Infinity);
+    checkSaved("steps", steps, "a whole number from 0", Number.isInteger(steps) && steps >= 0);
+    checkSaved("lr", lr, "a number above 0", lr > 0 && lr < Infinity);
     for (const moment of moments) {
       const bad = moment.findIndex((value) => !Number.isFinite(value));
-      check(`moment ${bad}`, moment[bad], "a finite number", bad === -1);
+      checkSaved(`moment ${bad}`, moment[bad], "a finite number", bad === -1);
     }
     this.moments.forEach((moment, i) => moment.write(moments[i]));
     this.steps = steps;

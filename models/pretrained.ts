@@ -6,6 +6,7 @@ import { ResNet18 } from "./resnet.ts";
 import { describeMisfit } from "./state_dict.ts";
 import { SqueezeNet11, type SqueezeNetOptions } from "./squeezenet.ts";
 import type { VisionModel } from "./vision_model.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** The networks that there are, by torchvision's names. */
 export const BACKBONES = ["resnet18", "squeezenet1_1"] as const;
@@ -47,8 +48,8 @@ export interface PretrainedReport {
 /**
  * Load pretrained weights into a network, best before it is on a GPU.
  *
- * Errors: TypeError that names the network that the weights are of where it is another one, or the first keys that
- * do not fit: unexpected, of another shape or type and, without `partial`, missing; RangeError for weights that are
+ * Errors: UserError that names the network that the weights are of where it is another one, or the first keys that
+ * do not fit: unexpected, of another shape or type and, without `partial`, missing; and for weights that are
  * used and not finite.
  */
 export function loadPretrained(
@@ -67,14 +68,14 @@ export function loadPretrained(
   if (problems.length > 0) {
     const other = networkOf(weights);
     if (other !== undefined && !model.kind.startsWith(other)) {
-      throw new TypeError(
+      throw new UserError(
         `The weights do not fit ${model.kind}: these are the weights of ${other}; known are ${
           BACKBONES.join(", ")
         }`,
       );
     }
     const incomplete = describeMisfit({ ...report, missing: [] }).length === 0;
-    throw new TypeError(
+    throw new UserError(
       `The weights do not fit ${model.kind}; ${problems.join("; ")}` +
         (incomplete ? ". With --partial (`partial` in a script) weights may lack some" : ""),
     );

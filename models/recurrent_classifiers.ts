@@ -114,7 +114,7 @@ export class RecurrentClassifier extends SentenceClassifier<SentenceSequences> {
   /** The last layer. */
   readonly score: Linear;
 
-  /** On the GPU, with first values from the stream or from `init`. TypeError for weights that do not fit. */
+  /** On the GPU, with first values from the stream or from `init`. UserError for weights that do not fit. */
   constructor(
     gpu: Gpu,
     config: ClassifierConfig & { kind: CellType },
@@ -206,7 +206,7 @@ export class BidirectionalClassifier extends SentenceClassifier<SentenceSequence
   /** @internal */
   readonly members: readonly BidirectionalMember[];
 
-  /** On the GPU, with first values from the stream or from `init`. TypeError for weights that do not fit. */
+  /** On the GPU, with first values from the stream or from `init`. UserError for weights that do not fit. */
   constructor(gpu: Gpu, config: ClassifierConfig, stream: RandomStream, init: ClassifierInit = {}) {
     super(gpu, config);
     const { members = 1 } = config;

@@ -12,6 +12,7 @@ import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { Captioner, type CaptionerConfig } from "./captioner.ts";
 import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";
 import { finite } from "./state_dict.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** What a captioner needs beside its weights to caption pictures. */
 export interface CaptionerSetting {
@@ -47,7 +48,7 @@ interface SavedSizes {
   captionLength: number;
 }
 
-/** Read the metadata. SyntaxError where it is not what {@linkcode saveCaptioner} writes. */
+/** Read the metadata. UserError where it is not what {@linkcode saveCaptioner} writes. */
 function readMetadata({ config, vocabulary }: Record<string, string>): SavedSizes {
   const { captionLength, ...sizes } = readSizes(config) as unknown as CaptionerConfig & {
     captionLength: number;
@@ -59,10 +60,10 @@ function readMetadata({ config, vocabulary }: Record<string, string>): SavedSize
     !(typeof dropout === "number" && dropout >= 0 && dropout < 1)
   ) {
     const other = "kind" in sizes ? ", but of a classifier" : "";
-    throw new SyntaxError(`these are not the sizes of a captioner${other}: ${quote(config, 200)}`);
+    throw new UserError(`these are not the sizes of a captioner${other}: ${quote(config, 200)}`);
   }
   if (captionLength > MAX_CAPTION_LENGTH) {
-    throw new SyntaxError(
+    throw new UserError(
       `its captions have ${captionLength} tokens: at most ${MAX_CAPTION_LENGTH} are allowed`,
     );
   }
@@ -76,8 +77,8 @@ function readMetadata({ config, vocabulary }: Record<string, string>): SavedSize
 /**
  * Load a captioner that {@linkcode saveCaptioner} wrote.
  *
- * Errors: SyntaxError when the file is something else, TypeError when its weights do not fit its sizes, RangeError
- * when they are not finite.
+ * Errors: UserError when the file is something else, and when its weights do not fit its sizes or
+ * are not finite.
  */
 export async function loadCaptioner(
   gpu: Gpu,
@@ -86,7 +87,7 @@ export async function loadCaptioner(
   const { tensors, metadata } = await readSafetensors(path);
   const [mean, deviation] = [tensors.get(MEAN), tensors.get(DEVIATION)];
   if (!metadata.config || !metadata.vocabulary || mean === undefined || deviation === undefined) {
-    throw new SyntaxError(
+    throw new UserError(
       `"${path}" holds no captioner: its vocabulary, sizes or feature scale are missing`,
     );
   }
@@ -94,7 +95,7 @@ export async function loadCaptioner(
   try {
     sizes = readMetadata(metadata);
   } catch (error) {
-    throw new SyntaxError(`"${path}" holds no captioner: ${(error as Error).message}`);
+    throw UserError.within(`"${path}" holds no captioner`, error);
   }
   const { config, vocabulary, captionLength } = sizes;
   const scale = withFile(
@@ -102,11 +103,11 @@ export async function loadCaptioner(
     () => ({ mean: finite(MEAN, mean), deviation: finite(DEVIATION, deviation) }),
   );
   if (!scale.deviation.every((value) => value > 0)) {
-    throw new RangeError(`The "${DEVIATION}" of "${path}" must be above 0 everywhere`);
+    throw new UserError(`The "${DEVIATION}" of "${path}" must be above 0 everywhere`);
   }
   for (const [key, { length }] of [[MEAN, scale.mean], [DEVIATION, scale.deviation]] as const) {
     if (length !== config.featureDim) {
-      throw new TypeError(
+      throw new UserError(
         `The "${key}" of "${path}" has ${length} numbers, and its features ${config.featureDim}`,
       );
     }

@@ -14,6 +14,7 @@ import {
 } from "./sentence_classifier.ts";
 import { makeClassifier } from "./sentence_classifiers.ts";
 import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** Save a classifier with its vocabulary. The file is written beside its place and then moved there. */
 export async function saveClassifier(
@@ -33,7 +34,7 @@ export async function saveClassifier(
   });
 }
 
-/** Read the metadata. SyntaxError where it is not what {@linkcode saveClassifier} writes. */
+/** Read the metadata. UserError where it is not what {@linkcode saveClassifier} writes. */
 function readMetadata(
   metadata: Record<string, string>,
   tensors: number,
@@ -49,7 +50,7 @@ function readMetadata(
     ![wordDropout, dropout].every((p) => typeof p === "number" && p >= 0 && p < 1) ||
     typeof sparse !== "boolean"
   ) {
-    throw new SyntaxError(
+    throw new UserError(
       `these are not the sizes of a classifier${"cell" in sizes ? ", but of a captioner" : ""}: ${
         quote(metadata.config, 200)
       }`,
@@ -57,7 +58,7 @@ function readMetadata(
   }
   // Each has several tensors; layers are made for it before these are looked up.
   if (members > tensors) {
-    throw new SyntaxError(`its ${members} members cannot have ${tensors} tensors`);
+    throw new UserError(`its ${members} members cannot have ${tensors} tensors`);
   }
   const vocabulary = readVocabulary(metadata.vocabulary, vocabularySize);
   const config = {
@@ -76,8 +77,8 @@ function readMetadata(
 /**
  * Load a classifier that {@linkcode saveClassifier} wrote.
  *
- * Errors: SyntaxError when the file is something else, TypeError when its weights do not fit its sizes, RangeError
- * when they are not finite.
+ * Errors: UserError when the file is something else, and when its weights do not fit its sizes or
+ * are not finite.
  */
 export async function loadClassifier(
   gpu: Gpu,
@@ -85,7 +86,7 @@ export async function loadClassifier(
 ): Promise<{ classifier: SentenceClassifier; vocabulary: Vocabulary }> {
   const { tensors, metadata } = await readSafetensors(path);
   if (!metadata.config || !metadata.vocabulary) {
-    throw new SyntaxError(
+    throw new UserError(
       `"${path}" holds no sentence classifier: its vocabulary or sizes are missing`,
     );
   }
@@ -93,7 +94,7 @@ export async function loadClassifier(
   try {
     read = readMetadata(metadata, tensors.size);
   } catch (error) {
-    throw new SyntaxError(`"${path}" holds no sentence classifier: ${(error as Error).message}`);
+    throw UserError.within(`"${path}" holds no sentence classifier`, error);
   }
   const [config, vocabulary] = read;
   return {

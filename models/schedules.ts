@@ -124,7 +124,7 @@ export class Plateau {
     return { values: { lr: this.lr, best, waited: this.#waited } };
   }
 
-  /** Go on from a saved state. SyntaxError where it is of something else. */
+  /** Go on from a saved state. UserError where it is of something else. */
   loadState(state: SavedState): void {
     this.lr = stateNumber(state, "lr");
     this.#waited = stateNumber(state, "waited");

@@ -66,7 +66,7 @@ export abstract class SentenceClassifier<I extends Disposable = Disposable> exte
     super();
   }
 
-  /** Put the parameters on the GPU, with the first values that are given. TypeError for weights that do not fit. */
+  /** Put the parameters on the GPU, with the first values that are given. UserError for weights that do not fit. */
   protected begin(stream: RandomStream, { weights }: ClassifierInit): void {
     if (weights !== undefined) this.loadStateDict(weights);
     this.toGpu(this.gpu, stream);

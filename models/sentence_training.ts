@@ -4,6 +4,7 @@ import { Tensor } from "../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "./autograd.ts";
 import { cutBatches, shuffledBatches } from "./batches.ts";
 import type { Sentence, SentenceClassifier } from "./sentence_classifier.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** Sentences as word ids, with their labels. */
 export interface LabelledSentences {
@@ -49,7 +50,7 @@ export function checkLengths(
   const words = sentences[longest]?.length ?? 0;
   if (words <= most) return;
   const { config: { kind }, wordCost: { widest }, gpu: { adapter } } = classifier;
-  throw new RangeError(
+  throw new UserError(
     `Sentence ${
       longest + 1
     } has ${words} words, and the model (${kind}, ${widest} numbers a word) reads at ` +
@@ -164,7 +165,7 @@ export async function sentenceLogits(
   parts.flat().forEach((i, place) => logits[i] = values[place]);
   const wrong = logits.findIndex(Number.isNaN);
   if (wrong >= 0) {
-    throw new RangeError(
+    throw new UserError(
       `The logit of sentence ${
         wrong + 1
       } is NaN: look for NaN and huge numbers in the classifier's weights`,

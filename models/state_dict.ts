@@ -8,6 +8,7 @@ import {
 } from "../data/formats/tensor_data.ts";
 import { sizeOf } from "../kernels/runtime/tensor.ts";
 import type { Parameter } from "./parameters.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** A parameter, and its keys in a state dict: one for each slot of its layout. */
 export interface SavedParameter {
@@ -55,12 +56,12 @@ export function describeMisfit({ missing, unexpected, misshapen }: LoadReport): 
   ].filter((problem) => problem !== "");
 }
 
-/** The numbers of a tensor as float32. RangeError where one is not finite. */
+/** The numbers of a tensor as float32. UserError where one is not finite. */
 export function finite(key: string, tensor: TensorData): Float32Array<ArrayBuffer> {
   const data = toFloat32(tensor, key);
   const why = whyNotFinite({ dtype: "F32", shape: tensor.shape, data });
   if (why === undefined) return data;
-  throw new RangeError(
+  throw new UserError(
     `The tensor ${quote(key)} ${whyNotFinite(tensor) ?? `${why} once they are float32`}: ` +
       "such weights are of a training that went wrong, or of a damaged file",
   );
@@ -69,8 +70,8 @@ export function finite(key: string, tensor: TensorData): Float32Array<ArrayBuffe
 /**
  * Write a state dict into the parameters. Parameters that do not fit keep their values; with `dryRun` all do.
  *
- * Errors: with `strict` (the default), TypeError that names the first missing, unexpected and
- * misshapen keys and counts the others, before anything is written; RangeError for a tensor that is
+ * Errors: with `strict` (the default), UserError that names the first missing, unexpected and
+ * misshapen keys and counts the others, before anything is written; UserError for a tensor that is
  * used and holds NaN or infinity, or numbers that are so in float32.
  */
 export function loadStateDict(
@@ -100,7 +101,7 @@ export function loadStateDict(
   report.unexpected = [...dict.keys()].filter((key) => !known.has(key));
   const problems = describeMisfit(report);
   if (strict && problems.length > 0) {
-    throw new TypeError(`The state dict does not fit the model; ${problems.join("; ")}`);
+    throw new UserError(`The state dict does not fit the model; ${problems.join("; ")}`);
   }
   if (!dryRun) { for (const write of writes) write(); }
   return report;

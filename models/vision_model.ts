@@ -5,6 +5,7 @@ import { type TensorData, toFloat32, whyNotFloats } from "../data/formats/tensor
 import type { Variable } from "./autograd.ts";
 import { Module } from "./module.ts";
 import type { LoadReport } from "./state_dict.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 /** Options of a forward pass. */
 export interface VisionCall {
@@ -60,7 +61,7 @@ export abstract class VisionModel extends Module {
       const first = toFloat32(tensor).findIndex((value) => value < 0);
       if (first === -1) continue;
       // Its square root would be NaN.
-      throw new RangeError(`The variance at place ${first} of ${quote(key)} is below 0`);
+      throw new UserError(`The variance at place ${first} of ${quote(key)} is below 0`);
     }
     return this.loadStateDict(new Map(known), options);
   }

@@ -47,10 +47,10 @@ export class WeightAverage {
     return { tensors, values: { steps: this.#steps } };
   }
 
-  /** Go on from a saved average. TypeError where it is of another size. */
+  /** Go on from a saved average. UserError where it is of another size. */
   loadState(state: SavedState): void {
     const steps = stateNumber(state, "steps");
-    this.#average.write(stateTensor(state, "average", "F32"));
+    this.#average.write(stateTensor(state, "average", "F32", this.#average.size));
     this.#steps = steps;
   }
 

@@ -1,16 +1,12 @@
 /** `deno task data`: the official data sets and weights, listed or downloaded. */
 import { basename, join } from "@std/path";
 import { CATALOGUE, type CatalogueEntry } from "../data/sets/catalogue.ts";
-import {
-  download,
-  DownloadError,
-  type DownloadProgress,
-  fileSha256,
-} from "../data/files/download.ts";
+import { download, type DownloadProgress, fileSha256 } from "../data/files/download.ts";
 import { checkZip, unpackZip } from "../data/formats/zip/unpack.ts";
 import { defineFlags, parseFlags, text, UsageError } from "./lib/flags.ts";
-import { interruptSignal, runTask, TaskError } from "./lib/main.ts";
+import { interruptSignal, runTask } from "./lib/main.ts";
 import { type Progress, progress } from "./lib/progress.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 const flags = defineFlags({
   get: text({
@@ -83,12 +79,13 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Say that a file is there already; a TaskError when it is another one. */
+/** Say that a file is there already; a UserError when it is another one. */
 async function checkPresent(path: string, { sha256, folder }: CatalogueEntry): Promise<string> {
   if (sha256 === undefined) {
     if (folder !== undefined) {
-      await checkZip(path).catch((error: Error) => {
-        throw new TaskError(
+      await checkZip(path).catch((error) => {
+        if (!(error instanceof UserError)) throw error;
+        throw new UserError(
           `${path} is there already, but it is no zip archive: remove it to download it anew (${error.message})`,
         );
       });
@@ -97,7 +94,7 @@ async function checkPresent(path: string, { sha256, folder }: CatalogueEntry): P
   }
   const found = await fileSha256(path);
   if (found.startsWith(sha256)) return `${path} is there already, with the right SHA-256`;
-  throw new TaskError(
+  throw new UserError(
     `${path} is there already, but its SHA-256 is ${found} and should start with ${sha256}: ` +
       "remove it to download it anew",
   );
@@ -187,9 +184,7 @@ async function main(): Promise<void> {
   try {
     await getData({ catalogue: CATALOGUE, names, to, signal });
   } catch (error) {
-    if (!signal.aborted) {
-      throw error instanceof DownloadError ? new TaskError(error.message) : error;
-    }
+    if (!signal.aborted) throw error;
     console.error("Stopped; the same command goes on from there");
   }
 }

@@ -13,9 +13,10 @@ import type { Gpu } from "../kernels/runtime/gpu.ts";
 import { extractFeatures, openSqueezeNet, SQUEEZENET_FEATURES } from "./lib/features.ts";
 import { boolean, defineFlags, text, UsageError } from "./lib/flags.ts";
 import { openTaskGpu, parseGpuFlags } from "./lib/gpu.ts";
-import { runTask, TaskError } from "./lib/main.ts";
+import { runTask } from "./lib/main.ts";
 import { findPictures, PICTURE_FLAGS, pictureCount } from "./lib/own_pictures.ts";
 import { createRunFolder } from "./lib/run_folder.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 const FLAGS = defineFlags({
   ...PICTURE_FLAGS,
@@ -88,7 +89,7 @@ async function plan(args: readonly string[]) {
     const links: Parameters<typeof checkWithin>[0][] = [];
     const paths = pictures.map(({ name, id = name, source }) => {
       if (source.kind !== "file") {
-        throw new TaskError(
+        throw new UserError(
           `${root}/${
             urlsFile(split)
           } names pictures on the web, such as ${name}, and only files can be read`,

@@ -10,7 +10,8 @@ import {
   TOLERANCE,
 } from "../kernels/reference/gradient_check.ts";
 import { defineFlags, integer, parseFlags } from "./lib/flags.ts";
-import { runTask, TaskError } from "./lib/main.ts";
+import { runTask } from "./lib/main.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 const flags = defineFlags({
   seed: integer({ default: 0, min: 0, help: "Seed of the random inputs and weights" }),
@@ -50,7 +51,7 @@ function main(): void {
 
   const failed = rows.filter(({ ok }) => !ok).length;
   if (failed > 0) {
-    throw new TaskError(
+    throw new UserError(
       `${failed} of ${rows.length} gradients differ by more than ${TOLERANCE.toExponential()}`,
     );
   }

@@ -4,7 +4,8 @@ import { type Gpu, openGpu } from "../kernels/runtime/gpu.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
 import { callOperation, operationOf, readSizes } from "./kernel/operations.ts";
 import { defineFlags, integer, parseFlags, text, UsageError } from "./lib/flags.ts";
-import { runTask, TaskError } from "./lib/main.ts";
+import { runTask } from "./lib/main.ts";
+import { UserError } from "../data/files/user_error.ts";
 
 const flags = defineFlags({
   shape: text({
@@ -141,7 +142,7 @@ async function main(): Promise<void> {
   const read = work.map(([name, shape]) => ({ name, sizes: readSizes(name, shape) }));
   using gpu = await openGpu();
   if (gpu.path !== "subgroup") {
-    throw new TaskError(
+    throw new UserError(
       `There is nothing to tune on "${gpu.adapter.description}": tiles are chosen by measured ` +
         "costs on software adapters with subgroups only",
     );

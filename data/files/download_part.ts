@@ -5,9 +5,10 @@
  */
 
 import { systemReason } from "./file.ts";
+import { UserError } from "./user_error.ts";
 
 /** A download that failed: the message says why, and whether another try goes on. */
-export class DownloadError extends Error {
+export class DownloadError extends UserError {
   /** Its name. */
   override readonly name = "DownloadError";
 }

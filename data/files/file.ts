@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { UserError } from "./user_error.ts";
 
 /**
- * Read a file whole and hand its bytes to `decode`. A SyntaxError or RangeError out of it comes out with the
+ * Read a file whole and hand its bytes to `decode`. A UserError out of it comes out with the
  * file's path and `what`, what that means for the file, in front.
  *
  * ```ts ignore
@@ -21,7 +22,7 @@ export async function decodeFile<T>(
   return await saying(path, what, () => decode(bytes));
 }
 
-/** Put a file's path and `what` in front of the SyntaxErrors and RangeErrors out of `decode`. */
+/** Put a file's path and `what` in front of the UserErrors out of `decode`. */
 export async function saying<T>(
   path: string,
   what: string,
@@ -30,10 +31,7 @@ export async function saying<T>(
   try {
     return await decode();
   } catch (error) {
-    const message = () => `${path} ${what}: ${(error as Error).message}`;
-    if (error instanceof SyntaxError) throw new SyntaxError(message());
-    if (error instanceof RangeError) throw new RangeError(message());
-    throw error;
+    throw UserError.within(`${path} ${what}`, error);
   }
 }
 
@@ -42,30 +40,30 @@ const MOST_BYTES = 2 ** 31;
 
 /**
  * Read a regular file of at most `most` bytes. What is neither that nor a folder, such as a pipe or `/dev/zero` behind
- * a link in a stranger's folder, is a SyntaxError that names it, and so is a longer file.
+ * a link in a stranger's folder, is a UserError that names it, and so is a longer file.
  */
 export async function readBytes(
   path: string,
   most = MOST_BYTES,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { isFile, isDirectory, size } = await Deno.stat(path);
-  if (!isFile && !isDirectory) throw new SyntaxError(`${path} is no regular file`);
+  if (!isFile && !isDirectory) throw new UserError(`${path} is no regular file`);
   if (size > most) {
-    throw new SyntaxError(`${path} has ${size} bytes, and at most ${most} are read`);
+    throw new UserError(`${path} has ${size} bytes, and at most ${most} are read`);
   }
   return await Deno.readFile(path);
 }
 
 /**
  * Read a text file of at most `most` bytes, which is UTF-8; a byte order mark is left out. A longer file and what
- * is no regular one are a SyntaxError that names it.
+ * is no regular one are a UserError that names it.
  */
 export async function readText(path: string, most: number): Promise<string> {
   return new TextDecoder().decode(await readBytes(path, most));
 }
 
 /** A file that cannot be written; the message is a sentence with its path and the reason. */
-export class WriteError extends Error {
+export class WriteError extends UserError {
   override readonly name = "WriteError";
 }
 

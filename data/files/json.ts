@@ -6,6 +6,7 @@
  */
 import { printable, quote } from "./messages.ts";
 import { isNumberKey, tableKey } from "./table_keys.ts";
+import { UserError } from "./user_error.ts";
 
 /** What JSON may hold. */
 export interface JsonLimits {
@@ -18,8 +19,8 @@ export interface JsonLimits {
 }
 
 /**
- * Parse JSON. A SyntaxError says that it is none, that an object has a key twice, of which the engine's parser would
- * keep the last and say nothing, or that it nests too deep; a RangeError that it has too many values.
+ * Parse JSON. A UserError says that it is none, that an object has a key twice, of which the engine's parser would
+ * keep the last and say nothing, or that it nests too deep; a UserError that it has too many values.
  *
  * ```ts
  * const sizes = parseJson('{"a": [1, 2]}', { what: "The sizes", depth: 2 });
@@ -31,7 +32,7 @@ export function parseJson(json: string, limits: JsonLimits): unknown {
   try {
     return JSON.parse(json);
   } catch (error) {
-    throw new SyntaxError(
+    throw new UserError(
       `${limits.what} cannot be read as JSON: ${
         printable((error as Error).message, { most: 200 })
       }`,
@@ -52,7 +53,7 @@ function scan(json: string, { what, depth, values = 1_000_000 }: JsonLimits): vo
       case "{":
       case "[":
         if (open.length === depth) {
-          throw new SyntaxError(
+          throw new UserError(
             `${what} may nest ${depth} deep, and goes deeper at character ${at}`,
           );
         }
@@ -65,11 +66,11 @@ function scan(json: string, { what, depth, values = 1_000_000 }: JsonLimits): vo
       case ",":
       case ":":
         if (++found <= values) break;
-        throw new RangeError(`${what} has more than ${values} values, which is the limit`);
+        throw new UserError(`${what} has more than ${values} values, which is the limit`);
       case '"': {
         const end = stringEnd(json, at);
         if (end - at <= 12 && isNumberKey(json.slice(at + 1, end - 1)) && ++numbers > MAX_NUMBERS) {
-          throw new RangeError(
+          throw new UserError(
             `${what} has more than ${MAX_NUMBERS} texts that are numbers, which is the limit`,
           );
         }
@@ -107,6 +108,6 @@ function checkKey(token: string, keys: Set<string>, what: string): void {
     }
   }
   const hashed = tableKey(key);
-  if (keys.has(hashed)) throw new SyntaxError(`${what} has the name ${quote(key)} twice`);
+  if (keys.has(hashed)) throw new UserError(`${what} has the name ${quote(key)} twice`);
   keys.add(hashed);
 }

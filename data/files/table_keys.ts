@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { UserError } from "./user_error.ts";
 
 /** So many numbers, all in one place, still take less than a second. */
 export const MAX_NUMBER_KEYS = 10_000;
@@ -20,12 +21,12 @@ export function tableKey(text: string): string {
   return isNumberKey(text) || text.endsWith("\0") ? `${text}\0` : text;
 }
 
-/** Refuse texts as keys of which too many are numbers. `what` begins the RangeError's sentence. */
+/** Refuse texts as keys of which too many are numbers. `what` begins the UserError's sentence. */
 export function checkNumberKeys(keys: Iterable<string>, what: string): void {
   let found = 0;
   for (const key of keys) {
     if (!isNumberKey(key) || ++found <= MAX_NUMBER_KEYS) continue;
-    throw new RangeError(
+    throw new UserError(
       `${what} has more than ${MAX_NUMBER_KEYS} names that are numbers, which is the limit`,
     );
   }

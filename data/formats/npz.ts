@@ -15,6 +15,7 @@ import {
 } from "./strided.ts";
 import { ARRAY_TYPES, type TensorData, type TensorDtype } from "./tensor_data.ts";
 import { memorySource, readZipDirectory, readZipEntry } from "./zip/zip.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** NumPy's names of little-endian types. */
 const DTYPES = new Map<string, TensorDtype>(Object.entries<TensorDtype>({
@@ -56,7 +57,7 @@ const HEADER =
  * Read the bytes of a `.npy` file: an array of numbers or booleans, little-endian, in C or Fortran order; it
  * comes in row-major order. A view of `bytes` where the values are aligned and in order already.
  *
- * A SyntaxError says what is wrong with a malformed file, or names the type that is not supported: Python
+ * A UserError says what is wrong with a malformed file, or names the type that is not supported: Python
  * objects, which are pickles, big-endian numbers, complex numbers, text, records.
  *
  * ```ts
@@ -72,7 +73,7 @@ export function decodeNpy(bytes: Uint8Array<ArrayBuffer>): TensorData {
   const dtype = findDtype(descr);
   const needed = sizeOf(shape) * ARRAY_TYPES[dtype].BYTES_PER_ELEMENT;
   if (needed !== bytes.length - begin) {
-    throw new SyntaxError(
+    throw new UserError(
       `An array of type ${descr} and shape [${shape}] needs ${needed} bytes: it has ${
         bytes.length - begin
       }`,
@@ -86,29 +87,29 @@ export function decodeNpy(bytes: Uint8Array<ArrayBuffer>): TensorData {
 
 function readHeader(bytes: Uint8Array<ArrayBuffer>) {
   if (!MAGIC.every((byte, i) => bytes[i] === byte) || bytes.length < 12) {
-    throw new SyntaxError("It does not start as an array of NumPy does");
+    throw new UserError("It does not start as an array of NumPy does");
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const version = bytes[6];
   if (version < 1 || version > 3) {
-    throw new SyntaxError(`The format version is ${version}: supported are 1, 2 and 3`);
+    throw new UserError(`The format version is ${version}: supported are 1, 2 and 3`);
   }
   const start = version === 1 ? 10 : 12;
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   const most = Math.min(bytes.length - start, MAX_HEADER);
   if (length > most) {
-    throw new SyntaxError(`The header's length is ${length} bytes: at most ${most} are possible`);
+    throw new UserError(`The header's length is ${length} bytes: at most ${most} are possible`);
   }
   const header = new TextDecoder().decode(bytes.subarray(start, start + length));
   const [, descr, order, extents] = header.match(HEADER) ?? [];
-  if (descr === undefined) throw new SyntaxError(`The header cannot be read: ${quote(header)}`);
+  if (descr === undefined) throw new UserError(`The header cannot be read: ${quote(header)}`);
   const shape = extents.split(",").map((text) => text.trim()).filter((text) => text !== "");
   const counts = shape.map(Number);
   if (!counts.every(Number.isSafeInteger)) {
-    throw new SyntaxError(`The shape must be of whole numbers: it is (${quote(extents)})`);
+    throw new UserError(`The shape must be of whole numbers: it is (${quote(extents)})`);
   }
   if (counts.length > MAX_DIMENSIONS) {
-    throw new SyntaxError(
+    throw new UserError(
       `The array has ${counts.length} dimensions: at most ${MAX_DIMENSIONS} are allowed`,
     );
   }
@@ -122,7 +123,7 @@ function findDtype(descr: string): TensorDtype {
   const isRecord = descr.startsWith("[");
   const isBig = name.startsWith(">");
   const what = isRecord ? "records" : isBig ? "big-endian numbers" : REFUSED.get(name[1]);
-  throw new SyntaxError(
+  throw new UserError(
     `The type ${quote(isRecord ? descr : name)}${
       what ? ` (${what})` : ""
     } is not supported: supported are ${[...DTYPES.keys()].join(", ")}`,
@@ -132,8 +133,8 @@ function findDtype(descr: string): TensorDtype {
 /**
  * Read the bytes of a `.npz` file, which `numpy.savez` or `numpy.savez_compressed` wrote: the arrays by name.
  *
- * A SyntaxError as of {@link decodeNpy} names the array; it also says what is wrong with the zip archive. A
- * RangeError refuses an archive that would unpack to more than 16 times its size and 64 MiB.
+ * A UserError as of {@link decodeNpy} names the array; it also says what is wrong with the zip archive. A
+ * UserError refuses an archive that would unpack to more than 16 times its size and 64 MiB.
  */
 export async function decodeNpz(
   bytes: Uint8Array<ArrayBuffer>,
@@ -143,11 +144,10 @@ export async function decodeNpz(
   for (const [path, entry] of await readZipDirectory(source, expansionLimit(bytes.length))) {
     const name = path.replace(/\.npy$/, "");
     try {
-      if (name === path) throw new SyntaxError("Its name must end with .npy");
+      if (name === path) throw new UserError("Its name must end with .npy");
       tensors.set(name, decodeNpy(await readZipEntry(source, entry)));
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      throw new SyntaxError(`Array ${quote(path)}: ${error.message}`);
+      throw UserError.within(`Array ${quote(path)}`, error);
     }
   }
   return tensors;

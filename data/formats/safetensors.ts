@@ -17,6 +17,7 @@ import {
   type TensorDtype,
   whyNotFinite,
 } from "./tensor_data.ts";
+import { UserError } from "../files/user_error.ts";
 
 export { type TensorData, toFloat32 } from "./tensor_data.ts";
 
@@ -115,7 +116,7 @@ function checkTensor(name: string, { dtype, shape, data }: TensorData): void {
 
 /**
  * Read the bytes of a safetensors file. Aligned tensors are views of `bytes`; the others are copied.
- * A file that is malformed in any way is a SyntaxError that names the tensor and what is wrong.
+ * A file that is malformed in any way is a UserError that names the tensor and what is wrong.
  */
 export function decodeSafetensors(bytes: Uint8Array<ArrayBuffer>): SafetensorsFile {
   const { header, start } = readHeader(bytes);
@@ -137,14 +138,14 @@ function readHeader(bytes: Uint8Array<ArrayBuffer>): {
   start: number;
 } {
   if (bytes.length < 8) {
-    throw new SyntaxError(
+    throw new UserError(
       `A safetensors file starts with 8 bytes of header length: there are ${bytes.length} bytes`,
     );
   }
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   const available = Math.min(bytes.length - 8, MAX_HEADER);
   if (length > available) {
-    throw new SyntaxError(
+    throw new UserError(
       `The header's length is ${length} bytes, but at most ${available} are possible here`,
     );
   }
@@ -152,7 +153,7 @@ function readHeader(bytes: Uint8Array<ArrayBuffer>): {
   // The header, a tensor, its shape.
   const header = parseJson(text, { what: "The header", depth: 3 });
   if (!isRecord(header)) {
-    throw new SyntaxError(`The header must be a JSON object: it is ${show(header)}`);
+    throw new UserError(`The header must be a JSON object: it is ${show(header)}`);
   }
   checkNumberKeys(Object.keys(header), "The header");
   return { header: new Map(Object.entries(header)), start: 8 + length };
@@ -162,18 +163,18 @@ function decodeText(bytes: Uint8Array<ArrayBuffer>): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new SyntaxError("The header is not UTF-8 text");
+    throw new UserError("The header is not UTF-8 text");
   }
 }
 
 function readMetadata(value: unknown): Record<string, string> {
   if (value === undefined) return {};
   if (!isRecord(value)) {
-    throw new SyntaxError(`"__metadata__" must be a JSON object: it is ${show(value)}`);
+    throw new UserError(`"__metadata__" must be a JSON object: it is ${show(value)}`);
   }
   const entries = Object.entries(value).map(([key, text]): [string, string] => {
     if (typeof text === "string") return [key, text];
-    throw new SyntaxError(`"__metadata__" must hold strings: ${quote(key)} is ${show(text)}`);
+    throw new UserError(`"__metadata__" must hold strings: ${quote(key)} is ${show(text)}`);
   });
   return Object.fromEntries(entries);
 }
@@ -186,34 +187,34 @@ function readEntry(name: string, entry: unknown, available: number): {
 } {
   const tensor = `Tensor ${quote(name)}`;
   if (!isRecord(entry)) {
-    throw new SyntaxError(`${tensor} must be a JSON object: it is ${show(entry)}`);
+    throw new UserError(`${tensor} must be a JSON object: it is ${show(entry)}`);
   }
   const { dtype, shape, data_offsets: offsets } = entry;
   if (!isDtype(dtype)) {
-    throw new SyntaxError(
+    throw new UserError(
       `${tensor} has dtype ${show(dtype)}: known are ${Object.keys(ARRAY_TYPES).join(", ")}`,
     );
   }
   if (!Array.isArray(shape) || !shape.every(isCount)) {
-    throw new SyntaxError(`${tensor} needs a shape of whole numbers: it is ${show(shape)}`);
+    throw new UserError(`${tensor} needs a shape of whole numbers: it is ${show(shape)}`);
   }
   if (shape.length > MAX_DIMENSIONS) {
-    throw new SyntaxError(
+    throw new UserError(
       `${tensor} has ${shape.length} dimensions: at most ${MAX_DIMENSIONS} are allowed`,
     );
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
-    throw new SyntaxError(`${tensor} needs two data_offsets: they are ${show(offsets)}`);
+    throw new UserError(`${tensor} needs two data_offsets: they are ${show(offsets)}`);
   }
   const [begin, end]: number[] = offsets;
   if (begin > end || end > available) {
-    throw new SyntaxError(
+    throw new UserError(
       `${tensor} has data_offsets [${begin}, ${end}]: the file has ${available} bytes of data`,
     );
   }
   const expected = sizeOf(shape) * ARRAY_TYPES[dtype].BYTES_PER_ELEMENT;
   if (expected !== end - begin) {
-    throw new SyntaxError(
+    throw new UserError(
       `${tensor} of dtype ${dtype} and shape ${show(shape)} needs ${expected} bytes: it has ${
         end - begin
       }`,
@@ -228,7 +229,7 @@ function checkCover(ranges: { name: string; begin: number; end: number }[], tota
   ranges.sort((a, b) => a.begin - b.begin || a.end - b.end);
   for (const { name, begin, end } of ranges) {
     if (begin !== covered) {
-      throw new SyntaxError(
+      throw new UserError(
         `Tensor ${quote(name)} starts at byte ${begin} of the data, which leaves ${
           begin < covered ? "an overlap with" : "a hole after"
         } the ${covered} bytes before it`,
@@ -237,11 +238,11 @@ function checkCover(ranges: { name: string; begin: number; end: number }[], tota
     covered = end;
   }
   if (covered !== total) {
-    throw new SyntaxError(`The tensors take ${covered} bytes of data, but the file has ${total}`);
+    throw new UserError(`The tensors take ${covered} bytes of data, but the file has ${total}`);
   }
 }
 
-/** Read a safetensors file. A malformed one is a SyntaxError that names the file. */
+/** Read a safetensors file. A malformed one is a UserError that names the file. */
 export function readSafetensors(path: string): Promise<SafetensorsFile> {
   return decodeFile(path, "is not a safetensors file", decodeSafetensors);
 }
@@ -250,7 +251,7 @@ export function readSafetensors(path: string): Promise<SafetensorsFile> {
  * Write a safetensors file. The bytes go to `path` + ".part" first, which then takes the place of
  * `path`: a file that was there stays whole when the write is interrupted.
  *
- * A RangeError that names the tensor, before anything is written, where a number is NaN or infinite: weights
+ * A UserError that names the tensor, before anything is written, where a number is NaN or infinite: weights
  * that are so are worth nothing. ({@linkcode encodeSafetensors} takes them.)
  */
 export async function writeSafetensors(
@@ -261,7 +262,7 @@ export async function writeSafetensors(
   for (const [name, tensor] of tensors) {
     const why = whyNotFinite(tensor);
     if (why !== undefined) {
-      throw new RangeError(`${path} is not written: tensor ${quote(name)} ${why}`);
+      throw new UserError(`${path} is not written: tensor ${quote(name)} ${why}`);
     }
   }
   await writeWhole(path, encodeSafetensors(tensors, metadata));

@@ -4,6 +4,7 @@
  * @module
  */
 import { ARRAY_TYPES, type TensorData, type TensorDtype } from "./tensor_data.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** The most dimensions that a tensor in a file may have: as many as PyTorch's and NumPy's operations take. */
 export const MAX_DIMENSIONS = 64;
@@ -49,7 +50,7 @@ export interface Layout {
 
 /**
  * The tensor at a layout in `storage`, in row-major order: a view where it is so already, else a copy. A
- * SyntaxError when the layout reaches past the storage's end; extents, strides and offset are counts from 0.
+ * UserError when the layout reaches past the storage's end; extents, strides and offset are counts from 0.
  *
  * ```ts
  * const storage = Uint8Array.of(1, 2, 3, 4, 5, 6);
@@ -69,7 +70,7 @@ export function stridedTensor(
   const last = shape.reduce((at, extent, d) => at + (extent - 1) * strides[d], offset);
   // A tensor without values reads nothing, but its offset must still lie in the storage.
   if (size === 0 ? offset > available : !(last < available)) {
-    throw new SyntaxError(
+    throw new UserError(
       `the shape [${shape}] with strides [${strides}] from element ${offset} does not fit its ` +
         `storage of ${available} elements`,
     );

@@ -5,6 +5,7 @@
  */
 
 import { quote } from "../files/messages.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** The array that holds a dtype's values. BF16 and the F8 kinds are kept as raw bits. */
 export interface TensorArrays {
@@ -85,7 +86,7 @@ export function whyNotFloats(dtype: TensorDtype): string | undefined {
 
 /**
  * The values of a floating-point tensor in a new Float32Array: F16 and BF16 are widened exactly, F64 is
- * rounded. A TypeError for any other dtype; `name` is the tensor's, for its message.
+ * rounded. A UserError for any other dtype; `name` is the tensor's, for its message.
  */
 export function toFloat32(tensor: TensorData, name?: string): Float32Array<ArrayBuffer> {
   switch (tensor.dtype) {
@@ -98,7 +99,7 @@ export function toFloat32(tensor: TensorData, name?: string): Float32Array<Array
       return new Float32Array(Uint32Array.from(tensor.data, (bits) => bits << 16).buffer);
     default: {
       const which = name === undefined ? "A tensor" : `Tensor ${quote(name)}`;
-      throw new TypeError(`${which} ${whyNotFloats(tensor.dtype)}`);
+      throw new UserError(`${which} ${whyNotFloats(tensor.dtype)}`);
     }
   }
 }
@@ -132,10 +133,10 @@ export function hasNegative(dtype: TensorDtype): boolean {
   return /^(F|BF|I)\d+$/.test(dtype);
 }
 
-/** A tensor with the other sign, in new memory. A TypeError where its dtype has none. */
+/** A tensor with the other sign, in new memory. A UserError where its dtype has none. */
 export function negate(tensor: TensorData): TensorData {
   const { dtype, shape } = tensor;
-  if (!hasNegative(dtype)) throw new TypeError(`A tensor of dtype ${dtype} has no negative`);
+  if (!hasNegative(dtype)) throw new UserError(`A tensor of dtype ${dtype} has no negative`);
   if (tensor.dtype === "BF16") {
     return { dtype: "BF16", shape, data: tensor.data.map((bits) => bits ^ 0x8000) };
   }

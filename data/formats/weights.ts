@@ -10,6 +10,7 @@ import { decodePth, isLegacyPth, isZip, type Note, pickleFolder } from "./pth/pt
 import { decodeSafetensors } from "./safetensors.ts";
 import type { TensorData } from "./tensor_data.ts";
 import { memorySource, readZipDirectory } from "./zip/zip.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** A format of weights: what it is called and how its bytes are read. */
 interface Format {
@@ -66,7 +67,7 @@ const OTHERS: readonly [begin: string, what: string][] = [
  * `.pth` in either format ({@link decodePth} says which it accepts), or NumPy's `.npz`. What `DataParallel`
  * (`module.`), Lightning (`model.`) and `torch.compile` (`_orig_mod.`) put before every name is left out.
  *
- * A SyntaxError says what the file is instead or what is wrong with it, a RangeError that it would take too much
+ * A UserError says what the file is instead or what is wrong with it, a UserError that it would take too much
  * memory; both name the file.
  *
  * ```ts ignore
@@ -92,10 +93,7 @@ export async function readWeightFile(path: string): Promise<WeightFile> {
       : decoded;
     return { tensors: withoutPrefixes(tensors, (text) => notes.push(text)), metadata, notes };
   } catch (error) {
-    const message = () => `${path} cannot be read as ${name}: ${(error as Error).message}`;
-    if (error instanceof SyntaxError) throw new SyntaxError(message());
-    if (error instanceof RangeError) throw new RangeError(message());
-    throw error;
+    throw UserError.within(`${path} cannot be read as ${name}`, error);
   }
 }
 
@@ -114,13 +112,13 @@ function withoutPrefixes(tensors: Tensors, note: Note): Tensors {
   return withoutPrefixes(new Map(shorter), note);
 }
 
-/** The format of a file, by its content. A SyntaxError says what it is where it is no weight file. */
+/** The format of a file, by its content. A UserError says what it is where it is no weight file. */
 async function findFormat(bytes: Uint8Array<ArrayBuffer>): Promise<Format> {
   if (isZip(bytes)) return await findZipFormat(bytes);
   if (isLegacyPth(bytes)) return PTH_LEGACY;
   // Eight bytes of length, then a JSON object.
   if (bytes.length >= 10 && bytes[8] === 0x7b) return SAFETENSORS;
-  throw new SyntaxError(`It is ${describe(bytes)}; ${ALLOWED}`);
+  throw new UserError(`It is ${describe(bytes)}; ${ALLOWED}`);
 }
 
 async function findZipFormat(bytes: Uint8Array<ArrayBuffer>): Promise<Format> {
@@ -129,7 +127,7 @@ async function findZipFormat(bytes: Uint8Array<ArrayBuffer>): Promise<Format> {
   if (names.some((name) => name.endsWith(".npy"))) return NPZ;
   const shown = names.slice(0, 3).map((name) => quote(name)).join(", ");
   const more = names.length > 3 ? ` and ${names.length - 3} others` : "";
-  throw new SyntaxError(`It is a zip archive with ${shown || "nothing"}${more}; ${ALLOWED}`);
+  throw new UserError(`It is a zip archive with ${shown || "nothing"}${more}; ${ALLOWED}`);
 }
 
 function describe(bytes: Uint8Array): string {

@@ -5,6 +5,7 @@
  * @module
  */
 import { checkPixels, type RgbImage } from "./rgb_image.ts";
+import { UserError } from "../files/user_error.ts";
 
 const EXTENSION = 0x21;
 const IMAGE = 0x2c;
@@ -59,11 +60,11 @@ function readColours(bytes: Uint8Array, at: number, flags: number): Uint8Array |
   return flags & 0x80 ? bytes.subarray(at, at + (6 << (flags & 7))) : undefined;
 }
 
-/** Find the first frame. A SyntaxError where there is none. */
+/** Find the first frame. A UserError where there is none. */
 function readFrame(bytes: Uint8Array): Frame {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const short = (at: number) => view.getUint16(at, true);
-  const missing = () => new SyntaxError("GIF: it ends before its first frame");
+  const missing = () => new UserError("GIF: it ends before its first frame");
   if (bytes.length < 13) throw missing();
   const shared = readColours(bytes, 13, bytes[10]);
   let at = 13 + (shared === undefined ? 0 : 6 << (bytes[10] & 7));
@@ -107,13 +108,13 @@ function* rowOrder(height: number, interlaced: boolean): Generator<number> {
 }
 
 /**
- * Undo GIF's variant of Lempel-Ziv-Welch: `count` numbers of colors. A SyntaxError for codes that are not
+ * Undo GIF's variant of Lempel-Ziv-Welch: `count` numbers of colors. A UserError for codes that are not
  * possible, and for data that end early.
  */
 function unpackCodes(bytes: Uint8Array, at: number, count: number): Uint8Array<ArrayBuffer> {
   const least = bytes[at++];
   if (!(least >= 1 && least <= 11)) {
-    throw new SyntaxError(`GIF: codes of ${least} bits are not allowed`);
+    throw new UserError(`GIF: codes of ${least} bits are not allowed`);
   }
   const [clear, end] = [1 << least, (1 << least) + 1];
   // A code is the text of an earlier one and a last number.
@@ -133,7 +134,7 @@ function unpackCodes(bytes: Uint8Array, at: number, count: number): Uint8Array<A
     while (held < size) {
       if (inBlock === 0) inBlock = bytes[at++] ?? 0;
       if (inBlock === 0 || at >= bytes.length) {
-        throw new SyntaxError(`GIF: its data end after ${to} of ${count} pixels`);
+        throw new UserError(`GIF: its data end after ${to} of ${count} pixels`);
       }
       bits |= bytes[at++] << held;
       held += 8;
@@ -146,9 +147,9 @@ function unpackCodes(bytes: Uint8Array, at: number, count: number): Uint8Array<A
       [next, size, previous] = [end + 1, least + 1, -1];
       continue;
     }
-    if (code === end) throw new SyntaxError(`GIF: its data end after ${to} of ${count} pixels`);
+    if (code === end) throw new UserError(`GIF: its data end after ${to} of ${count} pixels`);
     if (code > next || (code === next && previous < 0) || (previous < 0 && code > end)) {
-      throw new SyntaxError(`GIF: code ${code} at pixel ${to} stands for nothing`);
+      throw new UserError(`GIF: code ${code} at pixel ${to} stands for nothing`);
     }
     if (previous >= 0 && next < MOST_CODES) {
       earlier[next] = previous;
@@ -171,7 +172,7 @@ function unpackCodes(bytes: Uint8Array, at: number, count: number): Uint8Array<A
 
 /**
  * Decode the first frame of a GIF. Around a frame that does not fill the picture stands its transparent color,
- * or color 0, as in PIL. What is malformed or truncated, or has more than `maxPixels` pixels, is a SyntaxError.
+ * or color 0, as in PIL. What is malformed or truncated, or has more than `maxPixels` pixels, is a UserError.
  */
 export function decodeGif(bytes: Uint8Array, maxPixels: number): RgbImage {
   const frame = readFrame(bytes);

@@ -10,6 +10,7 @@ import { MemoryBudget } from "../files/memory_budget.ts";
 import { printable } from "../files/messages.ts";
 import { LibraryError, loadSharp, MOST_BYTES, Picture, plain } from "./picture.ts";
 import { checkImage, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
+import { UserError } from "../files/user_error.ts";
 
 export { loadSharp } from "./picture.ts";
 export { type Box, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
@@ -31,10 +32,10 @@ const READ = 2 ** 20;
  * color profile left aside, of several frames the first counts. Two things are other than there: a picture is
  * turned as its EXIF orientation says, and grey of 16 bits becomes its upper 8, as colors of 16 bits do (PIL
  * makes white of all above 255). Kinds for which PIL's pixels are not to be had here, such as TIFF in
- * floating-point numbers, are a SyntaxError.
+ * floating-point numbers, are a UserError.
  *
  * An empty, truncated or otherwise broken file, one that is no picture, and one of more than `maxPixels` (2^26 if
- * left out, which is also the most) are a SyntaxError that names the file. So is one that takes more than 224 MiB
+ * left out, which is also the most) are a UserError that names the file. So is one that takes more than 224 MiB
  * to decode; all decoding together stays within that. A file that is not there is a `Deno.errors.NotFound`.
  *
  * ```ts ignore
@@ -63,24 +64,31 @@ export async function useImage(
       `maxPixels must be an integer from 1 to ${MAX_PIXELS}: it is ${maxPixels}`,
     );
   }
+  let decoded = false;
+  const take = (image: RgbImage) => {
+    decoded = true;
+    return use(image);
+  };
   try {
-    if (typeof source !== "string") return await useBytes(source, 0, use, maxPixels);
+    if (typeof source !== "string") return await useBytes(source, 0, take, maxPixels);
     const size = await fileSize(source);
-    if (size <= LONG_FILE) return await useBytes(await Deno.readFile(source), size, use, maxPixels);
+    if (size <= LONG_FILE) {
+      return await useBytes(await Deno.readFile(source), size, take, maxPixels);
+    }
     return await BUDGET.run(BUDGET.bytes, async () => {
       const bytes = await readLong(source, size);
       try {
-        return await (await Picture.open(bytes, size, maxPixels)).decode(use);
+        return await (await Picture.open(bytes, size, maxPixels)).decode(take);
       } finally {
         bytes.buffer.transfer(0); // let go of at once
       }
     });
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
+    if (decoded) throw error;
     const name = typeof source === "string"
       ? printable(source)
       : `A picture of ${source.length} bytes`;
-    throw new SyntaxError(`${name} cannot be read as a picture: ${error.message}`);
+    throw UserError.within(`${name} cannot be read as a picture`, error);
   }
 }
 
@@ -108,19 +116,19 @@ async function readLong(path: string, size: number): Promise<Uint8Array<ArrayBuf
   while (done < size) {
     const count = await file.read(bytes.subarray(done, done + READ));
     if (count === null) {
-      throw new SyntaxError(`it became shorter than ${size} bytes while it was read`);
+      throw new UserError(`it became shorter than ${size} bytes while it was read`);
     }
     done += count;
   }
   return bytes;
 }
 
-/** The size of a file. A SyntaxError where it is no regular file, or longer than can be read. */
+/** The size of a file. A UserError where it is no regular file, or longer than can be read. */
 async function fileSize(path: string): Promise<number> {
   const { isFile, size } = await Deno.stat(path);
-  if (!isFile) throw new SyntaxError("it is no file");
+  if (!isFile) throw new UserError("it is no file");
   if (size > BUDGET.bytes) {
-    throw new SyntaxError(`it has ${size} bytes, at most ${BUDGET.bytes} are read`);
+    throw new UserError(`it has ${size} bytes, at most ${BUDGET.bytes} are read`);
   }
   return size;
 }

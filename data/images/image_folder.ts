@@ -7,6 +7,7 @@ import { unreadable } from "../files/file.ts";
 import { folderName, isFolder } from "../files/folder.ts";
 import type { SkippedFile } from "./image_loader.ts";
 import { printable, quote } from "../files/messages.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** What a picture's name ends with, in any case. */
 const EXTENSIONS = ["jpg", "jpeg", "png", "tif", "tiff", "webp"];
@@ -62,7 +63,7 @@ function isHidden(name: string): boolean {
  * followed; hidden files and folders are passed over. The pictures are not opened.
  *
  * No such folder, a folder without folders, and a class without a picture are a `Deno.errors.NotFound`. Two
- * folders whose names differ only in how their characters are composed are a SyntaxError.
+ * folders whose names differ only in how their characters are composed are a UserError.
  *
  * ```ts ignore
  * const { classes, paths, labels, passedOver } = await readImageFolder("hymenoptera_data/train");
@@ -83,7 +84,7 @@ export async function readImageFolder(folder: string): Promise<ImageFolder> {
   const byName = new Map<string, string>();
   for (const inside of folders) {
     if (inside.includes("\ufffd")) {
-      throw new SyntaxError(
+      throw new UserError(
         `The name of the class ${quote(inside)} in ${
           printable(root)
         } is no UTF-8: rename the folder`,
@@ -92,7 +93,7 @@ export async function readImageFolder(folder: string): Promise<ImageFolder> {
     const label = inside.normalize("NFC");
     const other = byName.get(label);
     if (other !== undefined) {
-      throw new SyntaxError(
+      throw new UserError(
         `The folder ${printable(root)} has two classes of one name, ${
           quote(label)
         }, composed (NFC) in one ` +

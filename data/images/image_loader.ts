@@ -9,6 +9,7 @@ import { useImage } from "./image.ts";
 import { printable } from "../files/messages.ts";
 import type { RgbImage } from "./rgb_image.ts";
 import type { RandomStream } from "../rng.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** So many pictures are read and decoded at the same time, in sharp's threads. */
 const LANES = 4;
@@ -57,9 +58,6 @@ export interface SkippedFile {
   /** Why, with the path. */
   reason: string;
 }
-
-/** A file that is left out for another reason than what is in it. */
-class UnusableFile extends RangeError {}
 
 /** A picture that is ready for a batch. */
 interface Loaded {
@@ -136,7 +134,7 @@ export class ImageLoader {
   /**
    * The batches of epoch number `epoch`, from 0. Files that are broken, gone or may not be read, and those of
    * which `prepare` or `augment` says a RangeError, are left out, and the pictures behind them move up; with
-   * `strict` the first one is an error, the SyntaxError of `decodeImage` where it is broken.
+   * `strict` the first one is an error, the UserError of `decodeImage` where it is broken.
    *
    * A RangeError when no file can be read, when the pictures of a batch have different sizes, and when `prepare`
    * or `augment` gives one for a picture in memory.
@@ -179,7 +177,7 @@ export class ImageLoader {
       if (batch.length > 0) yield this.#assemble(batch);
       if (this.#broken.size === count) {
         const [{ reason }] = this.skipped;
-        throw new RangeError(`None of the ${count} files is a picture: ${reason}`);
+        throw new UserError(`None of the ${count} files is a picture: ${reason}`);
       }
     } finally {
       stopped = true;
@@ -229,16 +227,16 @@ export class ImageLoader {
     const name = printable(this.#nameOf(index));
     if (error instanceof RangeError) {
       const message = `${name}: ${error.message}`;
-      return typeof picture === "string" ? new UnusableFile(message) : new RangeError(message);
+      return typeof picture === "string" ? new UserError(message) : new RangeError(message);
     }
     const reason = unreadable(error);
     if (typeof picture !== "string" || reason === undefined) return error;
-    return new UnusableFile(`${name} cannot be read: ${reason}`);
+    return new UserError(`${name} cannot be read: ${reason}`);
   }
 
   /** Note a file that is left out; every other error, and with `strict` this one too, is thrown. */
   #skip({ index, error }: Failed): void {
-    if (!(error instanceof SyntaxError || error instanceof UnusableFile)) throw error;
+    if (!(error instanceof UserError)) throw error;
     this.#broken.set(index, error);
     if (this.#options.strict) throw error;
   }

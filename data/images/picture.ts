@@ -10,6 +10,7 @@ import { type PictureHeader, pictureHeader } from "./picture_header.ts";
 import { pngFault } from "./png_fault.ts";
 import { checkImage, checkPixels, MAX_PIXELS, type RgbImage } from "./rgb_image.ts";
 import { placeTurned } from "./turned.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** What decoding may hold at a time, in bytes: the largest picture and its file. */
 export const MOST_BYTES: number = 224 * 2 ** 20;
@@ -26,12 +27,12 @@ const SMALL = 2 ** 25;
 type Sharp = typeof import("npm:sharp@0.35.5").default;
 type SharpInput = ReturnType<Sharp>;
 
-/** Load sharp. Where it has no build for the platform or a permission is missing: a TypeError with the reason. */
+/** Load sharp. Where it has no build for the platform or a permission is missing: a `Deno.errors.NotSupported` with the reason. */
 export async function loadSharp(): Promise<Sharp> {
   try {
     return (await import("npm:sharp@0.35.5")).default;
   } catch (error) {
-    throw new TypeError(
+    throw new Deno.errors.NotSupported(
       "The image library sharp cannot be loaded (it needs --allow-ffi and " +
         `--allow-env=npm_package_config_libvips,MALLOC_ARENA_MAX): ${oneLine(error)}`,
     );
@@ -44,7 +45,7 @@ function oneLine(error: unknown): string {
 }
 
 /** What sharp says of a picture that it does not decode. */
-export class LibraryError extends SyntaxError {}
+export class LibraryError extends UserError {}
 
 /** The bytes of a picture, checked as far as its header tells. */
 export class Picture {
@@ -59,12 +60,12 @@ export class Picture {
   ) {}
 
   /**
-   * Look at the header. A SyntaxError where it is malformed, and where the picture is too large.
+   * Look at the header. A UserError where it is malformed, and where the picture is too large.
    *
    * @param fileBytes So many of `bytes` count.
    */
   static async open(bytes: Uint8Array, fileBytes: number, maxPixels: number): Promise<Picture> {
-    if (bytes.length === 0) throw new SyntaxError("it is empty");
+    if (bytes.length === 0) throw new UserError("it is empty");
     const header = pictureHeader(bytes);
     const { kind, width, height, workBytes } = header;
     checkPixels(width, height, maxPixels);
@@ -81,7 +82,7 @@ export class Picture {
     }
     const [needed, allowed] = [orientation > 1 ? strips : whole, MOST_BYTES]
       .map((bytes) => Math.ceil(bytes / 2 ** 20));
-    throw new SyntaxError(
+    throw new UserError(
       `${kind}: ${width} x ${height} pixels stored like this take ${needed} MiB to decode, and at most ` +
         `${allowed} are allowed: make it smaller`,
     );

@@ -7,6 +7,7 @@
 import { gifSize } from "./gif.ts";
 import { quote } from "../files/messages.ts";
 import { tiffHeader } from "./tiff_header.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** The kinds of picture that are read. */
 export type PictureKind = "JPEG" | "PNG" | "WebP" | "TIFF" | "GIF";
@@ -55,7 +56,7 @@ function kindOf(bytes: Uint8Array): PictureKind {
   const other = OTHERS.find(([start, , at]) =>
     startsWith(bytes, start, at) || text.trimStart().toLowerCase().startsWith(start.toLowerCase())
   );
-  throw new SyntaxError(
+  throw new UserError(
     `it is none of the kinds that are read (JPEG, PNG, WebP, TIFF, GIF): ${
       other === undefined
         ? `it begins with ${quote(text.slice(0, 8))}`
@@ -65,7 +66,7 @@ function kindOf(bytes: Uint8Array): PictureKind {
 }
 
 /**
- * Read the header of a picture. What is of no kind that is read, or malformed, is a SyntaxError.
+ * Read the header of a picture. What is of no kind that is read, or malformed, is a UserError.
  *
  * ```ts
  * const bytes = Uint8Array.fromBase64("R0lGODlhAwACAIAAAAAAAAAAACwAAAAAAwACAAACA4RvBQA7");
@@ -91,7 +92,7 @@ export function pictureHeader(bytes: Uint8Array): PictureHeader {
     }
   } catch (error) {
     // A DataView's, of which only the place says something.
-    if (error instanceof RangeError) throw new SyntaxError(`${kind}: it ends within the header`);
+    if (error instanceof RangeError) throw new UserError(`${kind}: it ends within the header`);
     throw error;
   }
 }
@@ -119,7 +120,7 @@ function jpegHeader(view: DataView): Omit<PictureHeader, "kind"> {
     }
     if (isFrame(marker) && frame === undefined) {
       if (bytes[at + 4] !== 8) {
-        throw new SyntaxError(`JPEG: it has ${bytes[at + 4]} bits a sample, and only 8 are read`);
+        throw new UserError(`JPEG: it has ${bytes[at + 4]} bits a sample, and only 8 are read`);
       }
       const channels = view.getUint8(at + 9);
       frame = {
@@ -129,12 +130,12 @@ function jpegHeader(view: DataView): Omit<PictureHeader, "kind"> {
       };
       sequential = marker === 0xc0 || marker === 0xc1;
     } else if (marker === 0xda) {
-      if (++scans > MOST_SCANS) throw new SyntaxError(`JPEG: it has more than ${MOST_SCANS} scans`);
+      if (++scans > MOST_SCANS) throw new UserError(`JPEG: it has more than ${MOST_SCANS} scans`);
       inOneScan = sequential && bytes[at + 4] === frame?.samples.length;
     }
     at = bytes.indexOf(0xff, at + 2 + view.getUint16(at + 2));
   }
-  if (frame === undefined) throw new SyntaxError("JPEG: it ends before its size");
+  if (frame === undefined) throw new UserError("JPEG: it ends before its size");
   const { width, height, samples } = frame;
   const cmyk = samples.length === 4;
   // Until the last of several scans all coefficients are held, two bytes each.
@@ -168,7 +169,7 @@ function webpHeader(view: DataView): Omit<PictureHeader, "kind"> {
     const bits = view.getUint32(21, true);
     return { width: (bits & 0x3fff) + 1, height: (bits >>> 14 & 0x3fff) + 1, workBytes };
   }
-  if (kind !== "VP8X") throw new SyntaxError("WebP: its first chunk is of no kind that is known");
+  if (kind !== "VP8X") throw new UserError("WebP: its first chunk is of no kind that is known");
   const size = (at: number) => view.getUint16(at, true) + (view.getUint8(at + 2) << 16) + 1;
   return { width: size(24), height: size(27), workBytes };
 }

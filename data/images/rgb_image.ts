@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { UserError } from "../files/user_error.ts";
 
 /** The most pixels that a picture may have: 192 MiB decoded. */
 export const MAX_PIXELS = 2 ** 26;
@@ -35,10 +36,10 @@ export function roundHalfEven(value: number): number {
   return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
-/** A SyntaxError unless a file's picture has pixels, and no more than `maxPixels`. */
+/** A UserError unless a file's picture has pixels, and no more than `maxPixels`. */
 export function checkPixels(width: number, height: number, maxPixels: number): void {
   if (!(width >= 1 && height >= 1 && width * height <= maxPixels)) {
-    throw new SyntaxError(
+    throw new UserError(
       `a picture must have 1 to ${maxPixels} pixels: it is ${width} x ${height}`,
     );
   }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { UserError } from "../files/user_error.ts";
 
 /** A directory of a real file has some dozens. */
 const MOST_ENTRIES = 4096;
@@ -42,7 +43,7 @@ function readTags(view: DataView): Map<number, number[]> {
   const start = offset(big ? 8 : 4);
   const count = big ? Number(view.getBigUint64(start, little)) : view.getUint16(start, little);
   if (count > MOST_ENTRIES) {
-    throw new SyntaxError(
+    throw new UserError(
       `TIFF: its directory has ${count} entries, and at most ${MOST_ENTRIES} are read`,
     );
   }
@@ -72,7 +73,7 @@ function readTags(view: DataView): Map<number, number[]> {
 }
 
 /**
- * The size of a TIFF's first picture, whether it is in inks, and what decoding it takes. A SyntaxError for what
+ * The size of a TIFF's first picture, whether it is in inks, and what decoding it takes. A UserError for what
  * is malformed, and for kinds whose pixels would not be PIL's: samples that are signed or no integers, inks of 16
  * bits, Lab, and codes that are rare. A RangeError where the file ends early.
  */
@@ -88,7 +89,7 @@ export function tiffHeader(
   const [bits, samples] = [value("bits", 1), value("samples", 1)];
   const [photometric, compression] = [value("photometric", BLACK_IS_0), value("compression", 1)];
   const refuse = (what: string, allowed: string) => {
-    throw new SyntaxError(`TIFF: ${what} are not read, only ${allowed}`);
+    throw new UserError(`TIFF: ${what} are not read, only ${allowed}`);
   };
   if (values("format", 1).some((format) => format !== 1)) {
     refuse("samples that are signed or no integers", "integers without a sign");

@@ -21,6 +21,7 @@ import { checkFiles, folderName } from "../files/folder.ts";
 import { type Hdf5Dataset, readHdf5 } from "../formats/hdf5/hdf5.ts";
 import { pictureOfLine } from "./picture_lines.ts";
 import { readVocabulary, START, type Vocabulary } from "../text/vocabulary.ts";
+import { UserError } from "../files/user_error.ts";
 
 const CAPTIONS = "coco2014_captions.h5";
 const VOCABULARY = "coco2014_vocab.json";
@@ -89,7 +90,7 @@ async function isThere(path: string): Promise<boolean> {
  *
  * A missing folder or file is a `Deno.errors.NotFound` that lists what is expected and what was found.
  * Anything that does not fit together (word ids outside the vocabulary, image numbers out of range,
- * features that are not finite …) is a SyntaxError that names the file and the place.
+ * features that are not finite …) is a UserError that names the file and the place.
  *
  * ```ts ignore
  * const data = await loadCocoCaptioning("coco_captioning");
@@ -142,14 +143,14 @@ export async function loadCocoCaptioning(
 
   const [captionLength, valLength] = [stored.train_captions.shape[1], stored.val_captions.shape[1]];
   if (valLength !== captionLength) {
-    throw new SyntaxError(
+    throw new UserError(
       `${path}: captions of both splits must have one length: train has ${captionLength} tokens, val ${valLength}`,
     );
   }
   const featureDim = train.features.length / train.pictures.length;
   const valDim = val.features.length / val.pictures.length;
   if (valDim !== featureDim) {
-    throw new SyntaxError(
+    throw new UserError(
       `${root}: features of both splits must have one width: ${
         features("train")
       } has ${featureDim} numbers, ${features("val")} ${valDim}`,
@@ -171,13 +172,13 @@ async function loadSplit(
   const imageIndex = readIntegers(stored.imageIndex, 1, where("image_idxs"));
   const count = stored.captions.shape[0];
   if (imageIndex.length !== count) {
-    throw new SyntaxError(
+    throw new UserError(
       `${where("image_idxs")}: there are ${imageIndex.length} image numbers for ${count} captions`,
     );
   }
   const wrong = imageIndex.findIndex((image) => image < 0 || image >= pictures.length);
   if (wrong >= 0) {
-    throw new SyntaxError(
+    throw new UserError(
       `${where("image_idxs")}: caption ${wrong} belongs to image ${
         imageIndex[wrong]
       }, but images go from 0 to ${pictures.length - 1} (${
@@ -209,7 +210,7 @@ const MAX_PICTURES = 1_000_000, MOST_URL_BYTES = 64 * 2 ** 20;
 
 /**
  * The pictures of a split of a `coco_captioning` folder, one for each line of its URL file. An empty line is a
- * SyntaxError, and so is a picture outside the folder unless `outside` allows it.
+ * UserError, and so is a picture outside the folder unless `outside` allows it.
  */
 export async function readPictures(
   root: string,
@@ -223,7 +224,7 @@ export async function readPictures(
   while (trimmed.length > 0 && trimmed[trimmed.length - 1] === "") trimmed.pop();
   const blank = trimmed.indexOf("");
   if (trimmed.length === 0 || blank >= 0) {
-    throw new SyntaxError(
+    throw new UserError(
       `${path} must hold one URL or path a line: line ${Math.max(blank, 0) + 1} is empty`,
     );
   }
@@ -231,7 +232,7 @@ export async function readPictures(
     try {
       return pictureOfLine(line, root, outside);
     } catch (error) {
-      throw new SyntaxError(`${path}, line ${i + 1}: ${(error as Error).message}`);
+      throw UserError.within(`${path}, line ${i + 1}`, error);
     }
   });
   // Where two would be called alike, a page should tell them apart.
@@ -251,13 +252,13 @@ function readCaptions(
   const captions = readIntegers(dataset, 2, where);
   const [count, length] = dataset.shape;
   if (count === 0 || length < 2 || length > MAX_CAPTION_LENGTH) {
-    throw new SyntaxError(
+    throw new UserError(
       `${where}: captions need 2 to ${MAX_CAPTION_LENGTH} tokens: the shape is [${count},${length}]`,
     );
   }
   const wrong = captions.findIndex((id) => id < 0 || id >= vocabulary.size);
   if (wrong >= 0) {
-    throw new SyntaxError(
+    throw new UserError(
       `${where}: caption ${Math.floor(wrong / length)} holds word ${
         captions[wrong]
       }, but ids go from 0 to ${vocabulary.size - 1}`,
@@ -265,7 +266,7 @@ function readCaptions(
   }
   for (let c = 0; c < count; c++) {
     if (captions[c * length] !== START) {
-      throw new SyntaxError(
+      throw new UserError(
         `${where}: caption ${c} must begin with <START> (${START}): it begins with ${
           captions[c * length]
         }`,
@@ -282,7 +283,7 @@ function readIntegers(
   where: string,
 ): Int32Array<ArrayBuffer> {
   if (shape.length !== dimensions || data instanceof Float32Array || data instanceof Float64Array) {
-    throw new SyntaxError(
+    throw new UserError(
       `${where} must be integers in ${dimensions} dimensions: the shape is [${shape}] of ${data.constructor.name}`,
     );
   }

@@ -6,10 +6,11 @@
 import { type Picture, selectRows } from "./captions.ts";
 import { checkFeatures, readFeatures } from "./feature_files.ts";
 import { readHdf5 } from "../formats/hdf5/hdf5.ts";
+import { UserError } from "../files/user_error.ts";
 
 /**
  * Read the features of `pictures`, which `urlsFile` names, `[images, featureDim]`; of the `chosen` images alone
- * where they are given, ascending. A SyntaxError names the file and the place of what does not fit.
+ * where they are given, ascending. A UserError names the file and the place of what does not fit.
  */
 export function readImageFeatures(
   path: string,
@@ -31,7 +32,7 @@ async function readOwnFeatures(
 ): Promise<Float32Array<ArrayBuffer>> {
   const { features, pictures: ids } = await readFeatures(path);
   const fail = (difference: string) =>
-    new SyntaxError(`${path} has features of other pictures than ${urlsFile}: ${difference}`);
+    new UserError(`${path} has features of other pictures than ${urlsFile}: ${difference}`);
   if (ids.length !== pictures.length) {
     throw fail(`of ${ids.length} instead of ${pictures.length}`);
   }
@@ -43,7 +44,7 @@ async function readOwnFeatures(
   }
   if (wrong >= 0 && new Set(ids).size < ids.length) {
     const twice = ids.find((id, i) => ids.indexOf(id) !== i);
-    throw new SyntaxError(
+    throw new UserError(
       `${path} names pictures without their folders, and ${urlsFile} has several ${twice}: make it anew with ` +
         "deno task features",
     );
@@ -61,12 +62,12 @@ async function readHdf5Features(
   const rows = chosen === undefined ? {} : { rows: chosen };
   const { features: { shape, stored, data } } = await readHdf5(path, ["features"], rows);
   if (!(data instanceof Float32Array || data instanceof Float64Array) || stored.length !== 2) {
-    throw new SyntaxError(
+    throw new UserError(
       `${path}: "features" must be floating-point numbers of shape [images, featureDim]: the shape is [${stored}]`,
     );
   }
   if (stored[0] !== images || stored[1] === 0) {
-    throw new SyntaxError(
+    throw new UserError(
       `${path}: "features" has shape [${stored}], but ${urlsFile} names ${images} images`,
     );
   }

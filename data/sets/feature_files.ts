@@ -6,6 +6,7 @@
  */
 import { parseJson } from "../files/json.ts";
 import { readSafetensors, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** Features of pictures. */
 export interface PictureFeatures {
@@ -38,12 +39,12 @@ export async function writeFeatures(
 }
 
 /**
- * Read features that {@linkcode writeFeatures} wrote. A file that holds something else is a SyntaxError that
+ * Read features that {@linkcode writeFeatures} wrote. A file that holds something else is a UserError that
  * names it.
  */
 export async function readFeatures(path: string): Promise<PictureFeatures> {
   const { tensors, metadata } = await readSafetensors(path);
-  const fail = (reason: string) => new SyntaxError(`${path} holds no features: ${reason}`);
+  const fail = (reason: string) => new UserError(`${path} holds no features: ${reason}`);
   const tensor = tensors.get("features");
   if (tensor === undefined) throw fail(`it has no tensor "features"`);
   if (tensor.shape.length !== 2 || tensor.shape.includes(0)) {
@@ -66,7 +67,7 @@ export async function readFeatures(path: string): Promise<PictureFeatures> {
 }
 
 /**
- * Check features of so many images, row by row: a SyntaxError that names the file and the image where a number
+ * Check features of so many images, row by row: a UserError that names the file and the image where a number
  * is not finite in 32 bits. `numbers` says which images they are where these are not all of the file.
  */
 export function checkFeatures(
@@ -79,7 +80,7 @@ export function checkFeatures(
   if (wrong < 0) return;
   const featureDim = features.length / images;
   const row = Math.floor(wrong / featureDim);
-  throw new SyntaxError(
+  throw new UserError(
     `${path}: "features" must be finite: number ${wrong % featureDim} of image ${
       numbers?.[row] ?? row
     } is ${features[wrong]}`,

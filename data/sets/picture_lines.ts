@@ -5,6 +5,7 @@
  */
 import type { Picture } from "./captions.ts";
 import { quote } from "../files/messages.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** What stands between the parts of a path, here and on Windows. */
 const SEPARATORS = "/\\";
@@ -12,7 +13,7 @@ const SEPARATORS = "/\\";
 /**
  * The picture that a line of a data set names: an address on the web, or a file. A path is taken from `root`,
  * with `/` or `\` between its parts; an absolute path, a `file://` address, one of Windows (`C:\…`, `\\…`) and
- * one that leaves `root` by `..` is a file outside, for which `outside` must be true, else a SyntaxError says
+ * one that leaves `root` by `..` is a file outside, for which `outside` must be true, else a UserError says
  * which it is. What the data was made from by others should not reach one's whole disk.
  *
  * ```ts
@@ -44,7 +45,7 @@ export function pictureOfLine(line: string, root: string, outside = false): Pict
 
 /**
  * Refuse a file that is not in the folder it must be in, since it or a folder on the way is a link that leaves it: a
- * SyntaxError. One that is not there passes.
+ * UserError. One that is not there passes.
  */
 export async function checkWithin(
   { path, within }: { path: string; within?: string },
@@ -65,7 +66,7 @@ function isInside(path: string, folder: string): boolean {
 function absolutePath(line: string): { kind: string; path: string } | undefined {
   if (/^file:/i.test(line)) {
     const url = URL.parse(line);
-    if (url === null) throw new SyntaxError(`${quote(line)} is no file address`);
+    if (url === null) throw new UserError(`${quote(line)} is no file address`);
     const host = url.hostname === "" ? "" : `//${url.hostname}`;
     // file:///C:/… is C:/….
     const path = `${host}${decoded(url.pathname)}`.replace(/^\/(?=[a-z]:)/i, "");
@@ -75,7 +76,7 @@ function absolutePath(line: string): { kind: string; path: string } | undefined 
     return { kind: "an absolute path of Windows", path: line };
   }
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(line)) {
-    throw new SyntaxError(
+    throw new UserError(
       `${quote(line)} is no address of a picture: known are http, https and file, and paths`,
     );
   }
@@ -90,8 +91,8 @@ function decoded(path: string): string {
   }
 }
 
-function outsideError(line: string, kind: string): SyntaxError {
-  return new SyntaxError(
+function outsideError(line: string, kind: string): UserError {
+  return new UserError(
     `${quote(line)} is ${kind}, and pictures outside the folder are read only with --allow-outside`,
   );
 }

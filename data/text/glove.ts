@@ -24,7 +24,7 @@ const NEWLINE = 10;
  * Real files have an odd line here and there: one without a word, an empty one, a word that is no UTF-8, another
  * count of numbers than in line 1, a number that is not finite. Such lines are left out, and `notes` say how many
  * and what is wrong with the first; so they do of a header with another count, and of a last line without a line
- * end. A SyntaxError names the file and the line where more than 10 lines and 1 %, or as many as could be read,
+ * end. A UserError names the file and the line where more than 10 lines and 1 %, or as many as could be read,
  * are odd; where line 1 is, and where the file ends inside a line; also for a file that is empty or still packed.
  * Lines that are not kept are checked for their count of fields and for characters that no number has. A missing
  * file is a `Deno.errors.NotFound`.

@@ -5,6 +5,7 @@
  */
 import { TextMap } from "../files/table_keys.ts";
 import { quote } from "../files/messages.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** Vectors of words, all of one width. */
 export interface WordVectors {
@@ -52,7 +53,7 @@ export class LineReader {
   #announced: number | undefined;
   /** Lines that could not be read, and what is wrong with the first. */
   #leftOut = 0;
-  #firstFault: SyntaxError | undefined;
+  #firstFault: UserError | undefined;
   /** Whether the file has no line end behind its last line. */
   #unfinished = false;
   /** Empty lines since the last one that was not: at the end of the file they say nothing. */
@@ -63,13 +64,13 @@ export class LineReader {
     this.#options = options;
   }
 
-  /** Throw the SyntaxError for the line read last, or for the one after it. */
+  /** Throw the UserError for the line read last, or for the one after it. */
   fail(reason: string, after = 0): never {
     throw this.#fault(reason, after);
   }
 
-  #fault(reason: string, after = 0): SyntaxError {
-    return new SyntaxError(`${this.#path}, line ${this.line + after}: ${reason}`);
+  #fault(reason: string, after = 0): UserError {
+    return new UserError(`${this.#path}, line ${this.line + after}: ${reason}`);
   }
 
   /** Take in the line from `start` up to `end`, where its line end stands. One that is odd is left out. */
@@ -92,7 +93,7 @@ export class LineReader {
     try {
       this.#readVector(bytes, start, end);
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+      if (!(error instanceof UserError)) throw error;
       this.#firstFault ??= error;
       this.#leftOut++;
       if (this.#leftOut > ENOUGH_LEFT_OUT) this.#checkLeftOut();
@@ -147,7 +148,7 @@ export class LineReader {
   /** What was read. */
   finish(): WordVectors {
     if (this.line === 0) {
-      throw new SyntaxError(`${this.#path} is empty: it must hold a word and its vector a line`);
+      throw new UserError(`${this.#path} is empty: it must hold a word and its vector a line`);
     }
     if (this.#leftOut > 0) this.#checkLeftOut();
     if (this.#lines === 0) this.fail("the file ends here, and holds no vector");
@@ -166,7 +167,7 @@ export class LineReader {
     const { message } = this.#firstFault;
     throw this.#leftOut === 1
       ? this.#firstFault
-      : new SyntaxError(`${message} (${this.#leftOut} of ${this.line} lines cannot be read)`);
+      : new UserError(`${message} (${this.#leftOut} of ${this.line} lines cannot be read)`);
   }
 
   #notes(): string[] {

@@ -10,6 +10,7 @@ import { LINE_END, linesOf } from "../files/text_lines.ts";
 import { checkFiles, folderName } from "../files/folder.ts";
 import { quote } from "../files/messages.ts";
 import { Vocabulary } from "./vocabulary.ts";
+import { UserError } from "../files/user_error.ts";
 
 export { tokenize } from "./tokenize.ts";
 
@@ -55,7 +56,7 @@ const FORM = "a line must be the label 0 or 1, a space and a sentence";
  * so is a dev or test split in which only one label occurs.
  *
  * A missing folder or file is a `Deno.errors.NotFound` that says what the folder must hold. A line without
- * a label, another label than 0 and 1, and a byte that is no UTF-8 are SyntaxErrors with the file and
+ * a label, another label than 0 and 1, and a byte that is no UTF-8 are UserErrors with the file and
  * line; so are a file without sentences and training sentences that all have one label. A line of more than a
  * million characters and a file of more than five million lines are RangeErrors.
  *
@@ -76,7 +77,7 @@ export async function loadSentences(folder: string): Promise<SentenceData> {
     if (ones === 0 || ones === count) {
       const only = `every sentence has the label ${loaded.labels[0]}`;
       if (split === "train") {
-        throw new SyntaxError(
+        throw new UserError(
           `${root}/${file}: training needs sentences of both labels, but ${only}`,
         );
       }
@@ -104,7 +105,7 @@ function readLabelled(lines: string[], root: string, file: string, notes: string
       const found = /^[-+]?[\d.]+$/.test(label)
         ? `its label is ${quote(label)}`
         : "it seems to have no label";
-      throw new SyntaxError(`${root}/${file}, line ${i + 1}: ${FORM}; ${found}: ${quote(line)}`);
+      throw new UserError(`${root}/${file}, line ${i + 1}: ${FORM}; ${found}: ${quote(line)}`);
     }
     if (words.length === 0) {
       wordless.push(i + 1);
@@ -114,7 +115,7 @@ function readLabelled(lines: string[], root: string, file: string, notes: string
     }
   }
   if (sentences.length === 0) {
-    throw new SyntaxError(`${root}/${file} has no sentence: ${FORM}`);
+    throw new UserError(`${root}/${file} has no sentence: ${FORM}`);
   }
   if (wordless.length > 0) {
     const some = wordless.slice(0, 10).join(", ") + (wordless.length > 10 ? ", …" : "");
@@ -132,7 +133,7 @@ function readLabelled(lines: string[], root: string, file: string, notes: string
  * word gives `[]`; the last line's end adds no line. The first token of a line is a word like all others,
  * even `0` or `1`.
  *
- * A file without a word, or with a byte that is no UTF-8, is a SyntaxError; a missing file is a
+ * A file without a word, or with a byte that is no UTF-8, is a UserError; a missing file is a
  * `Deno.errors.NotFound`.
  *
  * ```ts ignore
@@ -144,7 +145,7 @@ export async function readUnlabelled(path: string): Promise<UnlabelledSentences>
   const sentences = (await readLines(path)).map(splitWords);
   const empty = sentences.filter((words) => words.length === 0).length;
   if (empty === sentences.length) {
-    throw new SyntaxError(`${path} has no sentence: it must hold one sentence a line`);
+    throw new UserError(`${path} has no sentence: it must hold one sentence a line`);
   }
   return { sentences, empty };
 }
@@ -202,7 +203,7 @@ async function readLines(path: string): Promise<string[]> {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new SyntaxError(describeInvalid(bytes, path));
+    throw new UserError(describeInvalid(bytes, path));
   }
   return linesOf(text, path, MAX_LINES, "each sentence needs a line of its own");
 }

@@ -7,6 +7,7 @@ import { readText } from "../files/file.ts";
 import { parseJson } from "../files/json.ts";
 import { quote } from "../files/messages.ts";
 import { tableKey } from "../files/table_keys.ts";
+import { UserError } from "../files/user_error.ts";
 
 /** The id of `<NULL>`, the padding after a caption's end. */
 export const NULL = 0;
@@ -34,11 +35,11 @@ export class Vocabulary {
   readonly words: readonly string[];
   #index: Map<string, number>;
 
-  /** `words` holds the four special tokens first, and each word once; else a SyntaxError says where. */
+  /** `words` holds the four special tokens first, and each word once; else a UserError says where. */
   constructor(words: readonly string[]) {
     for (const [id, token] of SPECIAL.entries()) {
       if (words[id] !== token) {
-        throw new SyntaxError(
+        throw new UserError(
           `A vocabulary must start with ${SPECIAL.join(", ")}: word ${id} is ${
             words[id] === undefined ? "missing" : quote(words[id])
           }`,
@@ -50,7 +51,7 @@ export class Vocabulary {
     for (const [id, word] of this.words.entries()) {
       const first = this.#index.get(tableKey(word));
       if (first !== undefined) {
-        throw new SyntaxError(
+        throw new UserError(
           `A vocabulary must hold each word once: ${quote(word)} is word ${first} and ${id}`,
         );
       }
@@ -116,7 +117,7 @@ const MOST_BYTES = 64 * 2 ** 20;
 
 /**
  * Read the words of CS231n's `coco2014_vocab.json`: `idx_to_word`, a list, and where it is there `word_to_idx`,
- * which must say the same. A byte order mark is passed over. What is wrong is a SyntaxError that names the file.
+ * which must say the same. A byte order mark is passed over. What is wrong is a UserError that names the file.
  */
 export async function readVocabulary(path: string): Promise<Vocabulary> {
   const text = await readText(path, MOST_BYTES);
@@ -124,13 +125,13 @@ export async function readVocabulary(path: string): Promise<Vocabulary> {
     const json = parseJson(text, { what: "The text", depth: 2, values: 10_000_000 });
     const { idx_to_word: words, word_to_idx: ids } = isObject(json) ? json : {};
     if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) {
-      throw new SyntaxError(`"idx_to_word" must be a list of words`);
+      throw new UserError(`"idx_to_word" must be a list of words`);
     }
     const vocabulary = new Vocabulary(words);
     if (ids !== undefined) checkIds(vocabulary, ids);
     return vocabulary;
   } catch (error) {
-    throw new SyntaxError(`${path}: ${(error as Error).message}`);
+    throw UserError.within(path, error);
   }
 }
 
@@ -140,10 +141,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 /** Check that the vocabulary's other direction, where it is given, says the same. */
 function checkIds({ words }: Vocabulary, ids: unknown): void {
-  if (!isObject(ids)) throw new SyntaxError(`"word_to_idx" must be an object of words and ids`);
+  if (!isObject(ids)) throw new UserError(`"word_to_idx" must be an object of words and ids`);
   for (const [word, id] of Object.entries(ids)) {
     if (typeof id === "number" && words[id] === word) continue;
-    throw new SyntaxError(
+    throw new UserError(
       `"word_to_idx" says that ${quote(word)} is word ${quote(String(id))}, and "idx_to_word" has ${
         typeof id === "number" && id in words ? quote(words[id]) : "nothing"
       } there`,

@@ -46,7 +46,7 @@ export interface Conv2dOptions extends WindowOptions {
  * results sees its own C / groups channels.
  *
  * Errors: TypeError when the shapes do not fit; RangeError for a stride, padding, dilation or number of groups that
- * cannot be, and for more channels and taps than a kernel can add up over (kernels/runtime/turns.ts).
+ * cannot be; GpuError for more channels and taps than a kernel can add up over (kernels/runtime/turns.ts).
  */
 export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
   const { gpu } = x;

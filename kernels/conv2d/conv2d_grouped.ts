@@ -171,7 +171,7 @@ function kernelSizes(sizes: Sizes, at: number, pitch: number) {
   return { vec4, unit, params };
 }
 
-/** RangeError where the sums over all taps of `depth` numbers each take too many turns. */
+/** GpuError where the sums over all taps of `depth` numbers each take too many turns. */
 function expectTaps({ kernelHeight, kernelWidth }: Sizes, depth: number, w: Tensor): void {
   const turns = loopTurns(kernelHeight, loopTurns(kernelWidth, loopTurns(depth)));
   const remedy = "take more groups, fewer channels or a smaller window";

@@ -145,7 +145,7 @@ export function checkSlice(
   }
 }
 
-/** RangeError where the sums over `taps` of `depth` numbers each take too many turns; the weights are named. */
+/** GpuError where the sums over `taps` of `depth` numbers each take too many turns; the weights are named. */
 export function expectWindow(
   gpu: Gpu,
   tile: Tile,

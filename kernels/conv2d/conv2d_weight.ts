@@ -17,6 +17,7 @@ import { Tensor } from "../runtime/tensor.ts";
 import { element, perShape, quadLoad, quadStore, readFrom } from "../runtime/wgsl.ts";
 import { fit } from "../fit.ts";
 import { prepare, type Sizes, whole } from "./conv2d_sizes.ts";
+import { GpuError } from "../runtime/errors.ts";
 
 /** What a kernel for the gradient on weights is made for. */
 interface WeightShape {
@@ -140,7 +141,7 @@ export function weightGradient(
   const tile = tileOf(gpu, { m, n: outChannels, k: share, parts, across: true });
   const mostPlaces = mostDepth(gpu, tile);
   if (Math.max(outHeight, outWidth) + mostPlaces > DIVIDED) {
-    throw new RangeError(
+    throw new GpuError(
       `The gradient of a convolution on its weights takes results of at most ${
         DIVIDED - mostPlaces
       } lines and columns, ` +

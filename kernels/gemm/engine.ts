@@ -93,7 +93,7 @@ export function mostDepth(gpu: Gpu, tile: Tile): number {
   return depth * Math.floor((MOST_TURNS - none) / (gemmTurns(gpu, tile, depth) - none));
 }
 
-/** RangeError where one dispatch cannot sum up over `taps` of k numbers each; the rest as in {@linkcode expectTurns}. */
+/** GpuError where one dispatch cannot sum up over `taps` of k numbers each; the rest as in {@linkcode expectTurns}. */
 export function expectDepth(
   gpu: Gpu,
   tile: Tile,

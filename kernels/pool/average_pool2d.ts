@@ -165,7 +165,7 @@ const REMEDY = "take windows of fewer lines and columns";
  * likewise across; `[1, 1]` is the mean of the map. One dispatch; windows that take a kernel too many turns
  * (kernels/runtime/turns.ts) are averaged across and then down, in two.
  *
- * Errors: TypeError when x has other axes; RangeError for a size under one pixel, empty maps, or windows of
+ * Errors: TypeError when x has other axes; RangeError for a size under one pixel and empty maps; GpuError for windows of
  * more lines or columns than that.
  */
 export function adaptiveAveragePool2d(x: Tensor, size: readonly [number, number]): Tensor {
@@ -213,7 +213,7 @@ function averageOptions({ countPadding = true, ...options }: AveragePool2dOption
  * The mean of each window, as PyTorch's avg_pool2d: `x [N, H, W, C]` to `[N, OH, OW, C]`. Places of the padding
  * count as zeros, unless `countPadding` is false. One dispatch.
  *
- * Errors: RangeError for options out of range, and windows of more numbers than a kernel can add up
+ * Errors: RangeError for options out of range; GpuError for windows of more numbers than a kernel can add up
  * (kernels/runtime/turns.ts); TypeError when x has other axes, or no window fits.
  */
 export function averagePool2d(x: Tensor, given: AveragePool2dOptions): Tensor {

@@ -170,7 +170,7 @@ function checkInputs({ x, h0, c0, wx, wh, b }: LstmInputs): [number, number, num
 /**
  * Run an LSTM over a sequence. 1 + T dispatches (and the copies of `h0` and `c0`).
  *
- * Errors: TypeError when the shapes do not fit; RangeError for more units than a kernel can add up over.
+ * Errors: TypeError when the shapes do not fit; GpuError for more units than a kernel can add up over.
  *
  * ```ts
  * import { openGpu } from "../runtime/gpu.ts";

@@ -136,7 +136,7 @@ function checkInputs({ x, h0, wx, wh, b }: RnnInputs): [number, number, number, 
  * Run a vanilla RNN over a sequence: `H_t = tanh(X_t W_x + H_{t-1} W_h + b)` for `t = 1 … T`.
  * 1 + T dispatches (and the copy of `h0`).
  *
- * Errors: TypeError when the shapes do not fit; RangeError for more units than a kernel can add up over.
+ * Errors: TypeError when the shapes do not fit; GpuError for more units than a kernel can add up over.
  *
  * ```ts
  * import { openGpu } from "../runtime/gpu.ts";

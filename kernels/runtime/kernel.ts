@@ -2,6 +2,7 @@
  * A kernel as a typed record. TypeScript derives from it what a call must pass, and the WGSL
  * declarations of its bindings and parameters are made from the same record, so they cannot differ.
  */
+import { GpuError } from "./errors.ts";
 import type { Gpu } from "./gpu.ts";
 import { mirrorDeclaration, mirrored, mirrorStart } from "./memory/mirror.ts";
 import type { DType, Tensor } from "./tensor.ts";
@@ -62,13 +63,13 @@ function checkCount(n: number, what: string): void {
   throw new RangeError(`A kernel runs a whole number of ${what} from 0: not ${n}`);
 }
 
-/** Spread n workgroups over x and y, which WebGPU limits to 65,535 each. RangeError where that is too many. */
+/** Spread n workgroups over x and y, which WebGPU limits to 65,535 each. GpuError where that is too many. */
 export function foldGroups(n: number): [number, number] {
   checkCount(n, "workgroups");
   if (n <= MOST_GROUPS) return [n, 1];
   const y = Math.ceil(n / MOST_GROUPS);
   if (y > MOST_GROUPS) {
-    throw new RangeError(`A kernel cannot run ${n} workgroups: at most ${MOST_GROUPS ** 2}`);
+    throw new GpuError(`A kernel cannot run ${n} workgroups: at most ${MOST_GROUPS ** 2}`);
   }
   return [Math.ceil(n / y), y];
 }

@@ -1,5 +1,7 @@
 /** Shapes: what they are, and how many numbers they hold. */
 
+import { GpuError } from "./errors.ts";
+
 /** A shape as messages show it. */
 export function describeShape(shape: readonly number[]): string {
   return `[${shape.join(", ")}]`;
@@ -10,7 +12,7 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);
 }
 
-/** TypeError for what is no array, RangeError for sizes that no tensor has. */
+/** TypeError for what is no array, RangeError for sizes that no tensor has, GpuError for too many numbers. */
 export function checkShape(shape: readonly number[], name: string): void {
   if (!Array.isArray(shape)) {
     throw new TypeError(
@@ -27,7 +29,7 @@ export function checkShape(shape: readonly number[], name: string): void {
   }
   const size = sizeOf(shape);
   if (!Number.isSafeInteger(4 * size)) {
-    throw new RangeError(
+    throw new GpuError(
       `The tensor "${name}" cannot have the shape ${describeShape(shape)}: that is ${size} numbers`,
     );
   }

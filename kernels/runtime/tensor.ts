@@ -98,7 +98,7 @@ export class Tensor<D extends DType = "f32"> {
     const bytes = 4 * sizeOf(shape);
     const { maxStorageBufferBindingSize: limit, maxBufferSize } = gpu.device.limits;
     if (bytes > Math.min(limit, maxBufferSize)) {
-      throw new RangeError(
+      throw new GpuError(
         `The tensor "${name}" of shape ${describeShape(shape)} takes ${bytes} bytes, and ` +
           `"${gpu.adapter.description}" allows ${Math.min(limit, maxBufferSize)} in one binding`,
       );

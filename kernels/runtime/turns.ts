@@ -5,6 +5,8 @@
  * So work that takes more is cut into parts, on every device, and what cannot be cut is refused.
  */
 
+import { GpuError } from "./errors.ts";
+
 /** Turns that all loops of one invocation may take together: the driver's limit less a margin. */
 export const MOST_TURNS = 60_000;
 
@@ -14,7 +16,7 @@ export function loopTurns(rounds: number, inner = 0): number {
 }
 
 /**
- * RangeError where a kernel would take too many turns. `what` names what is computed, from which tensor, and
+ * GpuError where a kernel would take too many turns. `what` names what is computed, from which tensor, and
  * `remedy` says what to make smaller.
  */
 export function expectTurns(
@@ -24,7 +26,7 @@ export function expectTurns(
   remedy: string,
 ): void {
   if (turns <= MOST_TURNS) return;
-  throw new RangeError(
+  throw new GpuError(
     `${what} "${name}" of shape [${
       shape.join(", ")
     }] takes loops of ${turns} turns, and a kernel is given ` +

@@ -10,13 +10,16 @@ import type { Captioner } from "../../models/captioner.ts";
 import type { Pace } from "../../models/pace.ts";
 import type { CaptionResults, SplitResults } from "./report.ts";
 import type { CaptionSettings } from "./settings.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** At most this many training pictures are captioned at the end of a run. */
 const MOST_MEASURED = 500;
 
 /** So many pictures of a split, spread over it: enough to measure on, quick to caption. */
 export function somePictures(split: PreparedSplit, most: number): PreparedSplit {
-  return { ...split, ...spreadPictures(split, most) };
+  const some = { ...split, ...spreadPictures(split, most) };
+  if (some.imageIndex.length > 0) return some;
+  throw new UserError(`None of the ${some.pictures.length} pictures to measure on has a caption`);
 }
 
 async function measure(

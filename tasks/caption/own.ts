@@ -15,13 +15,14 @@ import {
 import { UsageError } from "../lib/flags.ts";
 import { grouped } from "../lib/format.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
-import { interruptSignal, TaskError } from "../lib/main.ts";
+import { interruptSignal } from "../lib/main.ts";
 import { modelFile } from "../lib/model_file.ts";
 import { findPictures, pictureCount, shortNames } from "../lib/own_pictures.ts";
 import { type Card, page, pictureHtml } from "../lib/page.ts";
 import { Pace } from "../../models/pace.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import type { OwnSettings } from "./settings.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** A picture with the words of its captions. */
 interface Captioned {
@@ -32,8 +33,8 @@ interface Captioned {
 }
 
 /**
- * Refuse a captioner of other features than SqueezeNet's (TaskError), or one that does not go with the flags
- * (TaskError, UsageError).
+ * Refuse a captioner of other features than SqueezeNet's (UserError), or one that does not go with the flags
+ * (UserError, UsageError).
  */
 export function checkCaptioner(
   { config }: Pick<Captioner, "config">,
@@ -43,14 +44,14 @@ export function checkCaptioner(
 ): void {
   const its = `The captioner in ${path}`;
   if (config.cell !== cell) {
-    throw new TaskError(
+    throw new UserError(
       `${its} has ${
         config.cell === "lstm" ? "an LSTM" : "an RNN"
       }: use deno task caption-${config.cell}`,
     );
   }
   if (config.featureDim === SCENE_FEATURE_DIM) {
-    throw new TaskError(
+    throw new UserError(
       `${its} was trained on scenes drawn by neckar, and reads their pixels: photographs have no such ` +
         "features, so train one on photographs with --data",
     );
@@ -58,13 +59,13 @@ export function checkCaptioner(
   const reads = `${its} reads other features than SqueezeNet's`;
   const train = "train one on features that deno task features made";
   if (config.featureDim !== SQUEEZENET_FEATURES) {
-    throw new TaskError(
+    throw new UserError(
       `${reads}: ${config.featureDim} numbers of a picture, and not ${SQUEEZENET_FEATURES}; ${train}`,
     );
   }
   // SqueezeNet's come out of a ReLU.
   if (scale.mean.some((mean) => mean < 0)) {
-    throw new TaskError(
+    throw new UserError(
       `${reads}: some are below zero on average, as VGG's are after PCA; ${train}`,
     );
   }

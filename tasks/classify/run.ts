@@ -12,13 +12,14 @@ import { probabilities } from "../../models/image_training.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
-import { interruptSignal, TaskError } from "../lib/main.ts";
+import { interruptSignal } from "../lib/main.ts";
 import { turn } from "../../models/pace.ts";
 import { findPictures, prepareAt, shortNames, skippedNotes } from "../lib/own_pictures.ts";
 import { progress } from "../lib/progress.ts";
 import { createRunFolder } from "../lib/run_folder.ts";
 import { type Answer, type ClassifyResults, type Likely, writeClassifyPage } from "./report.ts";
 import { type ClassifySettings, classifySettings } from "./settings.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** The pictures of a run. */
 interface Pictures {
@@ -56,7 +57,7 @@ function nameClasses({ model, classNames }: OpenBackbone): readonly string[] {
       ? IMAGENET_CLASSES
       : Array.from({ length: model.classes }, (_, k) => `class ${k}`));
   if (names.length === model.classes) return names;
-  throw new TaskError(
+  throw new UserError(
     `The weights have ${model.classes} classes, and names of ${names.length} come with them`,
   );
 }

@@ -46,6 +46,8 @@ export interface Operation {
   example: readonly number[];
   /** What it is, for the list. */
   what: string;
+  /** Why it does not take such sizes, if it does not. */
+  refuse?(sizes: readonly number[]): string | undefined;
   /** Call it; with `backward`, its gradients too, where it has any of their own. */
   call(maker: Maker, sizes: readonly number[], backward: boolean): void;
 }
@@ -145,6 +147,10 @@ export const OPERATIONS: Record<string, Operation> = {
     sizes: ["N", "H", "W", "C", "window", "stride"],
     example: [4, 112, 112, 64, 3, 2],
     what: "the largest numbers of the windows of x [N, H, W, C]",
+    refuse([, height, width, , window, stride]) {
+      if (Math.max(window, stride) > 8) return "a window and a stride of at most 8 are needed";
+      return window > Math.min(height, width) ? "no window fits" : undefined;
+    },
     call(maker, [n, height, width, channels, kernel, stride], backward) {
       const x = maker.tensor([n, height, width, channels]);
       const forward = maxPool2dForward(x, { kernel, stride });
@@ -156,6 +162,8 @@ export const OPERATIONS: Record<string, Operation> = {
     sizes: ["N", "H", "W", "C"],
     example: [4, 56, 56, 64],
     what: "a batch norm of x [N, H, W, C] while training",
+    refuse: ([n, height, width]) =>
+      n * height * width === 1 ? "two values of each channel are needed" : undefined,
     call(maker, sizes, backward) {
       const vector = () => maker.tensor([sizes[3]]);
       const forward = maker.keep(batchNormForward({
@@ -205,6 +213,9 @@ export function operationOf(name: string): string {
   throw new UsageError(`There is no operation "${name}": ${allowed} are allowed`);
 }
 
+/** No size is larger: kernels count with 32 bits. */
+const MOST_SIZE = 2 ** 30;
+
 /** The sizes that `--shape` names. Throws UsageError where they are not those of the operation. */
 export function readSizes(name: string, shape: string | undefined): readonly number[] {
   const { sizes, example } = OPERATIONS[name];
@@ -217,10 +228,14 @@ export function readSizes(name: string, shape: string | undefined): readonly num
       } as in ${example.join("x")}, and not "${shape}"`,
     );
   }
-  return numbers;
+  const reason = numbers.some((size) => size > MOST_SIZE)
+    ? `sizes are at most ${MOST_SIZE}`
+    : OPERATIONS[name].refuse?.(numbers);
+  if (reason === undefined) return numbers;
+  throw new UsageError(`Flag --shape is ${shape}, and of ${name} ${reason}`);
 }
 
-/** Call an operation on a GPU. Errors of the operation for sizes that it does not take. */
+/** Call an operation on a GPU. GpuError for sizes that are too large for it. */
 export function callOperation(
   gpu: Gpu,
   name: string,

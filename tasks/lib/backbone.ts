@@ -23,7 +23,7 @@ import { withFile } from "../../models/saved_sizes.ts";
 import { squeezeNetWidth } from "../../models/squeezenet.ts";
 import type { Learnt, VisionModel } from "../../models/vision_model.ts";
 import { boolean, choice, text } from "./flags.ts";
-import { TaskError } from "./main.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** Flags of every task that uses a pretrained network. */
 export const BACKBONE_FLAGS = {
@@ -80,7 +80,7 @@ interface Source extends Omit<OpenBackbone, "model"> {
   dict: ReadonlyMap<string, TensorData>;
 }
 
-/** The network that weights are of. TaskError where it is none that is known, or not the one that was named. */
+/** The network that weights are of. UserError where it is none that is known, or not the one that was named. */
 function recognise(dict: Source["dict"], path: string, named?: BackboneName): BackboneName {
   const network = networkOf(dict);
   const found = BACKBONES.find((name) => name === network);
@@ -90,18 +90,18 @@ function recognise(dict: Source["dict"], path: string, named?: BackboneName): Ba
       : `are of no network that is known here: ${
         dict.size === 0 ? "it holds no tensor" : `its tensors are ${listed([...dict.keys()], 3)}`
       }`;
-    throw new TaskError(`The weights in ${path} ${what}; known are ${BACKBONES.join(", ")}`);
+    throw new UserError(`The weights in ${path} ${what}; known are ${BACKBONES.join(", ")}`);
   }
   if (named !== undefined && named !== found) {
-    throw new TaskError(
+    throw new UserError(
       `The weights in ${path} are of ${found}, and not of ${named}: use --backbone=${found}`,
     );
   }
   return found;
 }
 
-/** The largest height and width of pictures that a model file may ask for. */
-const MAX_SIZE = 1024;
+/** The least and the largest height and width of pictures that a model file may ask for. */
+const [MIN_SIZE, MAX_SIZE] = [32, 1024];
 
 const show = (value: unknown) => quote(JSON.stringify(value) ?? "missing");
 
@@ -120,17 +120,15 @@ function readCard(
     });
     const { size } = (card ?? {}) as { size?: unknown };
     const named = Array.isArray(classNames) && classNames.every((name) => typeof name === "string");
-    if (!named) throw new SyntaxError("its classes are no list of names");
-    if (!(Number.isInteger(size) && Number(size) > 0 && Number(size) <= MAX_SIZE)) {
-      throw new SyntaxError(
-        `its pictures' size must be from 1 to ${MAX_SIZE}: it is ${show(size)}`,
+    if (!named) throw new UserError("its classes are no list of names");
+    if (!(Number.isInteger(size) && Number(size) >= MIN_SIZE && Number(size) <= MAX_SIZE)) {
+      throw new UserError(
+        `its pictures' size must be from ${MIN_SIZE} to ${MAX_SIZE}: it is ${show(size)}`,
       );
     }
     return { classNames, size: Number(size) };
   } catch (error) {
-    throw new SyntaxError(
-      `${path} is no model that a transfer task saved: ${(error as Error).message}`,
-    );
+    throw UserError.within(`${path} is no model that a transfer task saved`, error);
   }
 }
 

@@ -3,22 +3,23 @@ import { ImageLoader } from "../../data/images/image_loader.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { imageOutputs } from "../../models/image_features.ts";
 import { type OpenBackbone, openBackbone } from "./backbone.ts";
-import { interruptSignal, TaskError } from "./main.ts";
+import { interruptSignal } from "./main.ts";
 import { turn } from "../../models/pace.ts";
 import { prepareAt, skippedNotes } from "./own_pictures.ts";
 import { progress } from "./progress.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** Numbers that SqueezeNet 1.1 gives for a picture. */
 export const SQUEEZENET_FEATURES = 512;
 
-/** Open SqueezeNet 1.1 with weights from a file. TaskError for another network, or another width. */
+/** Open SqueezeNet 1.1 with weights from a file. UserError for another network, or another width. */
 export async function openSqueezeNet(gpu: Gpu, weights: string): Promise<OpenBackbone> {
   const flags = { backbone: "squeezenet1_1", weights, partial: false } as const;
   const opened = await openBackbone(gpu, flags, { learnt: "none" });
   const { model } = opened;
   if (model.featureDim === SQUEEZENET_FEATURES) return opened;
   model.dispose();
-  throw new TaskError(
+  throw new UserError(
     `The weights in ${weights} give ${model.featureDim} features of a picture, and a captioner's ` +
       `are the ${SQUEEZENET_FEATURES} of a whole SqueezeNet 1.1`,
   );
@@ -36,7 +37,7 @@ export interface ExtractedFeatures {
 
 /**
  * Compute the features of picture files, in order; nothing where Ctrl-C came first. Broken files are left out,
- * with `strict` the first one is a SyntaxError.
+ * with `strict` the first one is a UserError.
  */
 export async function extractFeatures(
   { model, size }: OpenBackbone,

@@ -116,13 +116,17 @@ function inBounds(value: number, { min, max, moreThan, lessThan }: NumericDeclar
 
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
+/** No number of a flag is larger: what is made of it must still be a float32, which ends at 3.4e38. */
+const LARGEST = 1e30;
+
 function readNumber(text: string, flag: string, declaration: NumericDeclaration, whole: boolean) {
   const kind = whole ? "a whole number" : "a finite number";
-  const words = [kind, ...bounds(declaration)].join(", ");
+  const words = [kind, ...bounds(declaration)];
   const value = DECIMAL.test(text) ? Number(text) : NaN;
-  const right = whole ? Number.isSafeInteger(value) : Number.isFinite(value);
+  const right = whole ? Number.isSafeInteger(value) : Math.abs(value) <= LARGEST;
   if (!right || !inBounds(value, declaration)) {
-    throw new UsageError(`Flag ${flag} takes ${words}, and not "${text}"`);
+    if (Math.abs(value) > LARGEST) words.push(`at most ${LARGEST} in size`);
+    throw new UsageError(`Flag ${flag} takes ${words.join(", ")}, and not "${text}"`);
   }
   return value;
 }

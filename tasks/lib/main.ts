@@ -1,12 +1,9 @@
 /** How a task starts and ends: errors as sentences, exit codes, Ctrl-C and its kin. */
 import { isSystemError, systemReason } from "../../data/files/file.ts";
 import { printable } from "../../data/files/messages.ts";
+import { UserError } from "../../data/files/user_error.ts";
+import { GpuError, NoAdapterError } from "../../kernels/runtime/errors.ts";
 import { HelpRequest, UsageError } from "./flags.ts";
-
-/** A failure that a user can act on; its message is all that is shown. */
-export class TaskError extends Error {
-  override readonly name = "TaskError";
-}
 
 /** What to print for an error, and the exit code. */
 export interface Ending {
@@ -18,32 +15,10 @@ export interface Ending {
   stream: "stdout" | "stderr";
 }
 
-// Errors that the project's own code raises with a whole sentence.
-const EXPECTED = new Set([
-  "TaskError",
-  "WriteError",
-  "NonFiniteLossError",
-  "DivergedError",
-  "NoAdapterError",
-  "GpuError",
-  "TypeError",
-  "RangeError",
-  "SyntaxError",
-]);
-
-// What V8 itself says of a mistake in the code: such an error keeps its stack.
-const ENGINE = new RegExp(
-  "^(Cannot (read|set) properties of|Cannot (destructure|convert|redefine|mix|assign|delete) |" +
-    "Assignment to constant|Class constructor |Class extends |Maximum call stack|" +
-    "Invalid (array|string|typed array|array buffer) length|" +
-    "Invalid count value|offset is out of bounds|Offset is outside the bounds|" +
-    "(start offset|byte length) of )|" +
-    " is not (a function|iterable|a constructor|defined|extensible)",
-);
-
-function isExpected(error: Error): boolean {
-  const fromDeno = Object.values(Deno.errors).some((kind) => error instanceof kind);
-  return fromDeno || (EXPECTED.has(error.name) && !ENGINE.test(error.message));
+/** Whether an error is no mistake in the code: its message is a whole sentence. */
+function isExpected(error: unknown): error is Error {
+  return [UserError, NoAdapterError, GpuError, ...Object.values(Deno.errors)]
+    .some((kind) => error instanceof kind);
 }
 
 /** What V8 says where there is no memory for an array. */
@@ -75,14 +50,16 @@ function describeForbidden(error: unknown): string | undefined {
 }
 
 /**
- * What a task prints when it ends with an error. Wrong command lines and expected errors (the
- * TypeErrors, RangeErrors and SyntaxErrors of this project, a missing adapter or a refusal of the
- * GPU, a file that cannot be read) are one sentence. Anything else is a bug, and keeps its stack.
+ * What a task prints when it ends with an error. Wrong command lines and what is not the code's fault (a
+ * {@link UserError}, a missing adapter or a refusal of the GPU, a refusal of the system or of Deno, too little
+ * memory) are one sentence. Anything else, also every TypeError and RangeError, is a bug, and keeps its stack.
  *
  * @example
  * ```ts
- * const { code, text } = explain(new RangeError("Batch size must be at least 1, got 0"));
- * if (code !== 1 || text !== "error: Batch size must be at least 1, got 0") throw new Error(text);
+ * import { UserError } from "../../data/files/user_error.ts";
+ *
+ * const { code, text } = explain(new UserError("words.txt is empty"));
+ * if (code !== 1 || text !== "error: words.txt is empty") throw new Error(text);
  * ```
  */
 export function explain(error: unknown): Ending {
@@ -103,7 +80,7 @@ export function explain(error: unknown): Ending {
       "data, or allow this process more (ulimit -v, ulimit -d)";
     return { code: 1, text, stream: "stderr" };
   }
-  if (error instanceof Error && isExpected(error)) {
+  if (isExpected(error)) {
     const text = `error: ${printable(error.message, { lines: true })}`;
     return { code: 1, text, stream: "stderr" };
   }
@@ -123,7 +100,7 @@ function goWhereCalled(): void {
   try {
     Deno.chdir(folder);
   } catch (error) {
-    throw new TaskError(`The folder ${folder} that INIT_CWD names cannot be gone to`, {
+    throw new UserError(`The folder ${folder} that INIT_CWD names cannot be gone to`, {
       cause: error,
     });
   }

@@ -1,9 +1,9 @@
 /** The model that a run saved. */
 import { join } from "@std/path";
-import { TaskError } from "./main.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /**
- * The model file of a run: `run` is its folder, or the file itself. TaskError where there is none; `task`
+ * The model file of a run: `run` is its folder, or the file itself. UserError where there is none; `task`
  * is one whose runs save such a model.
  */
 export async function modelFile(run: string, task: string): Promise<string> {
@@ -16,7 +16,7 @@ export async function modelFile(run: string, task: string): Promise<string> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     const [kind] = task.split("-");
-    throw new TaskError(
+    throw new UserError(
       `There is no model in ${run}: --model must be the folder of a ${kind} run, such as ` +
         `runs/${task}/2026-01-31T09-05-00, or its model.safetensors`,
     );

@@ -8,7 +8,7 @@ import type { RgbImage } from "../../data/images/rgb_image.ts";
 import type { SkippedFile } from "../../data/images/image_loader.ts";
 import { boolean, text } from "./flags.ts";
 import { grouped } from "./format.ts";
-import { TaskError } from "./main.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** Flags of every task that works on pictures that are named. */
 export const PICTURE_FLAGS = {
@@ -41,7 +41,7 @@ async function kindOf(path: string): Promise<"file" | "folder" | undefined> {
 }
 
 /**
- * Sentences about what was passed over in folders of pictures. With `strict` a TaskError for files that are no
+ * Sentences about what was passed over in folders of pictures. With `strict` a UserError for files that are no
  * pictures by their names, and for folders that cannot be read.
  */
 export function passedOverNotes(
@@ -59,11 +59,11 @@ export function passedOverNotes(
       : `The names of ${
         grouped(passedOver.length)
       } files are not those of pictures (the first is ${first})`;
-    if (strict) throw new TaskError(`${note}, and --strict allows none`);
+    if (strict) throw new UserError(`${note}, and --strict allows none`);
     notes.push(`${note}: passed over`);
   }
   for (const { reason } of folders) {
-    if (strict) throw new TaskError(`${reason}; --strict allows no such folder`);
+    if (strict) throw new UserError(`${reason}; --strict allows no such folder`);
     notes.push(`${reason}: its pictures are left out`);
   }
   if (hidden.length > 0) {
@@ -78,7 +78,7 @@ export function passedOverNotes(
 }
 
 /**
- * Find the pictures of `--images`. Errors: TaskError for a path that is not there, and with `strict` for files
+ * Find the pictures of `--images`. Errors: UserError for a path that is not there, and with `strict` for files
  * in folders whose names are not those of pictures; NotFound for a folder without a picture.
  */
 export async function findPictures(images: string, strict: boolean): Promise<OwnPictures> {
@@ -90,7 +90,7 @@ export async function findPictures(images: string, strict: boolean): Promise<Own
   for (const path of named) {
     const kind = await kindOf(path);
     if (kind === undefined) {
-      throw new TaskError(
+      throw new UserError(
         `There is no picture and no folder ${printable(path)}, which --images names: ` +
           `it was looked for at ${printable(resolve(path))}`,
       );
@@ -99,7 +99,7 @@ export async function findPictures(images: string, strict: boolean): Promise<Own
     for (const picture of found?.paths ?? [path]) paths.add(picture);
     if (found !== undefined) lists.push(found);
   }
-  if (paths.size === 0) throw new TaskError(`Flag --images names no picture: ${quote(images)}`);
+  if (paths.size === 0) throw new UserError(`Flag --images names no picture: ${quote(images)}`);
   return { paths: [...paths], notes: passedOverNotes(lists, strict) };
 }
 

@@ -71,7 +71,7 @@ async function fileImage(path: string, alt: string): Promise<Html> {
     image = await useImage(path, shrink);
   } catch (error) {
     // Without sharp a browser may still show it.
-    if (!(error instanceof TypeError) || type === undefined) throw error;
+    if (!(error instanceof Deno.errors.NotSupported) || type === undefined) throw error;
     return dataImage(type, await readBytes(path, MOST_UNDECODED), alt);
   }
   return type === "image/png"

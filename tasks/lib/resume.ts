@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { parseJson } from "../../data/files/json.ts";
 import { printable } from "../../data/files/messages.ts";
 import { commandName, number, text, UsageError } from "./flags.ts";
-import { TaskError } from "./main.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** The flags of every task that trains. */
 export const RESUME_FLAGS = {
@@ -27,35 +27,36 @@ const MAX_CONFIG = 1_000_000;
 /** The command line of the run in a folder. */
 function argumentsOf(run: string, task: string): string[] {
   const path = join(run, "config.json");
-  let config: { task?: unknown; arguments?: unknown };
+  let text: string;
   try {
     const { isFile, size } = Deno.statSync(path);
     if (!isFile || size > MAX_CONFIG) {
-      throw new TaskError(`${path} is no regular file of at most ${MAX_CONFIG} bytes`);
+      throw new UserError(`${path} is no regular file of at most ${MAX_CONFIG} bytes`);
     }
-    const json = parseJson(Deno.readTextFileSync(path), {
-      ...{ what: "The text", depth: 4, values: 10_000 },
-    });
-    config = typeof json === "object" && json !== null ? json : {};
+    text = Deno.readTextFileSync(path);
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof RangeError) {
-      throw new TaskError(`${path} is no JSON of a run: ${error.message}`);
-    }
     const { NotFound, NotADirectory } = Deno.errors;
     if (!(error instanceof NotFound || error instanceof NotADirectory)) throw error;
-    throw new TaskError(`There is no config.json in ${run}: --resume takes the folder of a run`);
+    throw new UserError(`There is no config.json in ${run}: --resume takes the folder of a run`);
+  }
+  let config: { task?: unknown; arguments?: unknown };
+  try {
+    const json = parseJson(text, { what: "The text", depth: 4, values: 10_000 });
+    config = typeof json === "object" && json !== null ? json : {};
+  } catch (error) {
+    throw UserError.within(`${path} is no JSON of a run`, error);
   }
   if (typeof config.task !== "string") {
-    throw new TaskError(`${path} names no task: it is not of a run`);
+    throw new UserError(`${path} names no task: it is not of a run`);
   }
   if (config.task !== task) {
-    throw new TaskError(
+    throw new UserError(
       `The run in ${run} is one of ${printable(config.task, { most: 60 })}, and not of ${task}`,
     );
   }
   const { arguments: args } = config;
   if (!Array.isArray(args) || !args.every((arg) => typeof arg === "string")) {
-    throw new TaskError(`${path} has no command line of its run, which cannot be gone on with`);
+    throw new UserError(`${path} has no command line of its run, which cannot be gone on with`);
   }
   return args;
 }
@@ -91,7 +92,7 @@ const show = (value: unknown) => typeof value === "object" ? JSON.stringify(valu
  * The settings of a command line, which `read` reads. With `--resume=RUN` they are those of the run in that folder, and
  * what else is given must agree.
  *
- * Errors: UsageError that says what does not agree; TaskError where the folder is of no run of this task.
+ * Errors: UsageError that says what does not agree; UserError where the folder is of no run of this task.
  */
 export function commandLine<S extends object>(
   given: readonly string[],
@@ -112,7 +113,7 @@ export function commandLine<S extends object>(
     settings = read(args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new TaskError(
+    throw new UserError(
       `${join(resume, "config.json")} is of no run that can be: ${error.message}`,
     );
   }

@@ -2,7 +2,7 @@
 import { parseJson } from "../../data/files/json.ts";
 import { join } from "@std/path";
 import { systemReason, writeError, writeWholeSync } from "../../data/files/file.ts";
-import { TaskError } from "./main.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** Where a run folder goes. */
 export interface RunFolderOptions {
@@ -64,7 +64,7 @@ function encodeMetric(_key: string, value: unknown): unknown {
 
 /**
  * Make a new run folder and open its `metrics.jsonl`, before any time goes into training. Needs
- * `--allow-read --allow-write`. Throws TaskError where the folder cannot be written, and TypeError
+ * `--allow-read --allow-write`. Throws UserError where the folder cannot be written, and TypeError
  * for a task name or a file name that is not a plain name.
  *
  * @example
@@ -88,7 +88,7 @@ export function createRunFolder({ out, task, now }: RunFolderOptions): RunFolder
 }
 
 /**
- * Open the folder of an earlier run, to go on in it. Throws TaskError where it cannot be written, and where
+ * Open the folder of an earlier run, to go on in it. Throws UserError where it cannot be written, and where
  * another process has it open.
  */
 export function reopenRunFolder(path: string): RunFolder {
@@ -106,7 +106,7 @@ function openMetrics(path: string): Deno.FsFile {
   }
   if (locked) return file;
   file.close();
-  throw new TaskError("another run has it open; wait for it to end, or end it");
+  throw new UserError("another run has it open; wait for it to end, or end it");
 }
 
 /** Take away what a full disk left of a line. */
@@ -123,7 +123,7 @@ function parseRecord(line: string): Record<string, Metric> | undefined {
       ? record as Record<string, Metric>
       : undefined;
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
+    if (error instanceof UserError) return undefined;
     throw error;
   }
 }
@@ -136,7 +136,7 @@ function open(shown: string, make: () => string): RunFolder {
     path = make();
     metrics = openMetrics(join(path, "metrics.jsonl"));
   } catch (error) {
-    throw new TaskError(`The output folder "${shown}" cannot be written: ${systemReason(error)}`);
+    throw new UserError(`The output folder "${shown}" cannot be written: ${systemReason(error)}`);
   }
 
   const metricsPath = join(path, "metrics.jsonl");

@@ -4,9 +4,10 @@ import { GpuError } from "../../kernels/runtime/errors.ts";
 import type { MadeWith, Stateful } from "../../models/checkpoint.ts";
 import { type EpochRecord, fit, type FitOptions, type FitResult } from "../../models/fit.ts";
 import type { Module } from "../../models/module.ts";
-import { interruptSignal, TaskError } from "./main.ts";
+import { interruptSignal } from "./main.ts";
 import { progress } from "./progress.ts";
 import type { Metric, RunFolder } from "./run_folder.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** Options of {@linkcode trainModel}. */
 export interface TrainOptions<B>
@@ -107,7 +108,7 @@ export async function trainModel<B>(model: Module, options: TrainOptions<B>): Pr
     } catch {
       throw error;
     }
-    throw new TaskError(`${error.message}\n${resumeLine(task, folder)}`, { cause: error });
+    throw new UserError(`${error.message}\n${resumeLine(task, folder)}`, { cause: error });
   }
 }
 

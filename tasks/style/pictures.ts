@@ -3,9 +3,9 @@ import { basename, join } from "@std/path";
 import { resizeShorter } from "../../data/images/augment.ts";
 import { contentDrawing, styleDrawing } from "../../data/made/drawings.ts";
 import { type RgbImage, useImage } from "../../data/images/image.ts";
-import { TaskError } from "../lib/main.ts";
 import { CONTENT_FILE, type StylePreset } from "./paintings.ts";
 import type { StyleSettings } from "./settings.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** A picture with its name. */
 export interface StylePicture {
@@ -28,17 +28,17 @@ const LEAST_SIDE = 16;
 /** The most pixels of a picture that the network sees: its first maps then take the 128 MiB that every adapter can bind. */
 const MOST_PIXELS = 2 ** 21;
 
-/** Resize a picture. TaskError where it is too small, or so long that it would be too large. */
+/** Resize a picture. UserError where it is too small, or so long that it would be too large. */
 function fit(image: RgbImage, size: number, what: string): RgbImage {
   const { width, height } = image;
   if (Math.min(width, height) < LEAST_SIDE) {
-    throw new TaskError(
+    throw new UserError(
       `${what} has ${width} x ${height} pixels, and at least ${LEAST_SIDE} x ${LEAST_SIDE} are needed`,
     );
   }
   const pixels = size ** 2 * Math.max(width, height) / Math.min(width, height);
   if (pixels > MOST_PIXELS) {
-    throw new TaskError(
+    throw new UserError(
       `${what} has ${width} x ${height} pixels, which are ${
         Math.round(pixels)
       } when the shorter side ` +
@@ -55,7 +55,7 @@ async function readPicture(path: string, size: number, role: string): Promise<St
     image = await useImage(path, (image) => fit(image, size, what));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new TaskError(`${what} is not there`);
+    throw new UserError(`${what} is not there`);
   }
   return { name: basename(path), path, image };
 }

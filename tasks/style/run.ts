@@ -13,7 +13,6 @@ import { openBackbone } from "../lib/backbone.ts";
 import { figure } from "../lib/format.ts";
 import { diverged } from "../../models/finite.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
-import { TaskError } from "../lib/main.ts";
 import { digestOf } from "../lib/digest.ts";
 import { type CommandLine, commandLine } from "../lib/resume.ts";
 import { resumeLine, trainModel } from "../lib/training.ts";
@@ -28,6 +27,7 @@ import {
   type StyleSettings,
   transferSettings,
 } from "./settings.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** The network, with sentences about it. It is the caller's to dispose of. */
 async function openNetwork(gpu: Gpu, { weights }: StyleSettings) {
@@ -35,7 +35,7 @@ async function openNetwork(gpu: Gpu, { weights }: StyleSettings) {
   const { model, notes } = await openBackbone(gpu, flags, { learnt: "none" });
   if (model instanceof SqueezeNet11) return { network: model, notes };
   model.dispose();
-  throw new TaskError(`Style transfer needs a SqueezeNet, and the weights are of ${model.kind}`);
+  throw new UserError(`Style transfer needs a SqueezeNet, and the weights are of ${model.kind}`);
 }
 
 /** A picture as the network wants it: `[1, H, W, 3]`. */

@@ -135,6 +135,9 @@ export interface StyleSettings
   seed: number;
 }
 
+/** From this layer on, a pool's window does not fit into the maps of smaller pictures. */
+const DEEP = { layer: 8, side: 17 };
+
 /** Fill in what was not given, and check flags against each other. */
 function decide(
   given: Omit<Common, "resume">,
@@ -162,6 +165,14 @@ function decide(
   }
   if (new Set(styleLayers).size < styleLayers.length) {
     throw new UsageError(`Flag --style-layers names a layer twice: ${styleLayers}`);
+  }
+  const { size, styleSize, contentLayer } = rest;
+  const tooSmall = (side: number, layers: readonly number[]) =>
+    side < DEEP.side && layers.some((layer) => layer >= DEEP.layer);
+  if (tooSmall(size, [contentLayer, ...styleLayers]) || tooSmall(styleSize, styleLayers)) {
+    throw new UsageError(
+      `The layers from ${DEEP.layer} on need pictures of ${DEEP.side} pixels or more: take a larger --size and --style-size`,
+    );
   }
   if (init === "content" && seed !== undefined) {
     throw new UsageError("Flag --seed is for --init=random: nothing else is random");

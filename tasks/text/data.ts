@@ -21,8 +21,8 @@ import type { SentenceClassifier } from "../../models/sentence_classifier.ts";
 import { checkLengths, type LabelledSentences } from "../../models/sentence_training.ts";
 import { UsageError } from "../lib/flags.ts";
 import { grouped, percent } from "../lib/format.ts";
-import { TaskError } from "../lib/main.ts";
 import type { TextSettings } from "./settings.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** Everything a run reads. */
 export interface TextData {
@@ -96,7 +96,7 @@ export function checkVocabulary(most: number, settings: TextSettings, data: Text
   );
 }
 
-/** Refuse sentences of a file that are too long for a classifier (TaskError): before hours of training. */
+/** Refuse sentences of a file that are too long for a classifier (UserError): before hours of training. */
 export function checkSentences(
   classifier: SentenceClassifier,
   file: string,
@@ -105,14 +105,14 @@ export function checkSentences(
   try {
     checkLengths(classifier, sentences);
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
+    if (!(error instanceof UserError)) throw error;
     const { wordCost: { widest }, config: { wordDim } } = classifier;
     const remedy = widest === 1
       ? ""
       : widest === wordDim
       ? ", or train a model with narrower word vectors"
       : ", or train a model with a smaller --hidden";
-    throw new TaskError(`${file}: ${error.message}: shorten it${remedy}`);
+    throw new UserError(`${file}: ${error.message}: shorten it${remedy}`);
   }
 }
 

@@ -14,9 +14,9 @@ import { listed, printable, quote } from "../../data/files/messages.ts";
 import type { RgbImage } from "../../data/images/rgb_image.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { grouped } from "../lib/format.ts";
-import { TaskError } from "../lib/main.ts";
 import { passedOverNotes } from "../lib/own_pictures.ts";
 import type { TransferSettings } from "./settings.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** Pictures with their classes. */
 export interface LabelledPictures {
@@ -53,12 +53,12 @@ function checkClasses(root: string, train: readonly string[], val: readonly stri
     const lower = (names: readonly string[]) =>
       names.map((name) => name.toLowerCase()).sort().join("/");
     const hint = lower(inTrain) === lower(inVal) ? " (capitals count in names of classes)" : "";
-    throw new TaskError(
+    throw new UserError(
       `The classes of train and val in ${where} differ: ${differences.join("; ")}${hint}`,
     );
   }
   if (train.length < 2) {
-    throw new TaskError(
+    throw new UserError(
       `There must be two classes or more to tell apart: ${where}/train has only ${quote(train[0])}`,
     );
   }
@@ -66,7 +66,7 @@ function checkClasses(root: string, train: readonly string[], val: readonly stri
 
 /**
  * List the pictures of a folder that holds `train` and `val`, and in each a folder for each class. With
- * `strict`, files that are no pictures by their names are a TaskError instead of being passed over.
+ * `strict`, files that are no pictures by their names are a UserError instead of being passed over.
  */
 export async function folderData(folder: string, strict: boolean): Promise<TransferData> {
   const { root, name } = folderName(folder);
@@ -109,10 +109,10 @@ async function sizeOf(path: string): Promise<number | string> {
 /** A part of the data. */
 type Part = "train" | "val";
 
-function allBroken(part: Part, name: string, count: number, reason: string): TaskError {
+function allBroken(part: Part, name: string, count: number, reason: string): UserError {
   const pictures = count === 1 ? "The only picture" : `None of the ${grouped(count)} pictures`;
   const can = count === 1 ? "cannot" : "can";
-  return new TaskError(
+  return new UserError(
     `${pictures} of the class ${printable(name)} in ${part} ${can} be read: ${reason}`,
   );
 }
@@ -139,9 +139,9 @@ async function checkReadable(
         break;
       } catch (error) {
         const gone = unreadable(error);
-        if (!(error instanceof SyntaxError) && gone === undefined) throw error;
+        if (!(error instanceof UserError) && gone === undefined) throw error;
         reason ||= gone === undefined
-          ? (error as SyntaxError).message
+          ? (error as UserError).message
           : `${printable(String(picture))}: ${gone}`;
       }
     }
@@ -165,7 +165,7 @@ export function checkClassesSeen(
   throw allBroken(part, classes[missing], own.length, reason);
 }
 
-/** The pictures that the settings name, or drawn ones. TaskError where of a class none can be read. */
+/** The pictures that the settings name, or drawn ones. UserError where of a class none can be read. */
 export async function transferData({ data, strict }: TransferSettings): Promise<TransferData> {
   if (data === undefined) return { ...transferDrawings(), notes: [] };
   const found = await folderData(data, strict);

@@ -21,7 +21,6 @@ import type { VisionModel } from "../../models/vision_model.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { percent } from "../lib/format.ts";
 import { checkMeasured } from "../../models/finite.ts";
-import { TaskError } from "../lib/main.ts";
 import type { Cell } from "../lib/page.ts";
 import { Pace } from "../../models/pace.ts";
 import { trainModel } from "../lib/training.ts";
@@ -35,6 +34,7 @@ import {
 } from "./data.ts";
 import { timed, validate, validateAll, validateFew } from "./validate.ts";
 import { settingsInUse, taskName, type TransferSettings } from "./settings.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** How the training of a seed went. */
 interface Trained extends FitResult {
@@ -116,8 +116,8 @@ function checkLastBatch(
 ): void {
   const count = data.train.pictures.length - loader.skipped.length;
   if (model.buffers.length === 0 || batchNorm === "eval" || size > ONE_PLACE) return;
-  if (count % batch !== 1) return;
-  throw new TaskError(
+  if (batch > 1 && count % batch !== 1) return;
+  throw new UserError(
     `--batch=${batch} leaves one of the ${count} pictures to the last batch, of which batch norms learn nothing at ` +
       `--size=${size}: choose another --batch, or --batch-norm=eval`,
   );

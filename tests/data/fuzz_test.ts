@@ -16,6 +16,7 @@ import { permissionTest } from "../support.ts";
 import { withFolder } from "./sets/coco_folder.ts";
 import { mutate } from "./mutate.ts";
 import { writeZip } from "./formats/zip/zip_writer.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -39,8 +40,8 @@ interface Target {
 }
 
 /**
- * Read damaged files. Some must be read and some refused, with nothing but SyntaxErrors and RangeErrors of
- * the project's own; no file may give more than 16 times its size and 64 MiB.
+ * Read damaged files. Some must be read and some refused, with nothing but UserErrors of the
+ * project's own; no file may give more than 16 times its size and 64 MiB.
  */
 async function fuzz({ seed, rounds, files, read }: Target): Promise<void> {
   const stream = new RandomStream(seed);
@@ -58,7 +59,7 @@ async function fuzz({ seed, rounds, files, read }: Target): Promise<void> {
     } catch (error) {
       const { text } = explain(error);
       assert(
-        isDeclared(error),
+        error instanceof UserError,
         `round ${round} of seed ${seed}: ${text}\n${(error as Error).stack}`,
       );
       messages.add(text.replaceAll(/\d+|"[^"]*"/g, "…"));
@@ -70,14 +71,6 @@ async function fuzz({ seed, rounds, files, read }: Target): Promise<void> {
   assert(good > rounds / 100 && good < rounds, `${good} of ${rounds} were read; ${shown}`);
   assert(messages.size > 1, `only these errors: ${shown}`);
   assertLess(Deno.memoryUsage().rss - rss, MOST_GROWTH);
-}
-
-/** Whether a reader threw the error, and not the engine in a reader's mistake. */
-function isDeclared(error: unknown): boolean {
-  if (!(error instanceof SyntaxError || error instanceof RangeError)) return false;
-  // The engine's own functions, such as the constructors of arrays, are "<anonymous>".
-  const thrower = error.stack?.split("\n").find((line) => line.startsWith("    at "));
-  return explain(error).text.startsWith("error: ") && !thrower?.includes("<anonymous>");
 }
 
 function bytesOf(tensors: ReadonlyMap<string, TensorData>): number {

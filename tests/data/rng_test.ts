@@ -105,3 +105,12 @@ Deno.test("RandomStream rejects seeds, states and ranges that make no sense", ()
   assertThrows(state([0, 2 ** 32], 0), RangeError, "[0,4294967296]");
   assertThrows(state([0, 0], -1), RangeError, "it is -1");
 });
+
+Deno.test("RandomStream tells what is the state of a stream", () => {
+  const { state } = new RandomStream(3);
+  assertEquals(RandomStream.isState(JSON.parse(JSON.stringify(state))), true);
+  const others = [null, undefined, 3, {}, { key: [1, 2] }, { key: [1], position: 0 }];
+  for (const other of [...others, { key: ["1", 2], position: 0 }, { ...state, position: -1 }]) {
+    assertEquals(RandomStream.isState(other), false);
+  }
+});

@@ -123,14 +123,6 @@ export async function tryReading(format: Format, path: string): Promise<Outcome>
 function whatIsWrong(error: unknown, text: string, format: Format, name: string) {
   if (!text.startsWith("error: ")) return "no sentence";
   const raw = error instanceof Error ? error.message : "";
-  // The engine's own functions, such as the constructors of arrays, are "<anonymous>".
-  const thrower = error instanceof Error
-    ? error.stack?.split("\n").find((line) => line.startsWith("    at "))
-    : undefined;
-  const kinds = [SyntaxError, RangeError, TypeError];
-  if (kinds.some((kind) => error instanceof kind) && thrower?.includes("<anonymous>")) {
-    return "thrown by the engine";
-  }
   if (/\p{Cc}/u.test(raw)) return "control characters";
   if (raw.length > MOST) return `a message of ${raw.length} characters`;
   if (!NAMELESS.includes(format) && !raw.includes(name)) return `does not name ${name}`;

@@ -5,10 +5,11 @@
 import { hasOneSubgroupSize } from "../../kernels/runtime/device.ts";
 import { boolean, defineFlags, text } from "../../tasks/lib/flags.ts";
 import { openTaskGpu, parseGpuFlags } from "../../tasks/lib/gpu.ts";
-import { runTask, TaskError } from "../../tasks/lib/main.ts";
+import { runTask } from "../../tasks/lib/main.ts";
 import { progress } from "../../tasks/lib/progress.ts";
 import { readGolden, runCase } from "./runner.ts";
 import { describe, markdown, printed, report } from "./report.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const PAGE = new URL("../../docs/golden.md", import.meta.url);
 const MARK = "<!-- The rest is written by deno task golden. -->\n";
@@ -29,14 +30,14 @@ async function main(): Promise<void> {
   const cases = golden.cases.filter(({ op }) => only === undefined || op === only);
   if (cases.length === 0) {
     const known = Object.keys(golden.operations).join(", ");
-    throw new TaskError(`There is no operation "${only}" in the table: it has ${known}`);
+    throw new UserError(`There is no operation "${only}" in the table: it has ${known}`);
   }
   using workgroup = await openTaskGpu({ path: "workgroup" });
   // The bodies for software adapters run on these alone.
   const both = hasOneSubgroupSize(workgroup.adapter);
   using subgroup = both ? await openTaskGpu({ path: "subgroup" }) : undefined;
   if (!both) console.log(`"${workgroup.adapter.description}" runs the workgroup kernels alone`);
-  if (write && !both) throw new TaskError("The table of docs/golden.md is of both paths");
+  if (write && !both) throw new UserError("The table of docs/golden.md is of both paths");
   const paths = subgroup === undefined ? [workgroup] : [subgroup, workgroup];
   const outcomes = [];
   using display = progress({ total: cases.length, unit: "case" });
@@ -56,7 +57,7 @@ async function main(): Promise<void> {
     await Deno.writeTextFile(PAGE, head + MARK + markdown(rows, paths[0].adapter.description));
   }
   const failed = outcomes.filter(({ error, tolerance }) => !(error <= tolerance)).length;
-  if (failed > 0) throw new TaskError(`${failed} of ${outcomes.length} runs miss their tolerance`);
+  if (failed > 0) throw new UserError(`${failed} of ${outcomes.length} runs miss their tolerance`);
 }
 
 if (import.meta.main) await runTask(main);

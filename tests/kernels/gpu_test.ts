@@ -69,7 +69,7 @@ Deno.test("foldGroups covers every workgroup within the limits, and refuses more
     const [x, y] = foldGroups(n);
     assert(x <= 65535 && y <= 65535 && x * y >= n, `${n} became ${x} x ${y}`);
   }
-  assertThrows(() => foldGroups(65535 ** 2 + 1), RangeError, "workgroups: at most");
+  assertThrows(() => foldGroups(65535 ** 2 + 1), GpuError, "workgroups: at most");
 });
 
 Deno.test("defineKernel refuses more bindings than a kernel can have everywhere", () => {

@@ -10,6 +10,7 @@ import { accumulate, add } from "../../kernels/elementwise.ts";
 import { pointwise } from "../../kernels/pointwise/pointwise.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { gpuTest } from "../gpu_support.ts";
+import { GpuError } from "../../kernels/runtime/errors.ts";
 
 gpuTest("a tensor over the limit is refused by name, bytes and limit", (gpu) => {
   const limits = gpu.device.limits;
@@ -17,7 +18,7 @@ gpuTest("a tensor over the limit is refused by name, bytes and limit", (gpu) => 
   const n = Math.floor(limit / 4) + 1;
   const error = assertThrows(
     () => Tensor.empty(gpu, [1, n], { name: "too large" }),
-    RangeError,
+    GpuError,
     `"too large" of shape [1, ${n}] takes ${4 * n} bytes`,
   );
   assertStringIncludes(error.message, `allows ${limit}`);

@@ -5,6 +5,7 @@ import { expectDepth, mostDepth } from "../../kernels/gemm/engine.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { expectTurns, loopTurns, MOST_TURNS } from "../../kernels/runtime/turns.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
+import { GpuError } from "../../kernels/runtime/errors.ts";
 
 // Two loops after each other, the first with another in it; bounds from a buffer, so that none is unrolled.
 const countKernel = defineKernel({
@@ -43,7 +44,7 @@ Deno.test("what takes too many turns is refused, with the tensor's name and a re
   expectTurns(MOST_TURNS, tensor, "A sum of", "take fewer");
   assertThrows(
     () => expectTurns(MOST_TURNS + 1, tensor, "A sum of", "take fewer"),
-    RangeError,
+    GpuError,
     'A sum of "wide" of shape [2, 3] takes loops of 60001 turns, and a kernel is given 60000, since software GPU ' +
       "drivers cut longer ones: take fewer",
   );
@@ -56,7 +57,7 @@ gpuTestBothPaths("a product that is not cut is refused above the terms of a disp
   expectDepth(gpu, shape, most, weights, "A step with");
   assertThrows(
     () => expectDepth(gpu, shape, most + 1, weights, "A step with"),
-    RangeError,
+    GpuError,
     'A step with "wh" of shape [9, 9] takes loops of',
   );
 });

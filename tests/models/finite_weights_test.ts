@@ -16,6 +16,7 @@ import { gpuTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import { smallCaptioner } from "./small_captioner.ts";
 import { SIZES, smallClassifier } from "./small_classifier.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** A GPU test that gets a path for a file; skipped, with the reason, where a permission is missing. */
 function fileTest(name: string, fn: (gpu: Gpu, path: string) => Promise<void>): void {
@@ -75,7 +76,7 @@ gpuTest("no weight that is not finite comes in, and nothing is written before", 
       for (const options of [{}, { strict: false }, { dryRun: true }]) {
         assertThrows(
           () => captioner.loadStateDict(bad, options),
-          RangeError,
+          UserError,
           `The tensor "${key}" is not finite in 1 of ${
             place + 1
           } numbers, first ${value} at place ${place}`,
@@ -89,7 +90,7 @@ gpuTest("no weight that is not finite comes in, and nothing is written before", 
   large.set("score.bias", { dtype: "F64", shape, data });
   assertThrows(
     () => captioner.loadStateDict(large),
-    RangeError,
+    UserError,
     "first Infinity at place 1 once they are float32",
   );
   assertEquals(await captioner.stateDict(), before);
@@ -103,9 +104,9 @@ Deno.test("of pretrained weights those that are used are checked", async () => {
   for (const key of ["features.0.weight", "features.12.expand3x3.bias", ...head]) {
     const bad = new Map(dict).set(key, spoilt(dict.get(key)!, 0, NaN));
     const load = (newHead: boolean) => loadPretrained(make(), bad, { newHead });
-    assertThrows(() => load(false), RangeError, `The tensor "${key}" is not finite`);
+    assertThrows(() => load(false), UserError, `The tensor "${key}" is not finite`);
     if (head.includes(key)) load(true);
-    else assertThrows(() => load(true), RangeError, `The tensor "${key}" is not finite`);
+    else assertThrows(() => load(true), UserError, `The tensor "${key}" is not finite`);
   }
 });
 
@@ -118,10 +119,10 @@ Deno.test("the running statistics of batch norms are checked, and what nothing r
     return model.load(new Map([[key, { dtype: "F32", shape, data }]]), { strict: false });
   };
   const key = "layer1.0.bn1.running_var";
-  assertThrows(() => load(key, [1, Infinity]), RangeError, `The tensor "${key}" is not finite`);
+  assertThrows(() => load(key, [1, Infinity]), UserError, `The tensor "${key}" is not finite`);
   assertThrows(
     () => load(key, [1, 0, -1e-3]),
-    RangeError,
+    UserError,
     `The variance at place 2 of "${key}" is below 0`,
   );
   assertEquals(load(key, [0, 1]).misshapen, []);
@@ -141,7 +142,7 @@ fileTest("a file with such weights is refused by its path and the tensor", async
     for (const key of keys) {
       const bad = new Map(tensors).set(key, spoilt(tensors.get(key)!, 1, value));
       await Deno.writeFile(path, encodeSafetensors(bad, metadata));
-      const error = await assertRejects(load, RangeError, `"${path}"`);
+      const error = await assertRejects(load, UserError, `"${path}"`);
       assert(error.message.includes(`"${key}"`) && error.message.includes(said), error.message);
     }
     await Deno.writeFile(path, bytes);
@@ -180,7 +181,7 @@ fileTest("weights that are not finite are not saved, and the file stays", async 
   const refused = async (value: number) => {
     await assertRejects(
       () => saveClassifier(path, classifier, vocabulary),
-      RangeError,
+      UserError,
       `${path} is not written: tensor "${parameter.name}" is not finite in ` +
         `1 of ${values.length} numbers, first ${value}`,
     );
@@ -202,7 +203,7 @@ fileTest("weights that are not finite are not saved, and the file stays", async 
   const scale = { mean: new Float32Array(5), deviation: Float32Array.of(1, 1, NaN, 1, 1) };
   await assertRejects(
     () => saveCaptioner(path, captioner, { vocabulary, scale, captionLength: 6 }),
-    RangeError,
+    UserError,
     'tensor "features.deviation" is not finite',
   );
   assertEquals(await Deno.readFile(path), before);

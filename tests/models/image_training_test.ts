@@ -27,6 +27,7 @@ import type { Parameter } from "../../models/parameters.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
 import type { Learnt } from "../../models/vision_model.ts";
 import { gpuTest } from "../gpu_support.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** A noisy picture, reddish for class 0 and bluish for class 1. */
 function picture(label: number, i: number): RgbImage {
@@ -224,7 +225,7 @@ Deno.test("a measure of nothing is refused, and one of scores that are no number
   for (const v of [NaN, Infinity, -Infinity]) {
     const message = `The score of picture 1 for class 2 is ${v}: look for NaN`;
     const scores = scoresOf([1, 2, 3, 0, 0, v], [0, 0]);
-    assertThrows(() => probabilities(scores, 1), RangeError, message);
+    assertThrows(() => probabilities(scores, 1), UserError, message);
     assertEquals(probabilities(scores, 0).length, 3);
   }
 });

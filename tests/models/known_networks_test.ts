@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { networkOf, networkWithin } from "../../models/known_networks.ts";
 import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** A state dict of tensors without memory of their own, by name and shape. */
 function dict(shapes: Record<string, number[]>): Map<string, TensorData> {
@@ -83,14 +84,14 @@ Deno.test("networkWithin() finds a network beside the losses and metrics of a Li
 
 Deno.test("loadPretrained() names the network that the weights are of, and no long list of keys", () => {
   const model = makeBackbone("resnet18");
-  const { message } = assertThrows(() => loadPretrained(model, resnet([3, 4, 6, 3])), TypeError);
+  const { message } = assertThrows(() => loadPretrained(model, resnet([3, 4, 6, 3])), UserError);
   assertEquals(
     message,
     "The weights do not fit resnet18: these are the weights of resnet34; known are resnet18, squeezenet1_1",
   );
-  const own = assertThrows(() => loadPretrained(model, resnet([2, 2, 2, 2])), TypeError).message;
+  const own = assertThrows(() => loadPretrained(model, resnet([2, 2, 2, 2])), UserError).message;
   assertEquals(own.slice(0, 55), "The weights do not fit resnet18; missing: bn1.weight, b");
   assertEquals(own.length < 1000, true, own);
-  const none = assertThrows(() => loadPretrained(model, new Map()), TypeError).message;
+  const none = assertThrows(() => loadPretrained(model, new Map()), UserError).message;
   assertEquals(none.split(". ")[1], "With --partial (`partial` in a script) weights may lack some");
 });

@@ -8,6 +8,7 @@ import { Adam } from "../../models/optimizers.ts";
 import { Buffer, Parameter } from "../../models/parameters.ts";
 import { BatchNorm2d } from "../../models/vision_layers.ts";
 import { gpuTest } from "../gpu_support.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 class Inner extends Module {
   readonly scale = new Parameter([2], Float32Array.of(1, 2));
@@ -81,7 +82,7 @@ gpuTest("a module goes to a GPU once, and saves and loads all it has", async (gp
   const { scale } = other.list[0] as Inner;
   assertEquals([...await scale.tensor.read()], [7, 8]);
   dict.delete("last");
-  assertThrows(() => other.loadStateDict(dict), TypeError, "missing: last");
+  assertThrows(() => other.loadStateDict(dict), UserError, "missing: last");
   model.dispose();
 });
 

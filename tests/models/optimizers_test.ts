@@ -20,6 +20,7 @@ import {
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** Two parameters, neither of which fills its place in the store. */
 const SHAPES = { first: [7], second: [11, 9] };
@@ -259,15 +260,15 @@ gpuTest("a state of another model or optimizer is refused, and nothing is writte
   const [first, second] = [...tensors.values()].map(({ data }) =>
     data as Float32Array<ArrayBuffer>
   );
-  assertThrows(() => adam.loadState(moments(first)), TypeError, "this one has 2 of 192");
+  assertThrows(() => adam.loadState(moments(first)), UserError, "this one has 2 of 192");
   const short = moments(first, second.slice(1));
-  assertThrows(() => adam.loadState(short), TypeError, "buffers of [192, 191] numbers");
+  assertThrows(() => adam.loadState(short), UserError, "buffers of [192, 191] numbers");
   const { steps, lr } = values as { steps: number; lr: number };
   const with_ = (values: Plain) => () => adam.loadState({ tensors, values });
-  assertThrows(with_({ steps: -1, lr }), RangeError, "steps must be a whole number from 0");
-  assertThrows(with_({ steps, lr: NaN }), RangeError, "lr must be");
-  assertThrows(with_({ steps }), SyntaxError, 'its "lr" is no number');
+  assertThrows(with_({ steps: -1, lr }), UserError, "steps must be a whole number from 0");
+  assertThrows(with_({ steps, lr: NaN }), UserError, "lr must be");
+  assertThrows(with_({ steps }), UserError, 'its "lr" is no number');
   const spoilt = moments(first, second.with(5, NaN) as Float32Array<ArrayBuffer>);
-  assertThrows(() => adam.loadState(spoilt), RangeError, "moment 5 must be a finite number");
+  assertThrows(() => adam.loadState(spoilt), UserError, "moment 5 must be a finite number");
   assertEquals(await adam.state(), before);
 });

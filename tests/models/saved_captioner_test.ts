@@ -14,6 +14,7 @@ import { gpuTest } from "../gpu_support.ts";
 import { permissionTest, relativeError } from "../support.ts";
 import { CAPTIONS, FEATURES, SIZES, smallCaptioner } from "./small_captioner.ts";
 import * as torch from "./torch_captioner.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const PYTHON = "/usr/bin/python3";
 const SCRIPT = fromFileUrl(new URL("../fixtures/captioner_torch.py", import.meta.url));
@@ -145,9 +146,9 @@ for (const cell of ["rnn", "lstm"] as const) {
 
 gpuTest("a file that is no captioner is refused", async (gpu) => {
   const other = fromFileUrl(new URL("../fixtures/safetensors/dtypes.safetensors", import.meta.url));
-  await assertRejects(() => loadCaptioner(gpu, other), SyntaxError, "holds no captioner");
+  await assertRejects(() => loadCaptioner(gpu, other), UserError, "holds no captioner");
   const json = fromFileUrl(new URL("../fixtures/captioner_torch.json", import.meta.url));
-  await assertRejects(() => loadCaptioner(gpu, json), SyntaxError, "is not a safetensors file");
+  await assertRejects(() => loadCaptioner(gpu, json), UserError, "is not a safetensors file");
 });
 
 fileTest("a captioner whose parts do not fit is refused", [], async (gpu, path) => {
@@ -165,30 +166,30 @@ fileTest("a captioner whose parts do not fit is refused", [], async (gpu, path) 
     metadata: { config: JSON.stringify({ ...config, ...change }) },
   });
   const strange = "these are not the sizes of a captioner";
-  await refuse(sizes({ cell: "gru" }), SyntaxError, strange);
-  await refuse(sizes({ hiddenDim: 2.5 }), SyntaxError, strange);
-  await refuse(sizes({ captionLength: undefined }), SyntaxError, strange);
+  await refuse(sizes({ cell: "gru" }), UserError, strange);
+  await refuse(sizes({ hiddenDim: 2.5 }), UserError, strange);
+  await refuse(sizes({ captionLength: undefined }), UserError, strange);
   await refuse(
     sizes({ captionLength: 1e6 }),
-    SyntaxError,
+    UserError,
     "captions have 1000000 tokens: at most 1000",
   );
-  await refuse(sizes({ hiddenDim: 14_000 }), TypeError, "project.weight is [7, 5], not [14000, 5]");
-  await refuse(sizes({ wordDim: 1e8 }), TypeError, "embed.weight is [11, 6], not [11, 100000000]");
-  await refuse({ metadata: { config: "null" } }, SyntaxError, "holds no captioner");
-  await refuse({ metadata: { config: "{" } }, SyntaxError, "holds no captioner");
-  await refuse({ metadata: { vocabulary: "[]" } }, SyntaxError, "must start with <NULL>");
+  await refuse(sizes({ hiddenDim: 14_000 }), UserError, "project.weight is [7, 5], not [14000, 5]");
+  await refuse(sizes({ wordDim: 1e8 }), UserError, "embed.weight is [11, 6], not [11, 100000000]");
+  await refuse({ metadata: { config: "null" } }, UserError, "holds no captioner");
+  await refuse({ metadata: { config: "{" } }, UserError, "holds no captioner");
+  await refuse({ metadata: { vocabulary: "[]" } }, UserError, "must start with <NULL>");
   await refuse(
     sizes({ vocabularySize: 12 }),
-    SyntaxError,
+    UserError,
     "there are 11 words, and 12 in the sizes",
   );
-  await refuse(sizes({ hiddenDim: 8 }), TypeError, "project.weight is [7, 5], not [8, 5]");
-  await refuse(sizes({ cell: "rnn" }), TypeError, "recurrent.weight_ih_l0 is [28, 6], not [7, 6]");
+  await refuse(sizes({ hiddenDim: 8 }), UserError, "project.weight is [7, 5], not [8, 5]");
+  await refuse(sizes({ cell: "rnn" }), UserError, "recurrent.weight_ih_l0 is [28, 6], not [7, 6]");
   const without = new Map(tensors);
   without.delete("score.bias");
-  await refuse({ tensors: without }, TypeError, "missing: score.bias");
+  await refuse({ tensors: without }, UserError, "missing: score.bias");
   const short = new Map(tensors);
   short.set("features.mean", { dtype: "F32", shape: [4], data: new Float32Array(4) });
-  await refuse({ tensors: short }, TypeError, `The "features.mean" of`);
+  await refuse({ tensors: short }, UserError, `The "features.mean" of`);
 });

@@ -9,6 +9,7 @@ import { CLASSIFIER_KINDS } from "../../models/sentence_classifier.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import { logitsOf, SENTENCES, SIZES, smallClassifier } from "./small_classifier.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const VOCABULARY = Vocabulary.fromWords(["a", "good", "bad", "film", "not", "very", "…"]);
 
@@ -67,7 +68,7 @@ fileTest("a vocabulary of another size is not saved", async (gpu, path) => {
 gpuTest("a file that is no classifier is refused", async (gpu) => {
   const fixture = (name: string) => fromFileUrl(new URL(`../fixtures/${name}`, import.meta.url));
   const refuse = (name: string, message: string) =>
-    assertRejects(() => loadClassifier(gpu, fixture(name)), SyntaxError, message);
+    assertRejects(() => loadClassifier(gpu, fixture(name)), UserError, message);
   await refuse("safetensors/dtypes.safetensors", "its vocabulary or sizes are missing");
   await refuse(
     "captioner_torch.safetensors",
@@ -96,42 +97,42 @@ fileTest("a classifier whose parts do not fit is refused", async (gpu, path) => 
     metadata: { config: JSON.stringify({ ...config, ...change }) },
   });
   const strange = "these are not the sizes of a classifier";
-  await refuse(sizes({ kind: "gru" }), SyntaxError, strange);
-  await refuse(sizes({ hiddenDim: 2.5 }), SyntaxError, strange);
-  await refuse(sizes({ wordDim: undefined }), SyntaxError, strange);
-  await refuse(sizes({ dropout: 1 }), SyntaxError, strange);
-  await refuse(sizes({ wordDropout: -1 }), SyntaxError, strange);
-  await refuse({ metadata: { config: "null" } }, SyntaxError, "holds no sentence classifier");
-  await refuse({ metadata: { config: "{" } }, SyntaxError, "holds no sentence classifier");
-  await refuse({ metadata: { vocabulary: "{}" } }, SyntaxError, "is no list of words");
-  await refuse({ metadata: { vocabulary: "[]" } }, SyntaxError, "must start with <NULL>");
-  await refuse({ metadata: { vocabulary: "" } }, SyntaxError, "vocabulary or sizes are missing");
+  await refuse(sizes({ kind: "gru" }), UserError, strange);
+  await refuse(sizes({ hiddenDim: 2.5 }), UserError, strange);
+  await refuse(sizes({ wordDim: undefined }), UserError, strange);
+  await refuse(sizes({ dropout: 1 }), UserError, strange);
+  await refuse(sizes({ wordDropout: -1 }), UserError, strange);
+  await refuse({ metadata: { config: "null" } }, UserError, "holds no sentence classifier");
+  await refuse({ metadata: { config: "{" } }, UserError, "holds no sentence classifier");
+  await refuse({ metadata: { vocabulary: "{}" } }, UserError, "is no list of words");
+  await refuse({ metadata: { vocabulary: "[]" } }, UserError, "must start with <NULL>");
+  await refuse({ metadata: { vocabulary: "" } }, UserError, "vocabulary or sizes are missing");
   const more = sizes({ vocabularySize: 12 });
-  await refuse(more, SyntaxError, "there are 11 words, and 12 in the sizes");
+  await refuse(more, UserError, "there are 11 words, and 12 in the sizes");
   const narrow = "recurrent.weight_ih_l0 is [20, 6], not [32, 6]";
-  await refuse(sizes({ hiddenDim: 8 }), TypeError, narrow);
-  await refuse(sizes({ kind: "rnn" }), TypeError, "recurrent.weight_ih_l0 is [20, 6], not [5, 6]");
-  await refuse(sizes({ kind: "bilstm" }), TypeError, "missing: recurrent.weight_ih_l0_reverse");
-  await refuse(sizes({ kind: "average" }), TypeError, "unexpected: recurrent.bias_hh_l0");
+  await refuse(sizes({ hiddenDim: 8 }), UserError, narrow);
+  await refuse(sizes({ kind: "rnn" }), UserError, "recurrent.weight_ih_l0 is [20, 6], not [5, 6]");
+  await refuse(sizes({ kind: "bilstm" }), UserError, "missing: recurrent.weight_ih_l0_reverse");
+  await refuse(sizes({ kind: "average" }), UserError, "unexpected: recurrent.bias_hh_l0");
   // Absurd sizes are compared with the tensors before anything is drawn or allocated.
   const start = performance.now();
-  await refuse(sizes({ hiddenDim: 14_000 }), TypeError, "not [56000, 6]");
+  await refuse(sizes({ hiddenDim: 14_000 }), UserError, "not [56000, 6]");
   await refuse(
     sizes({ hiddenDim: 2 ** 50 }),
-    TypeError,
+    UserError,
     `"${path}" cannot be loaded: The state dict`,
   );
-  await refuse(sizes({ wordDim: 1e8 }), TypeError, "embed.weight is [11, 6], not [11, 100000000]");
-  await refuse(sizes({ kind: "bilstm", members: 1e6 }), SyntaxError, "its 1000000 members cannot");
-  await refuse(sizes({ vocabularySize: 1e9 }), SyntaxError, "there are 11 words, and 1000000000");
-  await refuse(sizes({ hiddenDim: 1e300 }), SyntaxError, strange);
-  await refuse(sizes({ dropout: "0" }), SyntaxError, strange);
+  await refuse(sizes({ wordDim: 1e8 }), UserError, "embed.weight is [11, 6], not [11, 100000000]");
+  await refuse(sizes({ kind: "bilstm", members: 1e6 }), UserError, "its 1000000 members cannot");
+  await refuse(sizes({ vocabularySize: 1e9 }), UserError, "there are 11 words, and 1000000000");
+  await refuse(sizes({ hiddenDim: 1e300 }), UserError, strange);
+  await refuse(sizes({ dropout: "0" }), UserError, strange);
   const deep = `[${"[".repeat(1e6)}`;
-  await refuse({ metadata: { config: deep } }, SyntaxError, "may nest 1 deep");
-  await refuse({ metadata: { vocabulary: deep } }, SyntaxError, "may nest 1 deep");
-  await refuse({ metadata: { vocabulary: "[1]" } }, SyntaxError, "is no list of words");
+  await refuse({ metadata: { config: deep } }, UserError, "may nest 1 deep");
+  await refuse({ metadata: { vocabulary: deep } }, UserError, "may nest 1 deep");
+  await refuse({ metadata: { vocabulary: "[1]" } }, UserError, "is no list of words");
   assertLess(performance.now() - start, 5000);
   const without = new Map(tensors);
   without.delete("score.bias");
-  await refuse({ tensors: without }, TypeError, "missing: score.bias");
+  await refuse({ tensors: without }, UserError, "missing: score.bias");
 });

@@ -33,6 +33,7 @@ import {
 } from "../../models/sentence_training.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { logitsOf, SENTENCES, smallClassifier } from "./small_classifier.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** Sentences of 1 to 52 words. */
 function randomSentences(count: number): number[][] {
@@ -267,7 +268,7 @@ gpuTest("a sentence that no batch can hold is refused before training", (gpu) =>
     checkLengths(classifier, [{ length: 3 }, { length: most }]);
     const error = assertThrows(
       () => checkLengths(classifier, [{ length: 3 }, { length: most + 1 }]),
-      RangeError,
+      UserError,
       `Sentence 2 has ${most + 1} words, and the model (${kind}`,
     );
     assert(error.message.includes(`reads at most ${most} on "`), error.message);
@@ -284,7 +285,7 @@ gpuTest("sentenceLogits refuses to answer with NaN", async (gpu) => {
   const first = SENTENCES.findIndex((sentence) => sentence.includes(word)) + 1;
   await assertRejects(
     () => sentenceLogits(classifier, SENTENCES),
-    RangeError,
+    UserError,
     `The logit of sentence ${first} is NaN`,
   );
 });

@@ -4,6 +4,7 @@ import { decodeSafetensors, encodeSafetensors } from "../../data/formats/safeten
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { smallCaptioner } from "./small_captioner.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 function halves(values: number[], shape: number[]): TensorData {
   return { dtype: "F16", shape, data: Float16Array.from(values) };
@@ -38,7 +39,7 @@ gpuTest("loading lists everything that does not fit, and writes nothing", async 
   zeros.delete("recurrent.bias_hh_l0");
   zeros.set("decoder.weight", halves([1], [1]));
   zeros.set("score.weight", { dtype: "F32", shape: [7, 11], data: new Float32Array(77) });
-  const error = assertThrows(() => captioner.loadStateDict(zeros), TypeError);
+  const error = assertThrows(() => captioner.loadStateDict(zeros), UserError);
   assertEquals(
     error.message,
     "The state dict does not fit the model; missing: project.bias, recurrent.bias_hh_l0; " +
@@ -71,7 +72,7 @@ gpuTest("half precision is widened, whole numbers are refused", async (gpu) => {
   dict.set("project.bias", { dtype: "I32", shape: [7], data: new Int32Array(7) });
   assertThrows(
     () => captioner.loadStateDict(dict),
-    TypeError,
+    UserError,
     "project.bias holds whole numbers (I32), where floats are needed (F64, F32, F16, BF16): in PyTorch, save tensor.float()",
   );
   assertEquals(await captioner.project.bias!.tensor.read(), Float32Array.from(values));

@@ -10,6 +10,7 @@ import { Conv2d } from "../../models/vision_layers.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { countDispatches, normals, upload } from "../kernels/values.ts";
 import { relativeError } from "../support.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 gpuTest("a Conv2d saves its weight as PyTorch has it, and loads it back", async (gpu) => {
   const layer = new Conv2d(2, 3, 2);
@@ -99,7 +100,7 @@ gpuTest("loadPretrained lists what does not fit, and changes nothing then", asyn
   const weights = zeros("squeezenet1_1", 3);
   weights.delete("features.3.squeeze.bias");
   weights.set("extra", { dtype: "F32", shape: [1], data: new Float32Array(1) });
-  const error = assertThrows(() => loadPretrained(model, weights), TypeError);
+  const error = assertThrows(() => loadPretrained(model, weights), UserError);
   for (
     const part of [
       "The weights do not fit squeezenet1_1",
@@ -129,7 +130,7 @@ gpuTest("loadPretrained starts a block that misses weights as an identity", asyn
     if (key.endsWith("bn2.weight")) (data as Float32Array).fill(1);
   }
   for (const i of [1, 2]) weights.delete(`layer4.1.conv${i}.weight`);
-  assertThrows(() => loadPretrained(model, weights), TypeError, "missing: layer4.1.conv1.weight");
+  assertThrows(() => loadPretrained(model, weights), UserError, "missing: layer4.1.conv1.weight");
   const { notes } = loadPretrained(model, weights, { partial: true });
   model.toGpu(gpu);
   assertEquals(notes.length, 2);

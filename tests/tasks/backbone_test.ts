@@ -5,6 +5,7 @@ import { openBackbone } from "../../tasks/lib/backbone.ts";
 import { gpuProcessTest, gpuTest } from "../gpu_support.ts";
 import { granted } from "../support.ts";
 import { randomSqueezeNet } from "./small_network.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const write = { name: "write" } as const;
 
@@ -21,7 +22,7 @@ else {
       await Deno.writeFile(path, encodeSafetensors(weights));
       const error = await assertRejects(
         () => openBackbone(gpu, { weights: path, partial: false }, { learnt: "none" }),
-        RangeError,
+        UserError,
         path,
       );
       assertStringIncludes(error.message, '"features.0.bias" is not finite in 1 of 4 numbers');

@@ -8,7 +8,6 @@ import type { CellType } from "../../models/layers.ts";
 import { checkCaptioner } from "../../tasks/caption/own.ts";
 import { captionSettings } from "../../tasks/caption/settings.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
-import { TaskError } from "../../tasks/lib/main.ts";
 import { modelFile } from "../../tasks/lib/model_file.ts";
 import { withFolder } from "../data/sets/coco_folder.ts";
 import { noise } from "../data/images/images.ts";
@@ -23,6 +22,7 @@ import {
   TASK_PERMISSIONS,
   withTempFolder,
 } from "./task_process.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const TINY = ["--hidden=16", "--words=8", "--beam=2", "--pictures=5", "--epochs=1"];
 
@@ -103,10 +103,10 @@ Deno.test("a captioner that does not fit photographs or flags is refused", () =>
   };
   check(512, 0.5);
   const refused: [run: () => void, kind: new (message: string) => Error, message: string][] = [
-    [() => check(771, 0), TaskError, "model.safetensors was trained on scenes drawn by neckar"],
-    [() => check(4096, 0), TaskError, "4096 numbers of a picture, and not 512"],
-    [() => check(512, -0.5), TaskError, "some are below zero on average, as VGG's are after PCA"],
-    [() => check(512, 0, "rnn"), TaskError, "has an LSTM: use deno task caption-lstm"],
+    [() => check(771, 0), UserError, "model.safetensors was trained on scenes drawn by neckar"],
+    [() => check(4096, 0), UserError, "4096 numbers of a picture, and not 512"],
+    [() => check(512, -0.5), UserError, "some are below zero on average, as VGG's are after PCA"],
+    [() => check(512, 0, "rnn"), UserError, "has an LSTM: use deno task caption-lstm"],
     [() => check(512, 0, "lstm", 6), UsageError, "vocabulary of 7 words allows 1 to 5"],
   ];
   for (const [run, kind, message] of refused) assertThrows(run, kind, message);
@@ -116,7 +116,7 @@ permissionTest("modelFile() finds a run's model", [{ name: "write" }], async () 
   await withTempFolder(async (folder) => {
     await assertRejects(
       () => modelFile(folder, "caption-lstm"),
-      TaskError,
+      UserError,
       `There is no model in ${folder}: --model must be the folder of a caption run, such as runs/caption-lstm/`,
     );
     const path = join(folder, "model.safetensors");

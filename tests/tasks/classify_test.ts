@@ -12,7 +12,6 @@ import { encodePng } from "../../data/images/image.ts";
 import { writeSafetensors } from "../../data/formats/safetensors.ts";
 import { classifySettings } from "../../tasks/classify/settings.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
-import { TaskError } from "../../tasks/lib/main.ts";
 import { findPictures } from "../../tasks/lib/own_pictures.ts";
 import { noise } from "../data/images/images.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
@@ -26,6 +25,7 @@ import {
   TASK_PERMISSIONS,
   withTempFolder,
 } from "./task_process.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const CLASSES = ["ant", "bee", "snail <1>"];
 
@@ -206,7 +206,7 @@ permissionTest(
       const notes = [`The name of ${inside}/3.txt is not that of a picture: passed over`];
       assertEquals(await findPictures(inside, false), { paths, notes });
       const passedOver = "is not that of a picture, and --strict allows none";
-      await assertRejects(() => findPictures(inside, true), TaskError, passedOver);
+      await assertRejects(() => findPictures(inside, true), UserError, passedOver);
       const [odd, plain] = [join(folder, "odd.txt"), join(folder, "plain")];
       await Deno.writeTextFile(odd, "");
       await Deno.rename(inside, plain);
@@ -214,7 +214,7 @@ permissionTest(
         paths: [`${plain}/2.jpg`, odd, `${plain}/1.png`],
         notes: [`The name of ${plain}/3.txt is not that of a picture: passed over`],
       });
-      await assertRejects(() => findPictures(",", false), TaskError, 'names no picture: ","');
+      await assertRejects(() => findPictures(",", false), UserError, 'names no picture: ","');
       await Deno.mkdir(join(folder, "empty"));
       await assertRejects(() => findPictures(join(folder, "empty"), false), Deno.errors.NotFound);
     });

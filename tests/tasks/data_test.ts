@@ -11,11 +11,11 @@ import { CATALOGUE, type CatalogueEntry } from "../../data/sets/catalogue.ts";
 import { DownloadError } from "../../data/files/download.ts";
 import { getData, listCatalogue } from "../../tasks/data.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
-import { TaskError } from "../../tasks/lib/main.ts";
 import { serveFile } from "../data/files/file_server.ts";
 import { writeZip } from "../data/formats/zip/zip_writer.ts";
 import { permissionTest } from "../support.ts";
 import { runTaskProcess, TASK_PERMISSIONS, withTempFolder } from "./task_process.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 Deno.test("data: the catalogue is complete, and deno.json allows its hosts", async () => {
   const config = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
@@ -71,7 +71,7 @@ permissionTest(
       assertEquals(await get(FILE, to, {}), ["TO/file.bin is there already"]);
       await assertRejects(
         () => get(FILE, to, { sha256: "00000000" }),
-        TaskError,
+        UserError,
         "remove it to download it anew",
       );
     }),
@@ -132,7 +132,7 @@ permissionTest(
         assertEquals([...Deno.readDirSync(to)], []);
         // As an earlier version would have kept it.
         await Deno.writeFile(join(to, "file.bin"), bytes);
-        await assertRejects(wrong, TaskError, "remove it to download it anew");
+        await assertRejects(wrong, UserError, "remove it to download it anew");
         await Deno.remove(join(to, "file.bin"));
       }
       // The end of the connection is the only end, and it comes too early.

@@ -17,6 +17,17 @@ Deno.test("kernel: the sizes of an operation are read and checked", () => {
       `Flag --shape takes 3 whole numbers from 1 for matmul, MxKxN as in 64x512x256, and not "${wrong}"`,
     );
   }
+  for (
+    const [name, shape, reason] of [
+      ["max-pool", "1x2x2x3x4x1", "no window fits"],
+      ["max-pool", "1x20x20x3x9x1", "a window and a stride of at most 8 are needed"],
+      ["batch-norm", "1x1x1x3", "two values of each channel are needed"],
+      ["sum", "2000000000", "sizes are at most 1073741824"],
+    ]
+  ) {
+    const message = `Flag --shape is ${shape}, and of ${name} ${reason}`;
+    assertThrows(() => readSizes(name, shape), UsageError, message);
+  }
   const lines = listOperations().split("\n");
   assertEquals(lines.length, 1 + Object.keys(OPERATIONS).length);
   for (const { sizes, example } of Object.values(OPERATIONS)) {

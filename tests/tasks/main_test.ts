@@ -1,8 +1,12 @@
 import { assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
-import { explain, TaskError } from "../../tasks/lib/main.ts";
-import { writeError } from "../../data/files/file.ts";
+import { explain } from "../../tasks/lib/main.ts";
+import { WriteError, writeError } from "../../data/files/file.ts";
+import { UserError } from "../../data/files/user_error.ts";
+import { GpuError, NoAdapterError } from "../../kernels/runtime/errors.ts";
+import { DivergedError } from "../../models/finite.ts";
+import { NonFiniteLossError } from "../../models/loss_history.ts";
 import { permissionTest } from "../support.ts";
 
 /** The error that some code throws. */
@@ -23,16 +27,16 @@ Deno.test("main: wrong usage is code 2, help is code 0", () => {
 });
 
 Deno.test("main: expected errors are one sentence", () => {
-  class NoAdapterError extends Error {
-    override name = "NoAdapterError";
-  }
   const expected = [
-    new TypeError("Weights are [3, 4], and the input has 5 columns"),
-    new TypeError("Cannot read the features: 4 numbers for each image are expected"),
-    new RangeError("Batch size must be at least 1, got 0"),
-    new SyntaxError("The HDF5 file has no signature"),
-    new TaskError("The output folder cannot be written"),
+    new UserError("The HDF5 file has no signature"),
+    new UserError("The output folder cannot be written", {
+      cause: new TypeError("x is undefined"),
+    }),
+    new WriteError("a.txt cannot be written: the disk is full"),
+    new DivergedError("The weights are not finite after step 3"),
+    new NonFiniteLossError(NaN, 3, 2.5),
     new NoAdapterError("No adapter"),
+    new GpuError("The GPU device was lost"),
     new Deno.errors.NotFound("No such file"),
     new Deno.errors.NotCapable("Requires read access"),
   ];
@@ -47,6 +51,14 @@ Deno.test("main: too little memory for an array is a sentence", () => {
   assertMatch(text, /^error: There is not enough memory: try a smaller batch.*$/);
 });
 
+Deno.test("main: only a UserError is told with what it is about in front", () => {
+  const told = UserError.within("a.txt", new UserError("it is empty"));
+  assertEquals(explain(told).text, "error: a.txt: it is empty");
+  const bug = thrown(() => (undefined as unknown as { x: number }).x);
+  assertEquals(UserError.within("a.txt", bug), bug);
+  assertMatch(explain(bug).text, /^unexpected error, please report it: TypeError: [^]*\n\s+at /);
+});
+
 Deno.test("main: bugs keep their stack", () => {
   const missing = undefined as unknown as { a: { b: number } };
   const notFunction = 3 as unknown as () => void;
@@ -58,6 +70,9 @@ Deno.test("main: bugs keep their stack", () => {
     thrown(() => new Float32Array(4).set([1, 2], 3)),
     thrown(() => new DataView(new ArrayBuffer(2)).getUint32(0)),
     thrown(() => "x".repeat(-1)),
+    thrown(() => JSON.parse("{")),
+    new TypeError("Weights are [3, 4], and the input has 5 columns"),
+    new RangeError("Batch size must be at least 1, got 0"),
     new Error("assertion"),
   ];
   for (const bug of bugs) {
@@ -69,12 +84,17 @@ Deno.test("main: bugs keep their stack", () => {
 });
 
 const library = new URL("../../tasks/lib/main.ts", import.meta.url).href;
+const errors = new URL("../../data/files/user_error.ts", import.meta.url).href;
 const config = fromFileUrl(new URL("../../deno.json", import.meta.url));
 const run: Deno.PermissionDescriptor[] = [{ name: "run" }, { name: "read" }];
 
 function evaluate(code: string): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["eval", `--config=${config}`, `import * as main from "${library}";\n${code}`],
+    args: [
+      "eval",
+      `--config=${config}`,
+      `import * as main from "${library}";\nimport { UserError } from "${errors}";\n${code}`,
+    ],
     env: { NO_COLOR: "1" },
     stdout: "piped",
     stderr: "piped",
@@ -114,7 +134,7 @@ Deno.test("main: what the system refuses is said in words", () => {
 
 permissionTest("main: exit codes of a process", run, async () => {
   const bad = await evaluate(
-    `await main.runTask(() => { setInterval(() => {}, 1000); throw new RangeError("Too big"); });`,
+    `await main.runTask(() => { setInterval(() => {}, 1000); throw new UserError("Too big"); });`,
   ).output();
   const text = new TextDecoder().decode(bad.stderr);
   assertEquals([bad.code, text], [1, "error: Too big\n"]);
@@ -126,7 +146,7 @@ permissionTest("main: nothing that a task prints steers the terminal", run, asyn
   const shown = await evaluate(
     `await main.runTask(() => {
       console.log("a\\x1b[2J\\tb\\nc");
-      throw new RangeError("d\\x9be\\r");
+      throw new UserError("d\\x9be\\r");
     });`,
   ).output();
   const [stdout, stderr] = [shown.stdout, shown.stderr].map((b) => new TextDecoder().decode(b));

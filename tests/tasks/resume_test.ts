@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { UsageError } from "../../tasks/lib/flags.ts";
-import { TaskError } from "../../tasks/lib/main.ts";
 import { commandLine } from "../../tasks/lib/resume.ts";
 import { transferSettings } from "../../tasks/transfer/settings.ts";
 import { permissionTest } from "../support.ts";
 import { withTempFolder } from "./task_process.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const TASK = "transfer-freeze";
 const read = (args: readonly string[]) => transferSettings("head", args);
@@ -23,7 +23,7 @@ permissionTest(
       const refuse = (args: string[], part: string) => {
         const error = assertThrows(() => line(`--resume=${run}`, ...args), Error);
         assertStringIncludes(error.message, part);
-        assert(error instanceof UsageError || error instanceof TaskError, error.name);
+        assert(error instanceof UsageError || error instanceof UserError, error.name);
       };
       refuse([], `There is no config.json in ${run}: --resume takes the folder of a run`);
       await write({ task: TASK, arguments: args });

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { WriteError } from "../../data/files/file.ts";
-import { TaskError } from "../../tasks/lib/main.ts";
 import { createRunFolder, reopenRunFolder } from "../../tasks/lib/run_folder.ts";
 import { permissionTest } from "../support.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const disk: Deno.PermissionDescriptor[] = [{ name: "read" }, { name: "write" }];
 const now = new Date(2026, 0, 31, 9, 5, 0);
@@ -73,7 +73,7 @@ permissionTest("run folder: a place that is a file is an error at the start", di
   inFolder((out) => {
     const file = join(out, "taken");
     Deno.writeTextFileSync(file, "");
-    const error = assertThrows(() => createRunFolder({ out: file, task: "t", now }), TaskError);
+    const error = assertThrows(() => createRunFolder({ out: file, task: "t", now }), UserError);
     assertStringIncludes(error.message, `The output folder "${file}" cannot be written: `);
     assert(!error.message.endsWith("."));
   });
@@ -85,7 +85,7 @@ Deno.test({
   fn: () => {
     assertThrows(
       () => createRunFolder({ out: "runs", task: "t", now }),
-      TaskError,
+      UserError,
       "--allow-write",
     );
   },
@@ -94,7 +94,7 @@ Deno.test({
 permissionTest("run folder: one process at a time goes on in it", disk, () => {
   inFolder((out) => {
     const first = createRunFolder({ out, task: "t", now });
-    const error = assertThrows(() => reopenRunFolder(first.path), TaskError);
+    const error = assertThrows(() => reopenRunFolder(first.path), UserError);
     assertStringIncludes(error.message, "another run has it open; wait for it to end");
     first[Symbol.dispose]();
     using again = reopenRunFolder(first.path);
@@ -102,7 +102,7 @@ permissionTest("run folder: one process at a time goes on in it", disk, () => {
     again.metric({ step: 1 });
     again.metric({ step: 2 });
     again.retainMetrics(({ step }) => step === 1);
-    assertThrows(() => reopenRunFolder(first.path), TaskError, "another run");
+    assertThrows(() => reopenRunFolder(first.path), UserError, "another run");
     again.metric({ step: 3 });
     const text = Deno.readTextFileSync(join(first.path, "metrics.jsonl"));
     assertEquals(text, '{"step":1}\n{"step":3}\n');

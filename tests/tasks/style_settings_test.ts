@@ -3,7 +3,6 @@ import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from 
 import { join } from "@std/path";
 import { encodePng } from "../../data/images/image.ts";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
-import { TaskError } from "../../tasks/lib/main.ts";
 import {
   EMBEDDED_DEFAULTS,
   STYLE_PRESETS,
@@ -19,6 +18,7 @@ import {
 import { library, noise } from "../data/images/images.ts";
 import { permissionTest } from "../support.ts";
 import { withTempFolder } from "./task_process.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** What the homework lists: sizes, then content, style layers, style weights, total variation. */
 const HOMEWORK: Record<StylePresetName, [number, number, number, number, string, string, number]> =
@@ -84,6 +84,12 @@ Deno.test("style settings: what does not fit is refused", () => {
     [["--style-layers=1,,6,7"], "Flag --style-layers takes a whole number, at least 0"],
     [["--style-weights=1,2,3,-1"], "Flag --style-weights takes a finite number, at least 0"],
     [["--content-layer=13"], "Flag --content-layer takes a whole number, at least 0, at most 12"],
+    [["--size=16", "--content-layer=8"], "The layers from 8 on need pictures of 17 pixels or more"],
+    [
+      ["--style-size=16", "--style-layers=1,9"].concat("--style-weights=1,1"),
+      "of 17 pixels or more",
+    ],
+    [["--tv-weight=1e300"], "takes a finite number, at least 0, at most 1e+30 in size"],
     [["--size=8"], "Flag --size takes a whole number, at least 16"],
     [["--tv-weight=-1"], "Flag --tv-weight takes a finite number, at least 0"],
     [["--seed=5"], "Flag --seed is for --init=random"],
@@ -135,17 +141,17 @@ permissionTest(
       const refuse = (
         flags: string[],
         part: string,
-        error: typeof TaskError | typeof SyntaxError,
+        error: typeof UserError | typeof UserError,
       ) => assertRejects(() => stylePictures(presetSettings("composition", flags)), error, part);
       const missing = `The style picture ${path("composition_vii.jpg")} is not there`;
-      await refuse([data], missing, TaskError);
-      await refuse([`--content=${folder}`], "it is no file", SyntaxError);
+      await refuse([data], missing, UserError);
+      await refuse([`--content=${folder}`], "it is no file", UserError);
       const tiny = `--content=${path("tiny.png")}`;
-      await refuse([tiny], "has 50 x 15 pixels, and at least 16 x 16 are needed", TaskError);
+      await refuse([tiny], "has 50 x 15 pixels, and at least 16 x 16 are needed", UserError);
       const long = `--style=${path("long.png")}`;
-      await refuse([long], "which are 81920000 when the shorter side is 512", TaskError);
+      await refuse([long], "which are 81920000 when the shorter side is 512", UserError);
       Deno.writeTextFileSync(path("text.jpg"), "no picture");
-      await refuse([`--style=${path("text.jpg")}`], "cannot be read as a picture", SyntaxError);
+      await refuse([`--style=${path("text.jpg")}`], "cannot be read as a picture", UserError);
     });
   },
 );

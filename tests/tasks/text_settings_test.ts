@@ -18,6 +18,7 @@ import { settingsInUse, textSettings } from "../../tasks/text/settings.ts";
 import type { SeedResult } from "../../tasks/text/train.ts";
 import { permissionTest } from "../support.ts";
 import { plainSentences, withSentences } from "./text_folder.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const settings = (name: TextModelName, ...args: string[]) => textSettings(TEXT_MODELS[name], args);
 
@@ -142,7 +143,7 @@ permissionTest("text data: which file of vectors is taken", files, async () => {
     const none = `No word of the training sentences has a vector in ${other}`;
     await assertRejects(() => read(`--glove=${other}`), UsageError, none);
     await Deno.writeTextFile(other, "good 1 2\nbad 1\n");
-    await assertRejects(() => read(`--glove=${other}`), SyntaxError, "line 2");
+    await assertRejects(() => read(`--glove=${other}`), UserError, "line 2");
   });
   await withSentences({}, async (folder) => {
     const data = join(folder, "sentences");
@@ -160,9 +161,9 @@ permissionTest("text data: what cannot be learnt from is refused", files, async 
       await textData(settings("bow", `--data=${join(folder, "sentences")}`));
     });
   };
-  await assertRejects(all(""), SyntaxError, "train.txt has no sentence");
-  await assertRejects(all("1 good\n2 bad\n"), SyntaxError, 'its label is "2"');
-  await assertRejects(all("1 good\n1 fine\n"), SyntaxError, "sentences of both labels");
+  await assertRejects(all(""), UserError, "train.txt has no sentence");
+  await assertRejects(all("1 good\n2 bad\n"), UserError, 'its label is "2"');
+  await assertRejects(all("1 good\n1 fine\n"), UserError, "sentences of both labels");
   await all(plainSentences(4))();
 });
 

@@ -9,7 +9,6 @@ import {
 } from "@std/assert";
 import { dirname, join } from "@std/path";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
-import { TaskError } from "../../tasks/lib/main.ts";
 import { confusion, examples } from "../../tasks/transfer/answers.ts";
 import type { EpochRecord } from "../../models/fit.ts";
 import { folderData, type TransferData } from "../../tasks/transfer/data.ts";
@@ -27,6 +26,7 @@ import {
 import type { SeedResult } from "../../tasks/transfer/train.ts";
 import { permissionTest } from "../support.ts";
 import { withTempFolder } from "./task_process.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 const DISK: Deno.PermissionDescriptor[] = [{ name: "read" }, { name: "write" }];
 const settings = (...args: string[]) => transferSettings("head", args);
@@ -105,7 +105,7 @@ permissionTest(
         assertNotEquals((await folderData(other, false)).fingerprint, fingerprint);
       });
       const strict = () => folderData(folder, true);
-      await assertRejects(strict, TaskError, `${note}, and --strict allows none`);
+      await assertRejects(strict, UserError, `${note}, and --strict allows none`);
       await Deno.writeTextFile(join(folder, "val", "b", "x.txt"), "");
       const more = (await folderData(folder, false)).notes[0];
       assertStringIncludes(

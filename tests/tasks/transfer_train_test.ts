@@ -11,7 +11,6 @@ import {
 } from "../../data/formats/safetensors.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { TaskError } from "../../tasks/lib/main.ts";
 import { createRunFolder, reopenRunFolder, type RunFolder } from "../../tasks/lib/run_folder.ts";
 import {
   type LabelledPictures,
@@ -26,6 +25,7 @@ import {
 import { trainNetwork } from "../../tasks/transfer/train.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { jsonLines, withTempFolder } from "./task_process.ts";
+import { UserError } from "../../data/files/user_error.ts";
 
 /** A noisy picture, reddish or bluish. */
 function picture(blue: number, i: number): RgbImage {
@@ -209,7 +209,7 @@ diskTest(
       const refuse = (run: Run, message: string) =>
         assertRejects(
           () => train(gpu, folder, true, { epochs: 1, ...run }),
-          TypeError,
+          UserError,
           message,
         );
       await refuse({ flags: ["--lr=0.5"] }, "lr is 0.5 here and 0.001 there");
@@ -236,12 +236,16 @@ diskTest("a run goes on from no checkpoint that does not fit, or is not finite",
       ...{ dtype: "F32", shape: [data.length], data: Float32Array.from(data) },
     });
     const bias = "classifier.1.bias";
-    await refuse(`model/${bias}`, of(1, 2, 3), TypeError, `${bias} is [3], not [2]`);
-    await refuse("kept/0", of(1), TypeError, `${path} cannot be gone on from: `);
-    await refuse("optimizer/moment.0", of(1, 2), TypeError, "has moment buffers of [2");
-    await refuse("kept/0", of(1, NaN), SyntaxError, 'its "kept/0" is not finite');
-    await refuse("run/losses", of(1), TypeError, 'its "losses" is of F32, and not of F64');
-    await refuse("seen/labels", of(1), TypeError, 'its "labels" is of F32, and not of F64');
+    await refuse(`model/${bias}`, of(1, 2, 3), UserError, `${bias} is [3], not [2]`);
+    await refuse("kept/0", of(1), UserError, `${path} cannot be gone on from: `);
+    await refuse("optimizer/moment.0", of(1, 2), UserError, "has moment buffers of [2");
+    await refuse("kept/0", of(1, NaN), UserError, 'its "kept/0" is not finite');
+    await refuse("run/losses", of(1), UserError, 'its "losses" is of F32, and not of F64');
+    await refuse("seen/labels", of(1), UserError, 'its "labels" is of F32, and not of F64');
+    const values = JSON.stringify({ ...JSON.parse(metadata.values), run: null });
+    await Deno.writeFile(path, encodeSafetensors(tensors, { ...metadata, values }));
+    const noRun = `${path} cannot be gone on from: its "epoch" is no number`;
+    await assertRejects(() => train(gpu, folder, true, { epochs: 1 }), UserError, noRun);
   });
 });
 
@@ -290,7 +294,7 @@ diskTest("a class without a picture that can be read is no class that was learnt
         const data = { ...DATA, [part]: without(DATA[part]) };
         await assertRejects(
           () => train(gpu, folder, false, { data, flags: ["--batch=5"] }),
-          TaskError,
+          UserError,
           `None of the 5 pictures of the class blue in ${part} can be read: ${broken} `,
         );
       });
@@ -305,14 +309,20 @@ diskTest(
       const part = { pictures: DATA.train.pictures.slice(1), labels: LABELS.slice(1) };
       const run = { data: { ...DATA, train: part } };
       const message = "--batch=4 leaves one of the 9 pictures to the last batch";
-      await assertRejects(() => train(gpu, folder, false, run), TaskError, message);
+      await assertRejects(() => train(gpu, folder, false, run), UserError, message);
+      const alone = { flags: ["--batch=1"] };
+      await assertRejects(
+        () => train(gpu, folder, false, alone),
+        UserError,
+        "--batch=1 leaves one",
+      );
       assertEquals(metrics(folder), []);
       // One that is found broken on the way leaves nine as well.
       const broken = join(folder.path, "broken.png");
       Deno.writeTextFileSync(broken, "no picture");
       const pictures = [broken, ...part.pictures];
       const other = { data: { ...DATA, train: { pictures, labels: LABELS } } };
-      await assertRejects(() => train(gpu, folder, false, other), TaskError, message);
+      await assertRejects(() => train(gpu, folder, false, other), UserError, message);
     });
   },
 );

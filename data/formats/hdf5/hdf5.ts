@@ -13,6 +13,7 @@ import { checkWritten } from "./hdf5_layout.ts";
 import type { Hdf5Answer, Hdf5Array, Hdf5Question, Hdf5Reply } from "./hdf5_worker.ts";
 import code from "./hdf5_worker.ts" with { type: "text" };
 import { expansionLimit } from "../strided.ts";
+import { UserError } from "../../files/user_error.ts";
 
 export type { Hdf5Array } from "./hdf5_worker.ts";
 
@@ -52,7 +53,7 @@ const ARRAYS: Record<string, new (buffer: ArrayBuffer) => Hdf5Array> = {
  * Read datasets by name (`"group/name"` inside groups) from an HDF5 file. They must be arrays of
  * integers, or of floating-point numbers of 32 or 64 bits. Of the file only what they need is read.
  *
- * A file that is truncated or no HDF5, a missing dataset, and one of another kind are a SyntaxError that
+ * A file that is truncated or no HDF5, a missing dataset, and one of another kind are a UserError that
  * names the file; so are virtual datasets, links to other files, numbers in other files or behind a filter that
  * the library does not have, numbers that were never written, which HDF5 gives as zeros, datasets of more than
  * 16 times the file and 64 MiB, and a file that cannot be read within the time limit. A limit that is none, or
@@ -76,10 +77,10 @@ export async function readHdf5<Name extends string>(
   }
   const chosen = rows === undefined ? {} : { rows: checkRows(rows) };
   return await saying(path, "cannot be read as HDF5", async () => {
-    if (!isFile) throw new SyntaxError("it is no regular file");
+    if (!isFile) throw new UserError("it is no regular file");
     const question = { path, names, most: expansionLimit(size), ...chosen };
     const answer = await ask(question, seconds);
-    if ("error" in answer) throw new SyntaxError(answer.error);
+    if ("error" in answer) throw new UserError(answer.error);
     const read = answer.datasets.map((reply, i) => [names[i], take(path, names[i], reply)]);
     return Object.fromEntries(read) as Record<Name, Hdf5Dataset>;
   });

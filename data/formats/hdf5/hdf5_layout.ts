@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { UserError } from "../../files/user_error.ts";
 
 /** What is known of a dataset. */
 export interface StoredDataset {
@@ -25,7 +26,7 @@ const MOST_BLOCKS = 1000, MOST_NODES = 1_000_000;
 const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
 
 /**
- * Check that the numbers of a dataset are in its file and were written: a SyntaxError says that they are in
+ * Check that the numbers of a dataset are in its file and were written: a UserError says that they are in
  * other files, that none were written, or how many chunks are missing. What a chunk holds is not looked at.
  */
 export function checkWritten(path: string, name: string, dataset: StoredDataset): void {
@@ -39,7 +40,7 @@ export function checkWritten(path: string, name: string, dataset: StoredDataset)
   const missing = written === 0
     ? "its numbers were never written"
     : `only ${written} of its ${needed} chunks were written`;
-  throw new SyntaxError(
+  throw new UserError(
     `dataset "${name}" is not whole: ${missing}, and would read as zeros; make the file anew`,
   );
 }
@@ -49,7 +50,7 @@ function countWritten(source: Source, name: string, header: number): number | un
   let layout: Bytes | undefined;
   for (const { type, bytes } of headerMessages(source, header)) {
     if (type === EXTERNAL_FILES) {
-      throw new SyntaxError(
+      throw new UserError(
         `dataset "${name}" keeps its numbers in other files (external storage), and these are not read: ` +
           "copy them into this one",
       );
@@ -240,7 +241,7 @@ class Source {
     const from = this.#base + address;
     const there = Math.max(0, Math.min(count, this.#size - from));
     this.#left -= there;
-    if (this.#left < 0) throw new SyntaxError("its headers refer to the same places too often");
+    if (this.#left < 0) throw new UserError("its headers refer to the same places too often");
     const bytes = new Uint8Array(there);
     this.#file.seekSync(from, Deno.SeekMode.Start);
     for (let done = 0; done < there;) {
@@ -252,7 +253,7 @@ class Source {
   }
 }
 
-/** Bytes that are read from front to back; a SyntaxError past their end. */
+/** Bytes that are read from front to back; a UserError past their end. */
 class Bytes {
   at = 0;
   #bytes: Uint8Array;
@@ -268,7 +269,7 @@ class Bytes {
   }
 
   skip(count: number): void {
-    if (count < 0 || count > this.left) throw new SyntaxError("a header in it is cut short");
+    if (count < 0 || count > this.left) throw new UserError("a header in it is cut short");
     this.at += count;
   }
 

@@ -179,18 +179,18 @@ function find(file: File, name: string): Dataset {
   const found = file.get(name);
   if (found instanceof h5wasm.Dataset) return found;
   if (found instanceof h5wasm.ExternalLink) {
-    throw new SyntaxError(
+    throw new Error(
       `"${name}" is a link to "${found.obj_path}" in another file, ${found.filename}, and links to other ` +
         "files are not followed: copy the dataset into this one",
     );
   }
   if (found instanceof h5wasm.BrokenSoftLink) {
-    throw new SyntaxError(`"${name}" is a link to "${found.target}", which the file does not hold`);
+    throw new Error(`"${name}" is a link to "${found.target}", which the file does not hold`);
   }
   const present = file.paths()
     .map((path) => path.replace(/^\//, ""))
     .filter((path) => file.get(path) instanceof h5wasm.Dataset);
-  throw new SyntaxError(
+  throw new Error(
     `it has no dataset "${name}"; present are ${present.join(", ") || "none"}`,
   );
 }
@@ -199,7 +199,7 @@ function checkSource(name: string, dataset: Dataset): void {
   const sources = dataset.metadata.virtual_sources;
   if (sources !== undefined) {
     const files = [...new Set(sources.map(({ file_name }) => file_name))];
-    throw new SyntaxError(
+    throw new Error(
       `dataset "${name}" is a virtual one, whose numbers are in other files (${
         files.slice(0, 5).join(", ")
       }${files.length > 5 ? ", …" : ""}), and these are not read: copy them into one dataset`,
@@ -208,7 +208,7 @@ function checkSource(name: string, dataset: Dataset): void {
   const unknown = dataset.filters.find(({ id }) => id < 1 || id > LAST_FILTER);
   if (unknown !== undefined) {
     const known = OTHER_FILTERS[unknown.id];
-    throw new SyntaxError(
+    throw new Error(
       `dataset "${name}" is packed with the filter ${
         known ?? (unknown.name || "without a name")
       } (number ${unknown.id}), which cannot be unpacked here: write it anew with gzip or unpacked, by ` +
@@ -230,18 +230,18 @@ function readDataset(
   const size = shape.reduce((product, extent) => product * extent, 1);
   // The file may claim any shape: what was never written reads as zeros.
   if (size * dataset.metadata.size > most) {
-    throw new SyntaxError(
+    throw new Error(
       `dataset "${name}" of shape [${shape}] would take more than the ${most} bytes allowed`,
     );
   }
   const data = allocate(dataset, size);
   if (data === undefined || stored.length === 0) {
-    throw new SyntaxError(
+    throw new Error(
       `dataset "${name}" is not an array of integers or of 32 or 64-bit floating-point numbers`,
     );
   }
   if (chosen !== undefined && chosen.length > 0 && chosen[chosen.length - 1] >= stored[0]) {
-    throw new SyntaxError(
+    throw new Error(
       `dataset "${name}" has ${stored[0]} rows, and row ${chosen[chosen.length - 1]} is wanted`,
     );
   }
@@ -281,7 +281,7 @@ function readRows(
     const end = row(last) + 1;
     const block = dataset.slice([[first, end], ...inner.map((): [] => [])]);
     if (!ArrayBuffer.isView(block) || block.byteLength !== (end - first) * rowBytes) {
-      throw new SyntaxError(`dataset "${name}" has no rows ${first} to ${end - 1}`);
+      throw new Error(`dataset "${name}" has no rows ${first} to ${end - 1}`);
     }
     const from = new Uint8Array(block.buffer, block.byteOffset, block.byteLength);
     if (end - first === last + 1 - place) {

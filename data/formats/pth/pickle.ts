@@ -10,7 +10,16 @@
  */
 import { quote } from "../../files/messages.ts";
 import { isNumberKey, MAX_NUMBER_KEYS } from "../../files/table_keys.ts";
-import { COST, Foreign, isStateful, Machine, PickleGlobal, Tuple } from "./pickle_machine.ts";
+import {
+  COST,
+  Foreign,
+  isStateful,
+  LimitError,
+  Machine,
+  PickleGlobal,
+  Tuple,
+} from "./pickle_machine.ts";
+import { UserError } from "../../files/user_error.ts";
 
 export { Foreign, PickleGlobal, type Stateful, Tuple } from "./pickle_machine.ts";
 
@@ -19,7 +28,7 @@ export class OrderedDict extends Map<unknown, unknown> {
   /** `OrderedDict._metadata` of a state dict comes this way: the versions of its modules. */
   setState(state: unknown): void {
     if (state instanceof Map) return;
-    throw new SyntaxError("sets attributes of an OrderedDict that are no dict");
+    throw new UserError("sets attributes of an OrderedDict that are no dict");
   }
 }
 
@@ -84,7 +93,7 @@ const RENAMED: readonly [before: RegExp, now: string][] = [
 ];
 
 function refuseArguments(name: string): never {
-  throw new SyntaxError(`calls ${name} with arguments that it does not take`);
+  throw new UserError(`calls ${name} with arguments that it does not take`);
 }
 
 function setItem(
@@ -94,13 +103,13 @@ function setItem(
   takeNumber: () => boolean,
 ): void {
   if (dict instanceof Foreign) return;
-  if (!(dict instanceof Map)) throw new SyntaxError("sets an item of something that is no dict");
+  if (!(dict instanceof Map)) throw new UserError("sets an item of something that is no dict");
   if (key instanceof Map || Array.isArray(key)) {
-    throw new SyntaxError("sets a key of a dict that is itself a dict or a list");
+    throw new UserError("sets a key of a dict that is itself a dict or a list");
   }
   if (isNumberKey(key) && !takeNumber()) {
     if (typeof key !== "string") return; // no name of a tensor: passed over
-    throw new RangeError(
+    throw new LimitError(
       `The pickle has more than ${MAX_NUMBER_KEYS} keys that are numbers, which is the limit`,
     );
   }
@@ -108,7 +117,7 @@ function setItem(
 }
 
 function setItems(m: Machine, items: readonly unknown[]): void {
-  if (items.length % 2 > 0) throw new SyntaxError("sets a key of a dict without a value");
+  if (items.length % 2 > 0) throw new UserError("sets a key of a dict without a value");
   m.spend(COST.entry * items.length / 2);
   const dict = m.top();
   for (let i = 0; i < items.length; i += 2) setItem(dict, items[i], items[i + 1], m.takeNumber);
@@ -117,14 +126,14 @@ function setItems(m: Machine, items: readonly unknown[]): void {
 function append(m: Machine, items: readonly unknown[]): void {
   const list = m.top();
   if (list instanceof Foreign) return;
-  if (!Array.isArray(list)) throw new SyntaxError("adds to something that is no list");
+  if (!Array.isArray(list)) throw new UserError("adds to something that is no list");
   m.spend(COST.value * items.length);
   for (const item of items) list.push(item);
 }
 
 function addToSet(m: Machine): void {
   m.popMark();
-  if (!(m.top() instanceof Foreign)) throw new SyntaxError("adds to something that is no set");
+  if (!(m.top() instanceof Foreign)) throw new UserError("adds to something that is no set");
 }
 
 function makeForeign(m: Machine, what: string): void {
@@ -132,16 +141,16 @@ function makeForeign(m: Machine, what: string): void {
 }
 
 function call(m: Machine, callee: unknown, args: unknown): void {
-  if (!(callee instanceof PickleGlobal)) throw new SyntaxError("refuses to call a value");
+  if (!(callee instanceof PickleGlobal)) throw new UserError("refuses to call a value");
   if (callee.call === undefined || !(args instanceof Tuple)) {
-    throw new SyntaxError(`refuses to call ${callee.name}`);
+    throw new UserError(`refuses to call ${callee.name}`);
   }
   m.push(callee.call(args.items, m));
 }
 
 function setState(object: unknown, state: unknown): void {
   if (object instanceof Foreign) return;
-  if (!isStateful(object)) throw new SyntaxError("sets attributes of something that has none");
+  if (!isStateful(object)) throw new UserError("sets attributes of something that has none");
   object.setState(state);
 }
 
@@ -217,7 +226,7 @@ const OPCODES = new Map<number, (machine: Machine, rules: Rules) => void>([
     setState(m.top(), state);
   }], // BUILD
   [0x51, (m, { persistent }) => {
-    if (persistent === undefined) throw new SyntaxError("refuses a persistent id");
+    if (persistent === undefined) throw new UserError("refuses a persistent id");
     m.make(persistent(m.pop()), COST.object);
   }], // BINPERSID
 ]);
@@ -233,22 +242,22 @@ const MAX_GLOBAL = 1000;
 
 function findGlobal(module: unknown, name: unknown, { globals }: Rules): PickleGlobal {
   if (typeof module !== "string" || typeof name !== "string") {
-    throw new SyntaxError("names a global by something else than two texts");
+    throw new UserError("names a global by something else than two texts");
   }
   const full = module.length + name.length < MAX_GLOBAL ? `${module}.${name}` : "";
   const renamed = RENAMED.reduce((now, [before, after]) => now.replace(before, after), full);
   const found = globals.get(renamed);
   if (found !== undefined) return found;
   const shown = full === "" ? `${quote(module)} … ${quote(name)}` : quote(full, 100).slice(1, -1);
-  throw new SyntaxError(
+  throw new UserError(
     `refuses the global ${shown}, which may be any code: in PyTorch, ` +
       "torch.save(model.state_dict(), path) writes the weights without such",
   );
 }
 
 /**
- * Read the pickle that starts at byte `start`. A SyntaxError names a global that the rules do not have, an
- * opcode that is not supported, or what is wrong with the pickle; a RangeError when it would take too much memory.
+ * Read the pickle that starts at byte `start`. A UserError names a global that the rules do not have, an
+ * opcode that is not supported, or what is wrong with the pickle; a UserError when it would take too much memory.
  *
  * ```ts
  * const bytes = Uint8Array.of(0x80, 2, 0x4b, 7, 0x4b, 8, 0x86, 0x2e); // (7, 8)
@@ -273,12 +282,12 @@ export function unpickle(
       if (opcode === STOP) return { value: machine.pop(), end: machine.at };
       const step = OPCODES.get(opcode);
       if (step === undefined) {
-        throw new SyntaxError(`is the opcode 0x${opcode.toString(16)}, which is not supported`);
+        throw new UserError(`is the opcode 0x${opcode.toString(16)}, which is not supported`);
       }
       step(machine, rules);
     }
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new SyntaxError(`Byte ${opcodeAt - start} of the pickle ${error.message}`);
+    if (!(error instanceof UserError) || error instanceof LimitError) throw error;
+    throw new UserError(`Byte ${opcodeAt - start} of the pickle ${error.message}`);
   }
 }

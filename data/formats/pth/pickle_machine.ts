@@ -4,6 +4,7 @@
  * @module
  */
 import { MAX_NUMBER_KEYS } from "../../files/table_keys.ts";
+import { UserError } from "../../files/user_error.ts";
 
 /** A tuple. */
 export class Tuple {
@@ -30,7 +31,7 @@ export class PickleGlobal {
 
 /** What is counted while a pickle is read. */
 export interface Account {
-  /** Say about how many bytes something takes, before it is made: a RangeError when there is too much. */
+  /** Say about how many bytes something takes, before it is made: a UserError when there is too much. */
   readonly spend: (bytes: number) => void;
   /** Whether a dict may have one number more as a key. */
   readonly takeNumber: () => boolean;
@@ -51,7 +52,7 @@ export class Foreign {
 
 /** An object whose state a pickle may set after it made it. */
 export interface Stateful {
-  /** A SyntaxError where it is not such a state. */
+  /** A UserError where it is not such a state. */
   setState(state: unknown): void;
 }
 
@@ -91,6 +92,9 @@ const MAX_NAME = 500;
 /** How many bytes an `int` may have. */
 const MAX_INT = 255;
 
+/** What is no fault of one opcode: its message is a whole sentence, and others go on from "Byte 3 of the pickle". */
+export class LimitError extends UserError {}
+
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The state of a pickle's reading. */
@@ -116,7 +120,7 @@ export class Machine implements Account {
   /** Step over `count` bytes and give their start. */
   skip(count: number): number {
     if (count > this.#bytes.length - this.at) {
-      throw new SyntaxError(
+      throw new UserError(
         `needs ${count} bytes more, and the file has ${this.#bytes.length - this.at}`,
       );
     }
@@ -155,12 +159,12 @@ export class Machine implements Account {
     return this.#bytes.subarray(start, start + count);
   }
 
-  /** Count memory: a RangeError when there is too much. */
+  /** Count memory: a UserError when there is too much. */
   readonly spend = (bytes: number): void => {
     this.#spent += bytes;
     const limit = Math.min(MOST, FREE + 2 * (this.at - this.#start));
     if (this.#spent <= limit) return;
-    throw new RangeError(
+    throw new LimitError(
       `The values of the pickle's first ${this.at - this.#start} bytes would take more than ` +
         `${limit} bytes of memory, which is the limit`,
     );
@@ -175,7 +179,7 @@ export class Machine implements Account {
       return UTF8.decode(this.#bytes.subarray(start, this.at));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
-      throw new SyntaxError("holds a text that is not UTF-8");
+      throw new UserError("holds a text that is not UTF-8");
     }
   }
 
@@ -185,7 +189,7 @@ export class Machine implements Account {
     try {
       return this.text(count);
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+      if (!(error instanceof UserError) || error instanceof LimitError) throw error;
       this.at = start;
       return this.take(count);
     }
@@ -195,7 +199,7 @@ export class Machine implements Account {
   line(): string {
     const length = this.#bytes.subarray(this.at, this.at + MAX_NAME + 1).indexOf(10);
     if (length < 0) {
-      throw new SyntaxError(`starts a name that has no end within ${MAX_NAME} bytes`);
+      throw new UserError(`starts a name that has no end within ${MAX_NAME} bytes`);
     }
     const text = this.text(length);
     this.at++;
@@ -205,7 +209,7 @@ export class Machine implements Account {
   /** An int of so many bytes, little-endian, in two's complement. */
   int(count: number): number | bigint {
     if (count > MAX_INT) {
-      throw new SyntaxError(`holds an int of ${count} bytes: at most ${MAX_INT} are allowed`);
+      throw new UserError(`holds an int of ${count} bytes: at most ${MAX_INT} are allowed`);
     }
     let digits = 0n;
     for (const byte of this.take(count).toReversed()) digits = (digits << 8n) | BigInt(byte);
@@ -248,7 +252,7 @@ export class Machine implements Account {
   /** No value may be taken from below the last mark. */
   #need(count: number): void {
     if (this.#stack.length - count < (this.#marks[this.#marks.length - 1] ?? 0)) {
-      throw new SyntaxError("needs a value from the stack, which has none");
+      throw new UserError("needs a value from the stack, which has none");
     }
   }
 
@@ -260,7 +264,7 @@ export class Machine implements Account {
   /** The values above the last mark, which goes. */
   popMark(): unknown[] {
     const height = this.#marks.pop();
-    if (height === undefined) throw new SyntaxError("needs a mark, and there is none");
+    if (height === undefined) throw new UserError("needs a mark, and there is none");
     return this.#stack.splice(height);
   }
 
@@ -275,7 +279,7 @@ export class Machine implements Account {
 
   recall(index: number): void {
     if (!this.#memo.has(index)) {
-      throw new SyntaxError(`recalls value ${index}, which the memo does not have`);
+      throw new UserError(`recalls value ${index}, which the memo does not have`);
     }
     this.push(this.#memo.get(index));
   }

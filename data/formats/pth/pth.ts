@@ -14,6 +14,7 @@ import { GLOBALS, PTH_TIMES, readViews } from "./pth_tensors.ts";
 import { expansionLimit } from "../strided.ts";
 import type { TensorData } from "../tensor_data.ts";
 import { memorySource, readZipDirectory, readZipEntry, type ZipEntry } from "../zip/zip.ts";
+import { UserError } from "../../files/user_error.ts";
 
 /** How the older format begins: a pickle of the number 0x1950a86a20f9469cfc6c. */
 const MAGIC = 0x1950a86a20f9469cfc6cn;
@@ -29,8 +30,8 @@ export type Note = (text: string) => void;
  * beside the tensors are passed over, and nothing of them is executed; `note` is told of those in the state dict
  * itself.
  *
- * A SyntaxError says what is wrong with a malformed file, and names what the pickle may not hold: any other
- * class or function. A RangeError refuses tensors that would take more memory than 4 times the file and 64 MiB,
+ * A UserError says what is wrong with a malformed file, and names what the pickle may not hold: any other
+ * class or function. A UserError refuses tensors that would take more memory than 4 times the file and 64 MiB,
  * and a pickle whose values would take more than twice its bytes and 64 MiB, or more than 128 MiB.
  */
 export function decodePth(
@@ -55,7 +56,7 @@ async function decodeZip(
   const entries = await readZipDirectory(source, expansionLimit(bytes.length, PTH_TIMES));
   const root = pickleFolder(entries.keys());
   if (root === undefined) {
-    throw new SyntaxError("The zip archive has no folder with a data.pkl, as PyTorch writes it");
+    throw new UserError("The zip archive has no folder with a data.pkl, as PyTorch writes it");
   }
   const order = entries.get(`${root}/byteorder`);
   if (order !== undefined) checkByteOrder(await readZipEntry(source, order));
@@ -81,15 +82,15 @@ export function pickleFolder(names: Iterable<string>): string | undefined {
 function checkByteOrder(bytes: Uint8Array): void {
   const order = new TextDecoder().decode(bytes);
   if (order !== "little") {
-    throw new SyntaxError(`The byte order is ${quote(order)}: supported is "little"`);
+    throw new UserError(`The byte order is ${quote(order)}: supported is "little"`);
   }
 }
 
 function storageEntry(storage: Storage, entry: ZipEntry | undefined): ZipEntry {
   const { key, name, size } = storage;
-  if (entry === undefined) throw new SyntaxError(`The zip archive has no storage ${quote(key)}`);
+  if (entry === undefined) throw new UserError(`The zip archive has no storage ${quote(key)}`);
   if (entry.size === storage.byteLength) return entry;
-  throw new SyntaxError(
+  throw new UserError(
     `Storage ${
       quote(key)
     } of ${size} elements (${name}) needs ${storage.byteLength} bytes: it has ${entry.size}`,
@@ -102,7 +103,7 @@ export function isLegacyPth(bytes: Uint8Array<ArrayBuffer>): boolean {
   try {
     return unpickle(bytes.subarray(0, 40), 0).value === MAGIC;
   } catch (error) {
-    if (error instanceof SyntaxError) return false;
+    if (error instanceof UserError) return false;
     throw error;
   }
 }
@@ -112,7 +113,7 @@ function decodeLegacy(
   note?: Note,
 ): Map<string, TensorData> {
   if (!isLegacyPth(bytes)) {
-    throw new SyntaxError("It starts neither as a zip archive nor with PyTorch's magic number");
+    throw new UserError("It starts neither as a zip archive nor with PyTorch's magic number");
   }
   let at = 0;
   const storages = new Map<string, Storage>();
@@ -120,7 +121,7 @@ function decodeLegacy(
     const storage = readStorage(id);
     const first = storages.get(storage.key) ?? storage;
     if (first.kind !== storage.kind || first.size !== storage.size) {
-      throw new SyntaxError(`describes the storage ${quote(storage.key)} in two ways`);
+      throw new UserError(`describes the storage ${quote(storage.key)} in two ways`);
     }
     storages.set(storage.key, first);
     return storage;
@@ -133,20 +134,20 @@ function decodeLegacy(
   next(); // the magic number
   const protocol = next();
   if (protocol !== PROTOCOL) {
-    throw new SyntaxError(`The protocol version is ${show(protocol)}: supported is ${PROTOCOL}`);
+    throw new UserError(`The protocol version is ${show(protocol)}: supported is ${PROTOCOL}`);
   }
   const system = next();
   if (!(system instanceof Map) || system.get("little_endian") !== true) {
-    throw new SyntaxError("The numbers are not little-endian, which is not supported");
+    throw new UserError("The numbers are not little-endian, which is not supported");
   }
   const views = stateDict(next(), note);
   const keys = next();
-  if (!Array.isArray(keys)) throw new SyntaxError("There is no list of the storages");
+  if (!Array.isArray(keys)) throw new UserError("There is no list of the storages");
   const stored = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const key of keys) {
     const storage = storages.get(key);
     if (storage === undefined || stored.has(key)) {
-      throw new SyntaxError(
+      throw new UserError(
         `The list of the storages has ${show(key)}, which is none or was before`,
       );
     }
@@ -156,7 +157,7 @@ function decodeLegacy(
       ? Number(new DataView(bytes.buffer, bytes.byteOffset + begin - 8).getBigUint64(0, true))
       : NaN;
     if (size !== storage.size || at > bytes.length) {
-      throw new SyntaxError(
+      throw new UserError(
         `Storage ${
           quote(key)
         } of ${storage.size} elements (${storage.name}) cannot start at byte ${begin} of ` +
@@ -166,7 +167,7 @@ function decodeLegacy(
     stored.set(key, bytes.subarray(begin, at));
   }
   if (at !== bytes.length) {
-    throw new SyntaxError(`The storages end at byte ${at}, and the file has ${bytes.length}`);
+    throw new UserError(`The storages end at byte ${at}, and the file has ${bytes.length}`);
   }
   return readViews(views, stored, bytes.length);
 }

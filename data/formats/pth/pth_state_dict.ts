@@ -7,6 +7,7 @@ import { listed, quote } from "../../files/messages.ts";
 import { Foreign, PickleGlobal, Tuple } from "./pickle_machine.ts";
 import { Storage } from "./pth_storage.ts";
 import { Holder, View, viewOf } from "./pth_tensors.ts";
+import { UserError } from "../../files/user_error.ts";
 
 /** The entries of a checkpoint that hold the state dict, the likelier first. */
 const NESTED = ["state_dict", "model_state_dict", "model", "net"];
@@ -19,14 +20,14 @@ const MAX_DEPTH = 3;
  * in the only dict of tensors that there is. What else a checkpoint holds is passed over; what is no tensor in
  * the state dict itself is too, and `note` is told.
  *
- * A SyntaxError says what there is instead, or names a tensor that is not supported.
+ * A UserError says what there is instead, or names a tensor that is not supported.
  */
 export function stateDict(
   value: unknown,
   note: (text: string) => void = () => {},
 ): Map<string, View> {
   if (!(value instanceof Map)) {
-    throw new SyntaxError(`It holds ${show(value)}: a dict of tensors by name is needed`);
+    throw new UserError(`It holds ${show(value)}: a dict of tensors by name is needed`);
   }
   const views = new Map<string, View>();
   const others: string[] = [];
@@ -37,10 +38,10 @@ export function stateDict(
       continue;
     }
     if (typeof name !== "string") {
-      throw new SyntaxError(`A tensor's name must be a text: under ${show(name)} there is one`);
+      throw new UserError(`A tensor's name must be a text: under ${show(name)} there is one`);
     }
     if (view instanceof Foreign) {
-      throw new SyntaxError(`Tensor ${quote(name)} is ${view.what}, which is not supported`);
+      throw new UserError(`Tensor ${quote(name)} is ${view.what}, which is not supported`);
     }
     views.set(name, view);
   }
@@ -66,7 +67,7 @@ function findDict(root: Map<unknown, unknown>): Map<unknown, unknown> {
       listed(several.map(([name]) => String(name)))
     }, and none of them is the usual one`
     : `no tensor: under ${show(name)} there is ${show(first)}`;
-  throw new SyntaxError(
+  throw new UserError(
     `It holds ${found}. Needed is a dict of tensors by name, or one under ${NESTED.join(", ")}`,
   );
 }

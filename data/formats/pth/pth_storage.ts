@@ -6,6 +6,7 @@
 import { quote } from "../../files/messages.ts";
 import { PickleGlobal, Tuple } from "./pickle_machine.ts";
 import { ARRAY_TYPES, type TensorDtype } from "../tensor_data.ts";
+import { UserError } from "../../files/user_error.ts";
 
 /** A class of storages. */
 export interface StorageKind {
@@ -115,12 +116,12 @@ export function readStorage(id: unknown): Storage {
   const known = type instanceof PickleGlobal ? STORAGES.get(type) : undefined;
   const isStorage = kind === "storage" && known !== undefined && typeof key === "string" &&
     typeof device === "string" && isCount(size);
-  if (!isStorage) throw new SyntaxError("describes a storage in an unknown way");
+  if (!isStorage) throw new UserError("describes a storage in an unknown way");
   const name = (type as PickleGlobal).name.replace(/^.*\./, "");
   if (part === undefined || part === null) return new Storage(key, known, size, name);
   const [, begin, length] = part instanceof Tuple ? part.items : [];
   if (!isCount(begin) || !isCount(length) || begin + length > size) {
-    throw new SyntaxError(`describes a part of the storage ${quote(key)} that it does not have`);
+    throw new UserError(`describes a part of the storage ${quote(key)} that it does not have`);
   }
   return new Storage(key, known, size, name, begin);
 }

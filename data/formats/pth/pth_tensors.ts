@@ -22,6 +22,7 @@ import {
   type TensorData,
   type TensorDtype,
 } from "../tensor_data.ts";
+import { UserError } from "../../files/user_error.ts";
 
 /** The classes of tensors, as PyTorch once had them. */
 const TENSOR_CLASSES = "Double Float Half BFloat16 Long Int Short Char Byte Bool".split(" ")
@@ -77,7 +78,7 @@ export class Holder implements Stateful {
     // A parameter's is its tensor and more, a tensor's its storage, offset, sizes and strides.
     this.view = items[0] instanceof Storage ? rebuildTensor(items) : viewOf(items[0]);
     if (this.view === undefined) {
-      throw new SyntaxError("sets the values of a tensor to something else");
+      throw new UserError("sets the values of a tensor to something else");
     }
   }
 }
@@ -112,13 +113,13 @@ function makeView(
 ): View | Foreign {
   for (const counts of [shape, strides]) {
     if (!(counts instanceof Tuple) || counts.items.length <= MAX_DIMENSIONS) continue;
-    throw new SyntaxError(
+    throw new UserError(
       `describes a tensor of ${counts.items.length} dimensions: at most ${MAX_DIMENSIONS} are allowed`,
     );
   }
   const isTensor = storage instanceof Storage && isCount(offset) && isCounts(shape) &&
     isCounts(strides) && shape.items.length === strides.items.length;
-  if (!isTensor) throw new SyntaxError("describes a tensor by something else than its storage");
+  if (!isTensor) throw new UserError("describes a tensor by something else than its storage");
   if (dtype === undefined) return new Foreign(`a tensor of a ${storage.name}`, true);
   const layout = {
     shape: [...shape.items],
@@ -127,7 +128,7 @@ function makeView(
   };
   const isNegative = readMetadata(metadata);
   if (isNegative && !hasNegative(dtype)) {
-    throw new SyntaxError(`marks a tensor of ${dtype} as a negative, which that cannot be`);
+    throw new UserError(`marks a tensor of ${dtype} as a negative, which that cannot be`);
   }
   return new View(storage, dtype, layout, isNegative);
 }
@@ -140,7 +141,7 @@ function readMetadata(metadata: unknown): boolean {
   if (unknown.length > 0) {
     const [[mark]] = unknown;
     const shown = typeof mark === "string" ? quote(mark) : "something";
-    throw new SyntaxError(`marks a tensor as ${shown}, which is not supported`);
+    throw new UserError(`marks a tensor as ${shown}, which is not supported`);
   }
   return entries.some(([key, value]) => key === "neg" && value === true);
 }
@@ -148,7 +149,7 @@ function readMetadata(metadata: unknown): boolean {
 function rebuildParameter([tensor]: readonly unknown[]): View | Foreign {
   const view = viewOf(tensor);
   if (view !== undefined) return view;
-  throw new SyntaxError("makes a parameter of something that is no tensor");
+  throw new UserError("makes a parameter of something that is no tensor");
 }
 
 /** `(function, class, arguments, state)`: a tensor with attributes, or of a class of its own. */
@@ -161,7 +162,7 @@ function rebuildFromType(
     callee.call !== rebuildFromType && args instanceof Tuple;
   const view = isCall ? viewOf(callee.call!(args.items, account)) : undefined;
   if (view !== undefined) return view;
-  throw new SyntaxError("makes a tensor of something that is none");
+  throw new UserError("makes a tensor of something that is none");
 }
 
 function makeHolder(args: readonly unknown[], { spend }: Account): Holder {
@@ -169,7 +170,7 @@ function makeHolder(args: readonly unknown[], { spend }: Account): Holder {
   const holder = new Holder();
   holder.view = viewOf(args[0]);
   if (args.length === 0 || holder.view !== undefined) return holder;
-  throw new SyntaxError("makes a tensor of something that is none");
+  throw new UserError("makes a tensor of something that is none");
 }
 
 /** PyTorch packs nothing, and stores what is shared once: its files take little more memory than bytes. */
@@ -188,7 +189,7 @@ export function readViews(
   }
   const limit = expansionLimit(fileBytes, PTH_TIMES);
   if (total > limit) {
-    throw new RangeError(
+    throw new UserError(
       `The tensors of the file's ${fileBytes} bytes come to ${total}: at most ${limit} are allowed`,
     );
   }
@@ -196,12 +197,11 @@ export function readViews(
   for (const [name, { storage, dtype, layout, isNegative }] of views) {
     const bytes = stored.get(storage.key);
     try {
-      if (bytes === undefined) throw new SyntaxError("its storage is not in the file");
+      if (bytes === undefined) throw new UserError("its storage is not in the file");
       const tensor = stridedTensor(dtype, layout, bytes);
       tensors.set(name, isNegative ? negate(tensor) : tensor);
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      throw new SyntaxError(`Tensor ${quote(name)}: ${error.message}`);
+      throw UserError.within(`Tensor ${quote(name)}`, error);
     }
   }
   return tensors;

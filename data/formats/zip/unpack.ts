@@ -7,6 +7,7 @@ import { writeError } from "../../files/file.ts";
 import { printable, quote } from "../../files/messages.ts";
 import { expansionLimit } from "../strided.ts";
 import { fileSource, readZipDirectory, streamZipEntry, type ZipEntry } from "./zip.ts";
+import { UserError } from "../../files/user_error.ts";
 
 /** What {@link unpackZip} can be told. */
 export interface UnpackOptions {
@@ -21,9 +22,9 @@ export interface UnpackOptions {
  * that the folder is either whole or not there. If all of them are in one folder of the archive, the new
  * folder takes its place; what macOS adds under `__MACOSX` is left out.
  *
- * Before anything is written the whole archive is refused with a SyntaxError for a name that leads out of the
- * folder, one that is too long, for a link, and for a file that is a folder too, and with a RangeError if it would unpack to more than 16 times its size and 64 MiB.
- * Its damages are SyntaxErrors as of `readZipDirectory` and `streamZipEntry`. All these name the archive. A
+ * Before anything is written the whole archive is refused with a UserError for a name that leads out of the
+ * folder, one that is too long, for a link, and for a file that is a folder too, and with a UserError if it would unpack to more than 16 times its size and 64 MiB.
+ * Its damages are UserErrors as of `readZipDirectory` and `streamZipEntry`. All these name the archive. A
  * folder that exists is a `Deno.errors.AlreadyExists`, and an archive that another process unpacks a
  * `Deno.errors.Busy`.
  *
@@ -77,10 +78,8 @@ export async function unpackZip(
     await Deno.rename(part, folder);
   } catch (error) {
     if (await exists(part)) await Deno.remove(part, { recursive: true });
-    const message = () => `${archive} cannot be unpacked: ${(error as Error).message}`;
-    if (error instanceof SyntaxError) throw new SyntaxError(message());
-    if (error instanceof RangeError) throw new RangeError(message());
-    throw writeError(path, error);
+    const said = UserError.within(`${archive} cannot be unpacked`, error);
+    throw said === error ? writeError(path, error) : said;
   }
 }
 
@@ -94,7 +93,7 @@ function tryLock(file: Deno.FsFile): boolean {
 }
 
 /**
- * See whether a file is a zip archive with its end, without unpacking it. A SyntaxError or RangeError says what is
+ * See whether a file is a zip archive with its end, without unpacking it. A UserError says what is
  * wrong.
  */
 export async function checkZip(archive: string): Promise<void> {
@@ -103,7 +102,7 @@ export async function checkZip(archive: string): Promise<void> {
   const length = await file.read(begin) ?? 0;
   const text = new TextDecoder().decode(begin.subarray(0, length)).trimStart();
   if (/^<(!doctype|html|\?xml)/i.test(text)) {
-    throw new SyntaxError("it is a web page, as networks send that want one to log in first");
+    throw new UserError("it is a web page, as networks send that want one to log in first");
   }
   const source = await fileSource(file);
   await readZipDirectory(source, expansionLimit(source.size));
@@ -129,21 +128,21 @@ const MAX_DEPTH = 30;
 function checkEntry({ name, isLink }: ZipEntry): void {
   const parts = name.replace(/\/$/, "").split("/");
   const leadsOut = /[\\\0]|^[a-z]:/i.test(name) || parts.some((part) => /^\.{0,2}$/.test(part));
-  if (leadsOut) throw new SyntaxError(`its entry ${quote(name)} leads out of the folder`);
-  if (isLink) throw new SyntaxError(`its entry ${quote(name)} is a link, which is not allowed`);
+  if (leadsOut) throw new UserError(`its entry ${quote(name)} leads out of the folder`);
+  if (isLink) throw new UserError(`its entry ${quote(name)} is a link, which is not allowed`);
   if (printable(name, { most: name.length }) !== name) {
-    throw new SyntaxError(`its entry ${quote(name)} has control characters in its name`);
+    throw new UserError(`its entry ${quote(name)} has control characters in its name`);
   }
   const bytes = (text: string) => new TextEncoder().encode(text).length;
   if (parts.length > MAX_DEPTH) {
-    throw new SyntaxError(
+    throw new UserError(
       `its entry ${
         quote(name)
       } lies ${parts.length} folders deep: at most ${MAX_DEPTH} are allowed`,
     );
   }
   if (parts.some((part) => bytes(part) > MAX_NAME) || bytes(name) > MAX_PATH) {
-    throw new SyntaxError(
+    throw new UserError(
       `its entry ${quote(name)} has a name that is too long: at most ${MAX_NAME} bytes are ` +
         `allowed, and ${MAX_PATH} for the whole path`,
     );
@@ -162,7 +161,7 @@ function checkPlaces(entries: readonly ZipEntry[]): void {
   }
   const twice = entries.find(({ name }) => folders.has(name));
   if (twice === undefined) return;
-  throw new SyntaxError(`its entry ${quote(twice.name)} is a file, and a folder of others`);
+  throw new UserError(`its entry ${quote(twice.name)} is a file, and a folder of others`);
 }
 
 /** The folder that all entries lie in, with its slash; empty where there is not one such. */

@@ -5,6 +5,7 @@
  */
 import { crc32 } from "node:zlib";
 import { failEntry, type ZipEntry, type ZipSource } from "./zip_directory.ts";
+import { UserError } from "../../files/user_error.ts";
 
 export { readZipDirectory, type ZipEntry, type ZipSource } from "./zip_directory.ts";
 
@@ -29,7 +30,7 @@ export async function fileSource(file: Deno.FsFile): Promise<ZipSource> {
       await file.seek(begin, Deno.SeekMode.Start);
       for (let done = 0; done < bytes.length;) {
         const count = await file.read(bytes.subarray(done));
-        if (count === null) throw new SyntaxError(`The archive ends at byte ${begin + done}`);
+        if (count === null) throw new UserError(`The archive ends at byte ${begin + done}`);
         done += count;
       }
       return bytes;
@@ -57,7 +58,7 @@ export async function readZipEntry(
 }
 
 /**
- * The bytes of an entry, piece by piece: never more than the directory says. A SyntaxError when they cannot be
+ * The bytes of an entry, piece by piece: never more than the directory says. A UserError when they cannot be
  * unpacked, are fewer or more, or do not have the CRC-32 that the directory says.
  */
 export async function* streamZipEntry(

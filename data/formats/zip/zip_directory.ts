@@ -7,6 +7,7 @@
 import type { FileEntry, Reader } from "npm:@zip.js/zip.js@2.24.0";
 import { quote } from "../../files/messages.ts";
 import { checkNumberKeys } from "../../files/table_keys.ts";
+import { UserError } from "../../files/user_error.ts";
 
 /** Where an archive's bytes come from: memory ({@link memorySource}) or a file. */
 export interface ZipSource {
@@ -45,16 +46,16 @@ const MAX_RATIO = 1032;
 
 const DAMAGED = "This is no zip archive, or its end is missing or damaged";
 
-/** Throw the SyntaxError for what is wrong with an entry. */
+/** Throw the UserError for what is wrong with an entry. */
 export function failEntry(name: string, reason: string): never {
-  throw new SyntaxError(`The zip archive's entry ${quote(name)} ${reason}`);
+  throw new UserError(`The zip archive's entry ${quote(name)} ${reason}`);
 }
 
 /**
  * The entries of an archive by name, in the order of its directory. `maxTotal` is how many bytes they may
- * have in all once unpacked: more is a RangeError.
+ * have in all once unpacked: more is a UserError.
  *
- * A SyntaxError when this is no zip archive or a damaged one: an end or directory that is missing, entries
+ * A UserError when this is no zip archive or a damaged one: an end or directory that is missing, entries
  * that overlap or lie outside, two of one name, impossible sizes. So is what is not supported: encryption,
  * several volumes, other methods than store and deflate.
  */
@@ -84,13 +85,13 @@ export async function readZipDirectory(
   }
   checkWarnings(zip, DAMAGED);
   if (listed.length > MAX_ENTRIES) {
-    throw new RangeError(
+    throw new UserError(
       `The zip archive has more than ${MAX_ENTRIES} entries, which is the limit`,
     );
   }
   const total = listed.reduce((sum, { uncompressedSize }) => sum + uncompressedSize, 0);
   if (total > maxTotal) {
-    throw new RangeError(
+    throw new UserError(
       `The zip archive of ${source.size} bytes would unpack to ${total}: at most ${maxTotal} are allowed`,
     );
   }
@@ -98,7 +99,7 @@ export async function readZipDirectory(
   const entries = new Map<string, ZipEntry>();
   for (const entry of listed) {
     const name = entry.filename;
-    if (entries.has(name)) throw new SyntaxError(`The zip archive holds ${quote(name)} twice`);
+    if (entries.has(name)) throw new UserError(`The zip archive holds ${quote(name)} twice`);
     reader.reads = 0;
     entries.set(name, await locate(entry));
   }
@@ -139,7 +140,7 @@ function limitedReader({ size, read }: ZipSource) {
     reads: 0,
     readUint8Array(begin: number, length: number) {
       if (length > MAX_DIRECTORY || ++reader.reads > MAX_READS) {
-        throw new SyntaxError(
+        throw new UserError(
           `The zip archive's directory is damaged, or has more than ${MAX_DIRECTORY} bytes, the limit`,
         );
       }
@@ -154,20 +155,20 @@ function decodeName(bytes: Uint8Array): string {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     const shown = quote(new TextDecoder().decode(bytes));
-    throw new SyntaxError(`A name in the zip archive is not UTF-8: ${shown}`);
+    throw new UserError(`A name in the zip archive is not UTF-8: ${shown}`);
   }
 }
 
 /** Refuse what zip.js would make the best of. */
 function checkWarnings({ warnings }: { warnings?: { reason: string }[] }, what: string): void {
   const wrong = warnings?.find(({ reason }) => /directory offset|\(filename\)/.test(reason));
-  if (wrong) throw new SyntaxError(`${what}: ${wrong.reason}`);
+  if (wrong) throw new UserError(`${what}: ${wrong.reason}`);
 }
 
-/** Throw what zip.js found as a SyntaxError; one from here, or of the system, as it is. */
+/** Throw what zip.js found as a UserError; one from here, or of the system, as it is. */
 function fail(error: unknown, what: string): never {
   const { message, reason } = error as Error & { reason?: string };
-  const isOurs = error instanceof SyntaxError || Error.isError(error) && "code" in error;
+  const isOurs = error instanceof UserError || Error.isError(error) && "code" in error;
   if (isOurs) throw error;
-  throw new SyntaxError(`${what}: ${message}${reason === undefined ? "" : ` (${reason})`}`);
+  throw new UserError(`${what}: ${message}${reason === undefined ? "" : ` (${reason})`}`);
 }

@@ -1,5 +1,6 @@
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import { checkNumberKeys, TextMap } from "../../../data/files/table_keys.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 Deno.test("TextMap is a Map of texts, those among them that are numbers too", () => {
   const words = ["a", "5", "5\0", "5\0\0", "", "4294967295", "12345678901", "05"];
@@ -37,5 +38,5 @@ Deno.test("checkNumberKeys() refuses very many names that are numbers", () => {
   checkNumberKeys(names.slice(1), "The file");
   checkNumberKeys([...names.slice(1), "a", "-1", "1.5", "12345678901"], "The file");
   const message = "The file has more than 10000 names that are numbers, which is the limit";
-  assertThrows(() => checkNumberKeys(names, "The file"), RangeError, message);
+  assertThrows(() => checkNumberKeys(names, "The file"), UserError, message);
 });

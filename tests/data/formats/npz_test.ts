@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { decodeNpy, decodeNpz, readNpz } from "../../../data/formats/npz.ts";
 import { writeZip } from "./zip/zip_writer.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const fixture = (name: string) =>
   fromFileUrl(new URL(`../../fixtures/weights/${name}`, import.meta.url));
@@ -72,13 +73,13 @@ Deno.test("decodeNpy() names the types that it does not support", async () => {
     const bytes = await Deno.readFile(fixture(name));
     assertThrows(
       () => decodeNpy(bytes),
-      SyntaxError,
+      UserError,
       `The type ${what} is not supported: supported`,
     );
   }
   await assertRejects(
     () => readNpz(fixture("objects.npz")),
-    SyntaxError,
+    UserError,
     `Array "objects.npy": The type "|O" (Python objects, which are pickles) is not supported`,
   );
 });
@@ -109,7 +110,7 @@ Deno.test("decodeNpy() says what is wrong with a malformed file", () => {
     [`"" is not supported`, npy(described("''", "(2, 3)"), 24)],
   ];
   for (const [message, bytes] of wrong) {
-    assertThrows(() => decodeNpy(bytes), SyntaxError, message);
+    assertThrows(() => decodeNpy(bytes), UserError, message);
   }
 });
 
@@ -122,13 +123,13 @@ Deno.test("decodeNpz() names the array that is malformed, and refuses zip bombs"
   ) {
     await assertRejects(
       () => decodeNpz(writeZip([{ name, bytes }])),
-      SyntaxError,
+      UserError,
       `Array "${name}": `,
     );
   }
   const bomb = writeZip([{ name: "a.npy", bytes: new Uint8Array(70_000), method: 8, size: 7e7 }]);
-  await assertRejects(() => decodeNpz(bomb), RangeError, "at most 67108864 are allowed");
+  await assertRejects(() => decodeNpz(bomb), UserError, "at most 67108864 are allowed");
   const path = fixture("fortran.npy");
-  const error = await assertRejects(() => readNpz(path), SyntaxError, "This is no zip archive");
+  const error = await assertRejects(() => readNpz(path), UserError, "This is no zip archive");
   assert(error.message.startsWith(`${path} is not a .npz file: `));
 });

@@ -17,6 +17,7 @@ import {
   writeSafetensors,
 } from "../../../data/formats/safetensors.ts";
 import { permissionTest } from "../../support.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const fixture = (name: string) =>
   fromFileUrl(new URL(`../../fixtures/safetensors/${name}`, import.meta.url));
@@ -74,7 +75,7 @@ Deno.test("toFloat32() widens the floating-point dtypes and no other", async () 
   assertEquals(widened("f32"), [...tensors.get("f32")!.data as Float32Array]);
   assertThrows(
     () => toFloat32(tensors.get("i32")!),
-    TypeError,
+    UserError,
     "holds whole numbers (I32), where floats are needed",
   );
 });
@@ -159,25 +160,25 @@ Deno.test("decodeSafetensors() names what is wrong with a malformed file", () =>
     [`"dtype" twice`, file(`{"a":{"dtype":"U8",${JSON.stringify(ok).slice(1)}}`, 4)],
   ];
   for (const [message, bytes] of wrong) {
-    assertThrows(() => decodeSafetensors(bytes), SyntaxError, message);
+    assertThrows(() => decodeSafetensors(bytes), UserError, message);
   }
 });
 
 Deno.test("decodeSafetensors() refuses headers that are bombs, quickly", () => {
   const many = (text: string, count: number) => text.repeat(count);
   const shape = JSON.stringify({ a: entry("U8", Array(65).fill(1), 0, 1) });
-  const refused: [string, typeof Error, Uint8Array<ArrayBuffer>][] = [
-    ["The header's length is 40000000 bytes", SyntaxError, file(many(" ", 40_000_000), 0)],
+  const refused: [string, typeof UserError, Uint8Array<ArrayBuffer>][] = [
+    ["The header's length is 40000000 bytes", UserError, file(many(" ", 40_000_000), 0)],
     [
       "may nest 3 deep, and goes deeper at character",
-      SyntaxError,
+      UserError,
       file(`{"a":${many("[", 5e6)}`, 0),
     ],
-    ["may nest 3 deep", SyntaxError, file(many(`{"":`, 5e6), 0)],
-    ["more than 1000000 values", RangeError, file(`{"a":[${many("1,", 5e6)}1]}`, 0)],
-    ["more than 1000000 values", RangeError, file(`{${names(600_000)}}`, 0)],
-    ["has 65 dimensions: at most 64", SyntaxError, file(shape, 1)],
-    [`The header has the name "a" twice`, SyntaxError, file(`{${many('"a":1,', 1e6)}"b":1}`, 0)],
+    ["may nest 3 deep", UserError, file(many(`{"":`, 5e6), 0)],
+    ["more than 1000000 values", UserError, file(`{"a":[${many("1,", 5e6)}1]}`, 0)],
+    ["more than 1000000 values", UserError, file(`{${names(600_000)}}`, 0)],
+    ["has 65 dimensions: at most 64", UserError, file(shape, 1)],
+    [`The header has the name "a" twice`, UserError, file(`{${many('"a":1,', 1e6)}"b":1}`, 0)],
   ];
   for (const [message, kind, bytes] of refused) {
     const start = performance.now();
@@ -204,12 +205,12 @@ Deno.test("decodeSafetensors() shows a stranger's names without what steers a te
     file(`{"a":${name}}`, 0),
   ];
   for (const bytes of wrong) {
-    const { message } = assertThrows(() => decodeSafetensors(bytes), SyntaxError);
+    const { message } = assertThrows(() => decodeSafetensors(bytes), UserError);
     assertMatch(message, /^\P{Cc}{10,400}$/u);
   }
 });
 
-Deno.test("decodeSafetensors() of a damaged file reads it or throws a SyntaxError", () => {
+Deno.test("decodeSafetensors() of a damaged file reads it or throws a UserError", () => {
   const whole = encodeSafetensors(sample, { step: "3" });
   const stream = new RandomStream(231);
   const headerEnd = whole.length - 42;
@@ -236,7 +237,7 @@ Deno.test("decodeSafetensors() of a damaged file reads it or throws a SyntaxErro
       decodeSafetensors(bytes);
       read++;
     } catch (error) {
-      assert(error instanceof SyntaxError, `round ${round}: ${error}`);
+      assert(error instanceof UserError, `round ${round}: ${error}`);
     }
   }
   assert(read > 0 && read < 1500, `${read} of 3000 were read`);
@@ -244,7 +245,7 @@ Deno.test("decodeSafetensors() of a damaged file reads it or throws a SyntaxErro
 
 Deno.test("readSafetensors() names the file that is malformed", async () => {
   const path = fixture("make.py");
-  await assertRejects(() => readSafetensors(path), SyntaxError, path);
+  await assertRejects(() => readSafetensors(path), UserError, path);
 });
 
 permissionTest(
@@ -261,7 +262,7 @@ permissionTest(
       await writeSafetensors(path, finite, { step: "4" });
       await assertRejects(
         () => writeSafetensors(path, sample),
-        RangeError,
+        UserError,
         'tensor "weight" is not finite in 1 of 4 numbers, first NaN at place 3',
       );
       const { tensors, metadata } = await readSafetensors(path);

@@ -8,6 +8,7 @@ import {
 import { readWeightFile, readWeights } from "../../../data/formats/weights.ts";
 import { dataTest, permissionTest } from "../../support.ts";
 import { writeZip } from "./zip/zip_writer.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const fixture = (name: string) => fromFileUrl(new URL(`../../fixtures/${name}`, import.meta.url));
 
@@ -69,12 +70,12 @@ permissionTest(
       await Deno.writeTextFile(holes, "");
       await Deno.truncate(holes, 2 ** 31 + 1);
       const message = `${holes} has 2147483649 bytes, and at most 2147483648 are read`;
-      await assertRejects(() => readWeights(holes), SyntaxError, message);
+      await assertRejects(() => readWeights(holes), UserError, message);
       if (Deno.build.os === "windows") return;
       const endless = join(folder, "endless");
       await Deno.symlink("/dev/zero", endless);
       for (const read of [readWeights, readSafetensors]) {
-        await assertRejects(() => read(endless), SyntaxError, `${endless} is no regular file`);
+        await assertRejects(() => read(endless), UserError, `${endless} is no regular file`);
       }
     } finally {
       await Deno.remove(folder, { recursive: true });
@@ -105,12 +106,12 @@ permissionTest("readWeights() says what a file is instead", [{ name: "write" }],
     const path = join(folder, "weights");
     for (const [message, bytes] of other) {
       await Deno.writeFile(path, bytes);
-      const error = await assertRejects(() => readWeights(path), SyntaxError, message);
+      const error = await assertRejects(() => readWeights(path), UserError, message);
       assertEquals(error.message.startsWith(`${path} cannot be read as a weight file: `), true);
     }
     await Deno.writeFile(path, Uint8Array.of(9, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x7d));
     const format = `${path} cannot be read as safetensors: The header's length is 9`;
-    await assertRejects(() => readWeights(path), SyntaxError, format);
+    await assertRejects(() => readWeights(path), UserError, format);
     await assertRejects(() => readWeights(join(folder, "none")), Deno.errors.NotFound);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -121,7 +122,7 @@ Deno.test("readWeights() names file and format in the decoder's error", async ()
   const path = fixture("weights/system.pth");
   const message =
     `${path} cannot be read as PyTorch's zip format: Byte 177 of the pickle refuses the`;
-  await assertRejects(() => readWeights(path), SyntaxError, message);
+  await assertRejects(() => readWeights(path), UserError, message);
 });
 
 dataTest(

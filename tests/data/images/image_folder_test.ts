@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { dirname } from "@std/path";
 import { listImages, readImageFolder } from "../../../data/images/image_folder.ts";
 import { dataTest, permissionTest } from "../../support.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const write: Deno.PermissionDescriptor[] = [{ name: "read" }, { name: "write" }];
 
@@ -107,7 +108,7 @@ permissionTest("readImageFolder() takes a class composed or not for one name", w
   });
   if (Deno.build.os === "darwin") return; // there the two are one folder
   await withFiles([`${decomposed}/1.jpg`, `${composed}/1.jpg`], async (folder) => {
-    const { message } = await assertRejects(() => readImageFolder(folder), SyntaxError);
+    const { message } = await assertRejects(() => readImageFolder(folder), UserError);
     for (const name of ['"Blu\\u0308ten"', '"Bl\\u00fcten"', "must become one"]) {
       assert(message.includes(name), message);
     }
@@ -144,7 +145,7 @@ permissionTest(
       );
       await assertRejects(
         () => readImageFolder(folder),
-        SyntaxError,
+        UserError,
         "is no UTF-8: rename the folder",
       );
       const empty = await assertRejects(

@@ -3,6 +3,7 @@ import { fromFileUrl, join } from "@std/path";
 import { decodeImage, type RgbImage } from "../../../data/images/image.ts";
 import { permissionTest } from "../../support.ts";
 import { library } from "./images.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const folder = fromFileUrl(new URL("../../fixtures/pictures/", import.meta.url));
 
@@ -41,7 +42,7 @@ permissionTest(
     for (const [name, answer] of Object.entries(answers)) {
       const path = join(folder, name);
       if (name in REFUSED) {
-        await assertRejects(() => decodeImage(path), SyntaxError, REFUSED[name]);
+        await assertRejects(() => decodeImage(path), UserError, REFUSED[name]);
         counts.refused++;
         continue;
       }

@@ -10,6 +10,7 @@ import { placeTurned } from "../../../data/images/turned.ts";
 import { RandomStream } from "../../../data/rng.ts";
 import { dataTest, permissionTest } from "../../support.ts";
 import { fixture, library, meanDifference, noise, pixel } from "./images.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 permissionTest(
   "decodeImage() makes the RGB that PIL makes of every kind of file",
@@ -129,7 +130,7 @@ permissionTest("decodeImage() names a file that is empty, truncated or no pictur
   const path = `${folder}/a.jpg`;
   const refuse = async (bytes: Uint8Array, reason: string) => {
     await Deno.writeFile(path, bytes);
-    const error = await assertRejects(() => decodeImage(path), SyntaxError, reason);
+    const error = await assertRejects(() => decodeImage(path), UserError, reason);
     assert(error.message.startsWith(`${path} cannot be read as a picture: `), error.message);
     assert(!error.message.includes("\n"), error.message);
   };
@@ -142,7 +143,7 @@ permissionTest("decodeImage() names a file that is empty, truncated or no pictur
         await refuse(whole.subarray(0, Math.floor(share * whole.length)), "picture");
       }
     }
-    await assertRejects(() => decodeImage(folder), SyntaxError, "it is no file");
+    await assertRejects(() => decodeImage(folder), UserError, "it is no file");
     await assertRejects(() => decodeImage(`${folder}/b.jpg`), Deno.errors.NotFound, "b.jpg");
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -153,13 +154,13 @@ permissionTest("decodeImage() refuses more pixels than allowed", library, async 
   for (const name of ["small.png", "small.jpg", "small_lzw.tif"]) {
     const { width } = await decodeImage(fixture(name), { maxPixels: 23 * 16 });
     assertEquals(width, 23);
-    await assertRejects(() => decodeImage(fixture(name), { maxPixels: 367 }), SyntaxError, "pixel");
+    await assertRejects(() => decodeImage(fixture(name), { maxPixels: 367 }), UserError, "pixel");
   }
   await assertRejects(() => decodeImage("a.png", { maxPixels: 0 }), RangeError, "it is 0");
 });
 
 permissionTest(
-  "decodeImage() gives a picture or a SyntaxError for spoilt files",
+  "decodeImage() gives a picture or a UserError for spoilt files",
   library,
   async () => {
     const stream = new RandomStream(4);
@@ -186,7 +187,7 @@ permissionTest(
           assertEquals(data.length, 3 * width * height);
           counts.decoded++;
         } catch (error) {
-          assert(error instanceof SyntaxError, `${name}: ${error}`);
+          assert(error instanceof UserError, `${name}: ${error}`);
           counts.refused++;
         }
       }
@@ -220,7 +221,7 @@ permissionTest("decodeImage() goes by the first bytes, not by the name", library
     ["\x89PNX", "it begins with"],
   ];
   for (const [text, reason] of cases) {
-    await assertRejects(() => decodeImage(binary(text)), SyntaxError, none + reason);
+    await assertRejects(() => decodeImage(binary(text)), UserError, none + reason);
   }
 });
 
@@ -255,7 +256,7 @@ permissionTest(
       [ascii("GIF89a\xff\xff\xff\xff\0\0\0"), "GIF: it ends before its first frame"],
     ];
     for (const [bytes, reason] of cases) {
-      await assertRejects(() => decodeImage(bytes), SyntaxError, reason);
+      await assertRejects(() => decodeImage(bytes), UserError, reason);
     }
   },
 );
@@ -279,7 +280,7 @@ permissionTest(
       await broken("small_lzw.tif", half),
     ];
     const reason = async (bytes: Uint8Array) =>
-      (await assertRejects(() => decodeImage(bytes), SyntaxError)).message;
+      (await assertRejects(() => decodeImage(bytes), UserError)).message;
     const alone: string[] = [];
     for (const bytes of files) alone.push(await reason(bytes));
     assertEquals(new Set(alone).size, files.length);

@@ -10,6 +10,7 @@ import {
 } from "../../../data/sets/captions.ts";
 import { RandomStream } from "../../../data/rng.ts";
 import { END, NULL, START, UNK, Vocabulary } from "../../../data/text/vocabulary.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const vocabulary = Vocabulary.fromWords(["zero", "one", "two", "three", "four", "five", "again"]);
 
@@ -107,9 +108,9 @@ Deno.test("Vocabulary encodes with padding and decodes to the end", () => {
 });
 
 Deno.test("Vocabulary rejects words twice and a missing special token", () => {
-  assertThrows(() => Vocabulary.fromWords(["a", "b", "a"]), SyntaxError, `"a" is word 4 and 6`);
-  assertThrows(() => new Vocabulary(["a", "b"]), SyntaxError, `word 0 is "a"`);
-  assertThrows(() => new Vocabulary(["<NULL>"]), SyntaxError, "word 1 is missing");
+  assertThrows(() => Vocabulary.fromWords(["a", "b", "a"]), UserError, `"a" is word 4 and 6`);
+  assertThrows(() => new Vocabulary(["a", "b"]), UserError, `word 0 is "a"`);
+  assertThrows(() => new Vocabulary(["<NULL>"]), UserError, "word 1 is missing");
 });
 
 Deno.test("spreadPictures() keeps pictures from all over a split, with all their captions", () => {

@@ -4,6 +4,7 @@ import { referencesByImage } from "../../../data/sets/captions.ts";
 import { loadCocoCaptioning } from "../../../data/sets/coco_captioning.ts";
 import { dataTest, permissionTest } from "../../support.ts";
 import { type SmallData, withFolder } from "./coco_folder.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const write: Deno.PermissionDescriptor[] = [{ name: "write" }];
 
@@ -48,7 +49,7 @@ permissionTest("loadCocoCaptioning() reads only what is chosen of a split", writ
     assertEquals(val.features, Float32Array.of(6, 7, 8, 9));
     const all = { train: () => ({ images: [1, 2], captions: [0, 2] }) };
     const message = "number 0 of image 1 is NaN";
-    await assertRejects(() => loadCocoCaptioning(folder, { choose: all }), SyntaxError, message);
+    await assertRejects(() => loadCocoCaptioning(folder, { choose: all }), UserError, message);
   });
 });
 
@@ -92,7 +93,7 @@ permissionTest("loadCocoCaptioning() refuses lists far longer than real ones", w
       await Deno.truncate(join(folder, name), 2 ** 26 + 1);
       await assertRejects(
         () => loadCocoCaptioning(folder),
-        SyntaxError,
+        UserError,
         `${name} has 67108865 bytes, and at most 67108864 are read`,
       );
     });
@@ -124,7 +125,7 @@ permissionTest("loadCocoCaptioning() tells places outside the folder apart", wri
   ];
   for (const [line, kind, path] of outside) {
     await withFolder((data) => data.valUrls = `a.jpg\n${line}`, async (folder) => {
-      const error = await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, kind);
+      const error = await assertRejects(() => loadCocoCaptioning(folder), UserError, kind);
       assertStringIncludes(error.message, `${folder}/val2014_urls.txt, line 2: `);
       assertStringIncludes(error.message, "--allow-outside");
       const { val } = await loadCocoCaptioning(folder, { outside: true });
@@ -139,7 +140,7 @@ permissionTest("loadCocoCaptioning() tells places outside the folder apart", wri
     assertEquals(val.pictures[0].source, { kind: "file", path, within: folder });
   });
   await withFolder((data) => data.valUrls = "ftp://x.org/a.jpg\nb.jpg", async (folder) => {
-    await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, "no address of a picture");
+    await assertRejects(() => loadCocoCaptioning(folder), UserError, "no address of a picture");
   });
 });
 
@@ -179,7 +180,7 @@ permissionTest(
       assertEquals((await loadCocoCaptioning(folder)).val.imageIndex, Int32Array.of(1, 0));
     });
     await withFolder(use(2n ** 32n), async (folder) => {
-      await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, "from 0 to 1");
+      await assertRejects(() => loadCocoCaptioning(folder), UserError, "from 0 to 1");
     });
   },
 );
@@ -282,7 +283,7 @@ const wrong: [string, string[], (data: SmallData) => void][] = [
 for (const [what, parts, change] of wrong) {
   permissionTest(`loadCocoCaptioning() names ${what}`, write, async () => {
     await withFolder(change, async (folder) => {
-      const error = await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, folder);
+      const error = await assertRejects(() => loadCocoCaptioning(folder), UserError, folder);
       for (const part of parts) assertStringIncludes(error.message, part);
       assert(!error.message.includes("\n"));
     });
@@ -293,7 +294,7 @@ permissionTest("loadCocoCaptioning() names a truncated HDF5 file", write, async 
   await withFolder(() => {}, async (folder) => {
     const path = join(folder, "coco2014_captions.h5");
     await Deno.truncate(path, 1000);
-    const error = await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, path);
+    const error = await assertRejects(() => loadCocoCaptioning(folder), UserError, path);
     assertStringIncludes(error.message, "truncated file");
   });
 });

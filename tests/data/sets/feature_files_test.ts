@@ -8,6 +8,7 @@ import {
 } from "../../../data/formats/safetensors.ts";
 import { permissionTest } from "../../support.ts";
 import { withFolder } from "./coco_folder.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const write: Deno.PermissionDescriptor[] = [{ name: "write" }];
 
@@ -29,7 +30,7 @@ permissionTest("writeFeatures() and readFeatures() are inverse", write, async ()
     ];
     for (const [tensors, metadata, message] of wrong) {
       await writeSafetensors(path, new Map(Object.entries(tensors)), metadata);
-      const error = await assertRejects(() => readFeatures(path), SyntaxError, message);
+      const error = await assertRejects(() => readFeatures(path), UserError, message);
       assertEquals(error.message.startsWith(`${path} holds no features: `), true);
     }
   } finally {
@@ -57,7 +58,7 @@ permissionTest("loadCocoCaptioning() reads features of one's own making", write,
     // VGG's come first where they are asked for.
     assertEquals((await loadCocoCaptioning(folder, { pca: false })).featureDim, 2);
     const rejects = (message: string) =>
-      assertRejects(() => loadCocoCaptioning(folder), SyntaxError, message);
+      assertRejects(() => loadCocoCaptioning(folder), UserError, message);
     await writeFeatures(val, { ...two, pictures: ["five.jpg", "four.jpg"] });
     await rejects(
       "other pictures than val2014_urls.txt: picture 0 is five.jpg instead of images/four.jpg",
@@ -65,7 +66,7 @@ permissionTest("loadCocoCaptioning() reads features of one's own making", write,
     await writeFeatures(val, { features, pictures: ["a", "b", "c"] });
     await rejects("other pictures than val2014_urls.txt: of 3 instead of 2");
     const spoilt = { ...two, features: features.slice(0, 6).fill(NaN, 4, 5) };
-    await assertRejects(() => writeFeatures(val, spoilt), RangeError, "is not written");
+    await assertRejects(() => writeFeatures(val, spoilt), UserError, "is not written");
     const tensor: TensorData = { dtype: "F32", shape: [2, 3], data: spoilt.features };
     const bytes = encodeSafetensors(new Map([["features", tensor]]), {
       pictures: JSON.stringify(two.pictures),
@@ -107,7 +108,7 @@ permissionTest("features belong to pictures by their whole paths", write, async 
     ];
     for (const [pictures, message] of cases) {
       await writeFeatures(val, { features: two, pictures });
-      await assertRejects(() => loadCocoCaptioning(folder), SyntaxError, message);
+      await assertRejects(() => loadCocoCaptioning(folder), UserError, message);
     }
   });
 });

@@ -11,6 +11,7 @@ import { type GloveOptions, readGlove, vectorTable } from "../../../data/text/gl
 import { RandomStream } from "../../../data/rng.ts";
 import { Vocabulary } from "../../../data/text/vocabulary.ts";
 import { dataTest, permissionTest } from "../../support.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const write: Deno.PermissionDescriptor[] = [{ name: "write" }];
 
@@ -172,7 +173,7 @@ const wrong: [string, string | Uint8Array, string[]][] = [
 for (const [what, content, parts] of wrong) {
   permissionTest(`readGlove() names ${what}`, write, async () => {
     await withFile(content, async (path) => {
-      const error = await assertRejects(() => readGlove(path), SyntaxError, path);
+      const error = await assertRejects(() => readGlove(path), UserError, path);
       for (const part of parts) assertStringIncludes(error.message, part);
       assert(error.message.length < 300 && !error.message.includes("\n"), error.message);
     });
@@ -216,7 +217,7 @@ permissionTest("readGlove() leaves odd lines out of real files, and says so", wr
 
 permissionTest("readGlove() checks lines that are not kept", write, async () => {
   for (const line of ["b 1", "b 1 2 3", "b 1 nan", "b"]) {
-    await assertRejects(() => read(`a 1 2\n${line}\n`, { first: 0 }), SyntaxError, "line 2");
+    await assertRejects(() => read(`a 1 2\n${line}\n`, { first: 0 }), UserError, "line 2");
   }
 });
 

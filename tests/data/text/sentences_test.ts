@@ -13,6 +13,7 @@ import {
   tokenize,
 } from "../../../data/text/sentences.ts";
 import { dataTest, permissionTest } from "../../support.ts";
+import { UserError } from "../../../data/files/user_error.ts";
 
 const write: Deno.PermissionDescriptor[] = [{ name: "write" }];
 
@@ -97,14 +98,14 @@ permissionTest(
       const read = (name: string) => readUnlabelled(join(folder, name));
       await assertRejects(
         () => read("long.txt"),
-        RangeError,
+        UserError,
         "line 2: the line has 1000001 characters",
       );
       assertEquals((await read("longest.txt")).sentences[0].length, 500_000);
-      await assertRejects(() => read("lines.txt"), RangeError, "has more than 5000000 lines");
+      await assertRejects(() => read("lines.txt"), UserError, "has more than 5000000 lines");
       await assertRejects(
         () => read("bytes.txt"),
-        SyntaxError,
+        UserError,
         "line 3000001: the text must be UTF-8",
       );
     });
@@ -149,7 +150,7 @@ const wrong: [string, Files, string[]][] = [
 for (const [what, files, parts] of wrong) {
   permissionTest(`loadSentences() names ${what}`, write, async () => {
     await withFolder({ ...good, ...files }, async (folder) => {
-      const error = await assertRejects(() => loadSentences(folder), SyntaxError, folder);
+      const error = await assertRejects(() => loadSentences(folder), UserError, folder);
       for (const part of parts) assertStringIncludes(error.message, part);
       assert(error.message.length < 300 && !error.message.includes("\n"), error.message);
     });
@@ -192,7 +193,7 @@ permissionTest("readUnlabelled() names empty files and wrong bytes", write, asyn
     async (folder) => {
       for (const [name, message] of [["a", "no sentence"], ["b", "no sentence"], ["c", "line 2"]]) {
         const path = join(folder, `${name}.txt`);
-        const error = await assertRejects(() => readUnlabelled(path), SyntaxError, path);
+        const error = await assertRejects(() => readUnlabelled(path), UserError, path);
         assertStringIncludes(error.message, message);
       }
       await assertRejects(

@@ -3,6 +3,7 @@ import { fromFileUrl, join } from "@std/path";
 import * as h5wasm from "npm:h5wasm@0.10.3";
 import { readHdf5 } from "../../../../data/formats/hdf5/hdf5.ts";
 import { dataTest, permissionTest } from "../../../support.ts";
+import { UserError } from "../../../../data/files/user_error.ts";
 
 const fixture = fromFileUrl(new URL("../../../fixtures/hdf5/types.h5", import.meta.url));
 
@@ -54,7 +55,7 @@ Deno.test("readHdf5() reads compressed, nested, empty and three-dimensional data
 });
 
 Deno.test("readHdf5() lists the datasets present when one is missing", async () => {
-  const error = await assertRejects(() => readHdf5(fixture, ["cube", "features"]), SyntaxError);
+  const error = await assertRejects(() => readHdf5(fixture, ["cube", "features"]), UserError);
   for (const part of [fixture, `no dataset "features"`, "cube", "group/inside"]) {
     assert(error.message.includes(part), `no ${part} in: ${error.message}`);
   }
@@ -62,14 +63,14 @@ Deno.test("readHdf5() lists the datasets present when one is missing", async () 
 
 Deno.test("readHdf5() refuses text, single values and groups", async () => {
   for (const name of ["text", "scalar"]) {
-    await assertRejects(() => readHdf5(fixture, [name]), SyntaxError, `"${name}" is not an array`);
+    await assertRejects(() => readHdf5(fixture, [name]), UserError, `"${name}" is not an array`);
   }
-  await assertRejects(() => readHdf5(fixture, ["group"]), SyntaxError, `no dataset "group"`);
+  await assertRejects(() => readHdf5(fixture, ["group"]), UserError, `no dataset "group"`);
 });
 
 Deno.test("readHdf5() says in one line that a file is no HDF5, and still reads the next", async () => {
   const path = fixture.replace("types.h5", "make.py");
-  const error = await assertRejects(() => readHdf5(path, ["x"]), SyntaxError);
+  const error = await assertRejects(() => readHdf5(path, ["x"]), UserError);
   assertEquals(error.message, `${path} cannot be read as HDF5: file signature not found`);
   assertEquals((await readHdf5(fixture, ["cube"])).cube.shape, [2, 3, 4]);
 });
@@ -120,17 +121,17 @@ for (const file of ["stores.h5", "stores_latest.h5"]) {
       ["lzf", 'dataset "lzf" is packed with the filter LZF (number 32000)'],
     ];
     for (const [name, message] of cases) {
-      const error = await assertRejects(() => readHdf5(path, [name]), SyntaxError, message);
+      const error = await assertRejects(() => readHdf5(path, [name]), UserError, message);
       assert(error.message.startsWith(`${path} cannot be read as HDF5: `), error.message);
       // The part that was written is no excuse: what is asked for may change.
-      await assertRejects(() => readHdf5(path, [name], { rows: [0] }), SyntaxError, message);
+      await assertRejects(() => readHdf5(path, [name], { rows: [0] }), UserError, message);
     }
   });
 }
 
 Deno.test("readHdf5() refuses rows that are not there or do not ascend", async () => {
   const read = (rows: number[]) => readHdf5(fixture, ["cube"], { rows });
-  await assertRejects(() => read([0, 2]), SyntaxError, `"cube" has 2 rows, and row 2 is wanted`);
+  await assertRejects(() => read([0, 2]), UserError, `"cube" has 2 rows, and row 2 is wanted`);
   for (const rows of [[1, 0], [1, 1], [-1], [0.5], [NaN]]) {
     await assertRejects(() => read(rows), TypeError, "Rows must be whole numbers that ascend");
   }
@@ -138,7 +139,7 @@ Deno.test("readHdf5() refuses rows that are not there or do not ascend", async (
 
 Deno.test("readHdf5() refuses a folder", async () => {
   const folder = fixture.replace("/types.h5", "");
-  await assertRejects(() => readHdf5(folder, ["x"]), SyntaxError, "it is no regular file");
+  await assertRejects(() => readHdf5(folder, ["x"]), UserError, "it is no regular file");
 });
 
 permissionTest("readHdf5() names a truncated file", [{ name: "write" }], async () => {
@@ -148,7 +149,7 @@ permissionTest("readHdf5() names a truncated file", [{ name: "write" }], async (
     const path = join(folder, "half.h5");
     for (const length of [0, 1, whole.length >> 1, whole.length - 1]) {
       await Deno.writeFile(path, whole.subarray(0, length));
-      const error = await assertRejects(() => readHdf5(path, ["cube"]), SyntaxError, path);
+      const error = await assertRejects(() => readHdf5(path, ["cube"]), UserError, path);
       const expected = length < 100
         ? "file signature not found"
         : `truncated file: eof = ${length}`;
@@ -179,7 +180,7 @@ permissionTest(
       await Deno.writeFile(path, bytes);
       await assertRejects(
         () => readHdf5(path, ["small", "vast"]),
-        SyntaxError,
+        UserError,
         `dataset "vast" of shape [1048576,1024] would take more than the 67108856 bytes allowed`,
       );
       assertEquals([...(await readHdf5(path, ["small"])).small.data], [1, 2]);
@@ -192,7 +193,7 @@ permissionTest(
 Deno.test("readHdf5() gives up at the time limit, and reads the next file all the same", async () => {
   const read = readHdf5(fixture, Array(20_000).fill("packed"), { timeLimit: 1e-6 });
   const next = readHdf5(fixture, ["cube"]);
-  await assertRejects(() => read, SyntaxError, "the HDF5 library did not end within 0.000001 s");
+  await assertRejects(() => read, UserError, "the HDF5 library did not end within 0.000001 s");
   assertEquals((await next).cube.shape, [2, 3, 4]);
   for (const timeLimit of [0, -1, NaN, Infinity]) {
     await assertRejects(

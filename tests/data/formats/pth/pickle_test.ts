@@ -40,6 +40,7 @@ import {
   tuple,
   word,
 } from "./pickler.ts";
+import { UserError } from "../../../../data/files/user_error.ts";
 
 const load = (...pieces: Piece[]) => unpickle(pickle(...pieces), 0).value;
 const ordered = global("collections", "OrderedDict");
@@ -109,8 +110,8 @@ Deno.test("unpickle() asks the rules for globals and persistent ids", () => {
   assertEquals(read(call(global("a", "b"), NONE, NONE)), 2);
   assertEquals(read(global("a", "c")), rules.globals[1]);
   assertEquals(read(text("x"), BINPERSID), "id x");
-  assertThrows(() => read(call(global("a", "c"))), SyntaxError, "refuses to call a.c");
-  assertThrows(() => read(global("a", "b"), NONE, REDUCE), SyntaxError, "refuses to call a.b");
+  assertThrows(() => read(call(global("a", "c"))), UserError, "refuses to call a.c");
+  assertThrows(() => read(global("a", "b"), NONE, REDUCE), UserError, "refuses to call a.b");
 });
 
 Deno.test("unpickle() starts and ends where it is told to", () => {
@@ -120,7 +121,7 @@ Deno.test("unpickle() starts and ends where it is told to", () => {
   assertEquals([value, end], [2, both.length - 1]);
   assertThrows(
     () => unpickle(both, both.length),
-    SyntaxError,
+    UserError,
     "Byte 0 of the pickle needs 1 bytes",
   );
 });
@@ -132,8 +133,8 @@ Deno.test("unpickle() refuses every other global by name, before it is called", 
   ];
   for (const [module, name] of names) {
     const expected = `refuses the global ${module}.${name}, which may be any code: in PyTorch, `;
-    assertThrows(() => load(global(module, name)), SyntaxError, `Byte 2 of the pickle ${expected}`);
-    assertThrows(() => load(text(module), text(name), 0x93), SyntaxError, expected);
+    assertThrows(() => load(global(module, name)), UserError, `Byte 2 of the pickle ${expected}`);
+    assertThrows(() => load(text(module), text(name), 0x93), UserError, expected);
   }
 });
 
@@ -183,7 +184,7 @@ Deno.test("unpickle() names what is wrong with a malformed pickle", () => {
     ["needs 8 bytes more, and the file has 1", [0x47]],
   ];
   for (const [message, pieces] of wrong) {
-    assertThrows(() => load(...pieces), SyntaxError, message);
+    assertThrows(() => load(...pieces), UserError, message);
   }
 });
 
@@ -250,7 +251,7 @@ Deno.test("unpickle() counts what each opcode makes, in elements and in bytes", 
   ];
   for (const [name, start, again] of bombs) {
     const bytes = repeated(start, again, 8_000_000);
-    const { message } = assertThrows(() => unpickle(bytes, 0), RangeError);
+    const { message } = assertThrows(() => unpickle(bytes, 0), UserError);
     assertMatch(message, limit, name);
   }
 });
@@ -269,16 +270,16 @@ Deno.test("unpickle() takes only so many numbers as keys, which can share a plac
   // Nothing reads them, so the others are passed over; texts could be names.
   assertEquals((keys(numbers, 10_001) as Map<unknown, unknown>).size, 10_000);
   const texts = (i: number) => [0x8c, 9, [...new TextEncoder().encode(`${131_072_000 + i}`)]];
-  assertThrows(() => keys(texts, 10_001), RangeError, "more than 10000 keys that are numbers");
+  assertThrows(() => keys(texts, 10_001), UserError, "more than 10000 keys that are numbers");
 });
 
 Deno.test("unpickle() reads no name of a global beyond its limit", () => {
   const long = "x".repeat(1_000_000);
   for (const name of [global("a", long), global(long, "a")]) {
-    assertThrows(() => load(name), SyntaxError, "starts a name that has no end within 500 bytes");
+    assertThrows(() => load(name), UserError, "starts a name that has no end within 500 bytes");
   }
-  const { message } = assertThrows(() => load(text(long), text(long), 0x93), SyntaxError);
+  const { message } = assertThrows(() => load(text(long), text(long), 0x93), UserError);
   assertLess(message.length, 400);
-  const hostile = assertThrows(() => load(global("os\x1b[2J", "system\r")), SyntaxError);
+  const hostile = assertThrows(() => load(global("os\x1b[2J", "system\r")), UserError);
   assertStringIncludes(hostile.message, "refuses the global os\\u001b[2J.system\\r, which");
 });

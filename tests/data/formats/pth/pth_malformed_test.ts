@@ -16,6 +16,7 @@ import {
 } from "./pickler.ts";
 import { floats, four, storage, tensor, values, weight, zipped } from "./pth_writer.ts";
 import { concat, writeZip } from "../zip/zip_writer.ts";
+import { UserError } from "../../../../data/files/user_error.ts";
 
 Deno.test("decodePth() says what is wrong with a malformed zip file", async () => {
   const huge = 2 ** 52;
@@ -92,7 +93,7 @@ Deno.test("decodePth() says what is wrong with a malformed zip file", async () =
     ["starts neither", pickle(int(0x1950a86a20f9469cfc6dn))],
   ];
   for (const [message, bytes] of wrong) {
-    await assertRejects(() => decodePth(bytes), SyntaxError, message);
+    await assertRejects(() => decodePth(bytes), UserError, message);
   }
 });
 
@@ -101,14 +102,14 @@ Deno.test("decodePth() refuses tensors that would take far more memory than the 
   assertEquals((await decodePth(weight(megabytes(1)))).get("weight")!.data.length, 2 ** 18);
   await assertRejects(
     () => decodePth(weight(megabytes(65))),
-    RangeError,
+    UserError,
     "come to 68157440: at most",
   );
-  await assertRejects(() => decodePth(weight(megabytes(2 ** 50))), RangeError, "at most 67108864");
+  await assertRejects(() => decodePth(weight(megabytes(2 ** 50))), UserError, "at most 67108864");
   const shared = Array.from({ length: 17 }, (_, i) => [text(`${i}`), megabytes(4)]).flat();
-  await assertRejects(() => decodePth(zipped(dict(...shared))), RangeError, "at most 67108864");
+  await assertRejects(() => decodePth(zipped(dict(...shared))), UserError, "at most 67108864");
   const bomb = { name: "x/data/1", bytes: new Uint8Array(70_000), method: 8, size: 65 * 2 ** 20 };
-  await assertRejects(() => decodePth(zipped(EMPTY_DICT, [bomb])), RangeError, "would unpack to");
+  await assertRejects(() => decodePth(zipped(EMPTY_DICT, [bomb])), UserError, "would unpack to");
 });
 
 /** A file in the older format with one storage of two floats, `k`. */
@@ -148,6 +149,6 @@ Deno.test("decodePth() says what is wrong with a malformed file of the older for
     ["needs 1 bytes more, and the file has 0", pickle(int(0x1950a86a20f9469cfc6cn))],
   ];
   for (const [message, bytes] of wrong) {
-    await assertRejects(() => decodePth(bytes), SyntaxError, message);
+    await assertRejects(() => decodePth(bytes), UserError, message);
   }
 });

@@ -17,6 +17,7 @@ import {
   tuple,
 } from "./pickler.ts";
 import { floats, four, storage, tensor, values, zipped } from "./pth_writer.ts";
+import { UserError } from "../../../../data/files/user_error.ts";
 
 const fixture = (name: string) =>
   fromFileUrl(new URL(`../../../fixtures/weights/${name}`, import.meta.url));
@@ -82,14 +83,14 @@ Deno.test("readPth() refuses by name what is no tensor and no plain value", asyn
     const path = fixture(name);
     const error = await assertRejects(
       () => readPth(path),
-      SyntaxError,
+      UserError,
       `refuses the global ${what}`,
     );
     assert(error.message.startsWith(`${path} is not a PyTorch file: Byte `), error.message);
   }
   await assertRejects(
     () => readPth(fixture("plain.pth")),
-    SyntaxError,
+    UserError,
     `It holds no tensor: under "epoch" there is 3. Needed is a dict of tensors by name, or one under ` +
       "state_dict, model_state_dict, model, net",
   );
@@ -282,6 +283,6 @@ Deno.test("decodePth() gives a negative view the other sign, and refuses other m
     ["marks a tensor of BOOL as a negative", marked(negative, "BoolStorage", 16)],
   ];
   for (const [message, object] of refused) {
-    await assertRejects(() => decodePth(zipped(object)), SyntaxError, message);
+    await assertRejects(() => decodePth(zipped(object)), UserError, message);
   }
 });

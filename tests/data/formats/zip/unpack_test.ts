@@ -3,6 +3,7 @@ import { join } from "@std/path";
 import { unpackZip } from "../../../../data/formats/zip/unpack.ts";
 import { permissionTest } from "../../../support.ts";
 import { writeZip, type ZipFile } from "./zip_writer.ts";
+import { UserError } from "../../../../data/files/user_error.ts";
 
 const bytes = new TextEncoder().encode("some text");
 
@@ -81,7 +82,7 @@ unpackTest("refuses names that lead out of the folder, before it writes anything
   ];
   for (const name of names) {
     const { error, paths, folder } = await unpack(["good.txt", name]);
-    assert(error instanceof SyntaxError, `${name}: ${error}`);
+    assert(error instanceof UserError, `${name}: ${error}`);
     const start = `${join(folder, "archive.zip")} cannot be unpacked: its entry ${
       JSON.stringify(name)
     }`;
@@ -92,18 +93,18 @@ unpackTest("refuses names that lead out of the folder, before it writes anything
 
 unpackTest("refuses links, bombs and what is damaged, and leaves nothing", async () => {
   const bomb = { name: "b", bytes: new Uint8Array(70_000), method: 8, size: 7e7 };
-  const refused: [string, typeof SyntaxError, (string | ZipFile)[]][] = [
-    [`its entry "b" is a link`, SyntaxError, ["a", { name: "b", bytes, mode: 0o120777 }]],
-    [`"a" is damaged: its CRC-32`, SyntaxError, ["0", { name: "a", bytes, crc: 1 }]],
-    [`"a" twice`, SyntaxError, ["a", "a"]],
-    ["at most 67108864 are allowed", RangeError, ["a", bomb]],
-    ["has a name that is too long: at most 255 bytes", SyntaxError, ["a", `b/${"é".repeat(128)}`]],
-    ["and 1000 for the whole path", SyntaxError, ["a", `${"x".repeat(250)}/`.repeat(4) + "abc"]],
-    ["lies 31 folders deep", SyntaxError, ["a", "x/".repeat(30) + "y"]],
-    ['\\u001b[2J" has control characters in its name', SyntaxError, ["a", "b/\x1b[2J"]],
-    ["has control characters in its name", SyntaxError, ["a", "b\n"]],
-    [`its entry "a" is a file, and a folder of others`, SyntaxError, ["a", "a/b"]],
-    [`its entry "a" is a file, and a folder of others`, SyntaxError, ["a", "a/"]],
+  const refused: [string, typeof UserError, (string | ZipFile)[]][] = [
+    [`its entry "b" is a link`, UserError, ["a", { name: "b", bytes, mode: 0o120777 }]],
+    [`"a" is damaged: its CRC-32`, UserError, ["0", { name: "a", bytes, crc: 1 }]],
+    [`"a" twice`, UserError, ["a", "a"]],
+    ["at most 67108864 are allowed", UserError, ["a", bomb]],
+    ["has a name that is too long: at most 255 bytes", UserError, ["a", `b/${"é".repeat(128)}`]],
+    ["and 1000 for the whole path", UserError, ["a", `${"x".repeat(250)}/`.repeat(4) + "abc"]],
+    ["lies 31 folders deep", UserError, ["a", "x/".repeat(30) + "y"]],
+    ['\\u001b[2J" has control characters in its name', UserError, ["a", "b/\x1b[2J"]],
+    ["has control characters in its name", UserError, ["a", "b\n"]],
+    [`its entry "a" is a file, and a folder of others`, UserError, ["a", "a/b"]],
+    [`its entry "a" is a file, and a folder of others`, UserError, ["a", "a/"]],
   ];
   for (const [message, kind, entries] of refused) {
     const { error, paths } = await unpack(entries);
@@ -112,7 +113,7 @@ unpackTest("refuses links, bombs and what is damaged, and leaves nothing", async
     assertEquals(paths, []);
   }
   const { error, paths } = await unpack(["a"], (archive) => archive.slice(0, -30));
-  assert(error instanceof SyntaxError, `${error}`);
+  assert(error instanceof UserError, `${error}`);
   assertEquals(paths, []);
 });
 
