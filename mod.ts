@@ -12,29 +12,27 @@
  *
  * @example
  * ```ts
- * const letters = [..."_ban."]; // index 0 means "no letter" to the loss
+ * const letters = [..."ban."];
  * const ids = [..."banana."].map((letter) => letters.indexOf(letter));
- * using gpu = await openGpu();
  * class Speller extends Module {
  *   embed = new Embedding(letters.length, 8);
- *   cell = new LSTM(8, 16);
+ *   lstm = new LSTM(8, 16);
  *   score = new Linear(16, letters.length);
+ *
+ *   forward(ids: number[]) {
+ *     const x = this.embed.forward(ids).reshape([ids.length, 1, 8]); // [T, N, D]
+ *     return this.score.forward(this.lstm.forward(x).output);
+ *   }
  * }
+ * using gpu = await openGpu();
  * using model = new Speller().toGpu(gpu, 1);
- * using adam = new Adam(model.store, { lr: 0.05 });
- * using next = Tensor.from(gpu, ids.slice(1), [6, 1], { dtype: "u32" });
- * using history = new LossHistory(gpu, 20);
- * for (let step = 1; step <= 60; step++) {
- *   using tape = new Tape(gpu);
- *   const x = model.embed.forward(ids.slice(0, -1)).reshape([6, 1, 8]); // [T, N, D]
- *   const { output } = model.cell.forward(x);
- *   const loss = temporalSoftmaxLoss(model.score.forward(output), next);
- *   loss.backward();
- *   adam.step();
- *   await history.add(loss.tensor);
- * }
- * const losses = await history.finish();
- * if (losses[0] < 5 || losses[59] > 0.5) throw new Error(`The loss ended at ${losses[59]}`);
+ * using optimizer = new Adam(model.store, { lr: 0.05 });
+ * const { losses } = await fit(model, {
+ *   optimizer,
+ *   batches: () => Array(60).keys(),
+ *   loss: () => crossEntropy(model.forward(ids.slice(0, -1)), ids.slice(1)),
+ * });
+ * if (losses[0] < 1 || losses[59] > 0.1) throw new Error(`The loss ended at ${losses[59]}`);
  * ```
  *
  * @module
@@ -65,7 +63,7 @@ export {
 export { binaryCrossEntropy, temporalSoftmaxLoss } from "./models/operations.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./models/image_operations.ts";
 export { huberLoss, klDivergence, meanAbsoluteError, meanSquaredError } from "./models/losses.ts";
-export { LossHistory, NonFiniteLossError } from "./models/loss_history.ts";
+export { NonFiniteLossError } from "./models/loss_history.ts";
 
 // Modules and layers
 export { Module } from "./models/module.ts";

@@ -56,13 +56,6 @@ export {
   takeCaptions,
 } from "./sets/captions.ts";
 export { type CocoCaptioningOptions, loadCocoCaptioning } from "./sets/coco_captioning.ts";
-export {
-  download,
-  type Downloaded,
-  DownloadError,
-  type DownloadOptions,
-  type DownloadProgress,
-} from "./files/download.ts";
 export { UserError } from "./files/user_error.ts";
 export {
   type GloveOptions,
