@@ -69,7 +69,7 @@ function checkInputs(captioner: Captioner, features: Tensor, length: number): vo
   }
 }
 
-/** RangeError where scores are not numbers: no word is the likeliest of them. */
+/** UserError where scores are not numbers: no word is the likeliest of them. */
 function checkScores(sum: number): void {
   if (Number.isFinite(sum)) return;
   throw new UserError(

@@ -199,7 +199,7 @@ export function answers({ classes, logits, labels }: PictureScores): Uint32Array
 /**
  * The softmax of the scores of the answer at place `i`: `[classes]`.
  *
- * Errors: RangeError where a score is not finite.
+ * Errors: UserError where a score is not finite.
  */
 export function probabilities(
   { classes, logits, indices }: PictureScores,

@@ -35,7 +35,7 @@ export function wordLimits({ gpu, wordCost }: SentenceClassifier): WordLimits {
 }
 
 /**
- * Check that each sentence is short enough for a classifier on its device: a RangeError says of the longest
+ * Check that each sentence is short enough for a classifier on its device: a UserError says of the longest
  * which it is and how many words it may have.
  */
 export function checkLengths(
@@ -103,8 +103,8 @@ function evenBatches(
 /**
  * Check what a classifier is to learn from.
  *
- * Errors: TypeError when there are more labels or fewer than sentences; RangeError for a label that is none, and for a
- * sentence too long for the device ({@linkcode checkLengths}).
+ * Errors: TypeError when there are more labels or fewer than sentences; RangeError for a label that is none; UserError for
+ * a sentence too long for the device ({@linkcode checkLengths}).
  */
 export function checkSentences(
   classifier: SentenceClassifier,
@@ -137,7 +137,7 @@ export function sentenceLoss(
  * The logits of sentences, in their order. At most `batchSize` sentences of similar length at a time, fewer
  * where they are long; `onBatch` is called after each batch, and what it throws ends the work.
  *
- * Errors: RangeError for a sentence too long for the device ({@linkcode checkLengths}), and for a logit that is NaN.
+ * Errors: UserError for a sentence too long for the device ({@linkcode checkLengths}), and for a logit that is NaN.
  */
 export async function sentenceLogits(
   classifier: SentenceClassifier,

@@ -48,7 +48,7 @@ export abstract class VisionModel extends Module {
    * Load weights under torchvision's names, best before `toGpu`: then no others are drawn. Batch norms'
    * `num_batches_tracked`, which nothing here reads, is passed over.
    *
-   * Errors: with `strict` (the default), TypeError that names missing, unexpected and misshapen keys; RangeError
+   * Errors: with `strict` (the default), UserError that names missing, unexpected and misshapen keys; UserError too
    * for a tensor that is not finite, and for a variance below 0.
    */
   load(

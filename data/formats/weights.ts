@@ -67,8 +67,8 @@ const OTHERS: readonly [begin: string, what: string][] = [
  * `.pth` in either format ({@link decodePth} says which it accepts), or NumPy's `.npz`. What `DataParallel`
  * (`module.`), Lightning (`model.`) and `torch.compile` (`_orig_mod.`) put before every name is left out.
  *
- * A UserError says what the file is instead or what is wrong with it, a UserError that it would take too much
- * memory; both name the file.
+ * A UserError says what the file is instead or what is wrong with it, or that it would take too much memory;
+ * it names the file.
  *
  * ```ts ignore
  * const tensors = await readWeights("squeezenet1_1-b8a52dc0.pth");

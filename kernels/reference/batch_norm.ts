@@ -39,7 +39,7 @@ function channelMeans(
   return means;
 }
 
-/** The mean and the biased variance that x is normalised with. */
+/** The mean and the biased variance that x is normalized with. */
 function statistics(inputs: BatchNormInputs, shape: BatchNormShape) {
   if (!shape.training) return { mean: inputs.runningMean, variance: inputs.runningVar };
   const mean = channelMeans(shape, (at) => inputs.x[at]);
@@ -64,9 +64,9 @@ export function batchNormForward(inputs: BatchNormInputs, shape: BatchNormShape)
   const { mean, variance } = statistics(inputs, shape);
   const y = x.map((value, at) => {
     const c = at % channels;
-    const normalised = (value - mean[c]) / Math.sqrt(variance[c] + eps);
+    const normalized = (value - mean[c]) / Math.sqrt(variance[c] + eps);
     // (P7)
-    const sum = normalised * weight[c] + bias[c] + (residual?.[at] ?? 0);
+    const sum = normalized * weight[c] + bias[c] + (residual?.[at] ?? 0);
     return relu ? Math.max(0, sum) : sum;
   });
   const share = training ? momentum : 0; // (P8)
@@ -100,7 +100,7 @@ export function batchNormBackward(
   const g = dy.map((value, at) => relu && y[at] <= 0 ? 0 : value); // (P5)
   const { mean, variance } = statistics(inputs, shape);
   const std = variance.map((v) => Math.sqrt(v + eps));
-  const normalised = x.map((v, at) => (v - mean[at % channels]) / std[at % channels]);
+  const normalized = x.map((v, at) => (v - mean[at % channels]) / std[at % channels]);
   const dNormalised = g.map((value, at) => value * weight[at % channels]);
   const dx = dNormalised.map((value, at) => value / std[at % channels]); // (P10)
   if (training) {
@@ -116,7 +116,7 @@ export function batchNormBackward(
   }
   return {
     dx,
-    dweight: channelMeans(shape, (at) => g[at] * normalised[at]).map((m) => m * rows), // (P9)
+    dweight: channelMeans(shape, (at) => g[at] * normalized[at]).map((m) => m * rows), // (P9)
     dbias: channelMeans(shape, (at) => g[at]).map((m) => m * rows),
     dresidual: g,
   };
