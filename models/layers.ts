@@ -159,7 +159,7 @@ const GATES = { rnn: 1, lstm: 4 } as const;
  * Our gate blocks stand in the homework's order f, i, c̃, o; PyTorch's in the order i, f, g, o (its g is
  * our c̃). Entry j: the block of ours that is PyTorch's j-th.
  */
-const TORCH_BLOCKS = { rnn: [0], lstm: [1, 0, 2, 3] } as const;
+export const TORCH_BLOCKS = { rnn: [0], lstm: [1, 0, 2, 3] } as const;
 
 /** Reorder the gate blocks of a `[rows, blocks · width]` matrix: block j of the result is `order[j]` of the input. */
 function reorderBlocks(values: Values, rows: number, order: readonly number[]): Values {
@@ -203,10 +203,18 @@ export function gatesFromTorch(
   return reorderBlocks(values, rows, inverse(TORCH_BLOCKS.lstm));
 }
 
-function cellLayout(key: string, rows: number, columns: number, cell: CellType): StateLayout {
-  const order = TORCH_BLOCKS[cell];
+/**
+ * The layout of a recurrent cell's `[rows, columns]` matrix, or of its `[columns]` bias: `order` says which gate block
+ * of ours is PyTorch's j-th.
+ */
+export function cellLayout(
+  key: string,
+  shape: readonly number[],
+  order: readonly number[],
+): StateLayout {
+  const [rows, columns] = shape.length === 1 ? [1, shape[0]] : shape;
   return {
-    slots: [{ key, shape: [columns, rows] }],
+    slots: [{ key, shape: shape.toReversed() }],
     encode: (values) => [transpose(reorderBlocks(values, rows, order), rows, columns)],
     decode: ([part]) => reorderBlocks(transpose(part, columns, rows), rows, inverse(order)),
   };
@@ -258,7 +266,7 @@ export class Recurrent extends Module {
     const columns = GATES[cell] * hiddenDim;
     const matrix = (key: string, rows: number) =>
       new Parameter([rows, columns], (stream) => weight([rows, columns], stream), {
-        layout: cellLayout(key, rows, columns, cell),
+        layout: cellLayout(key, [rows, columns], TORCH_BLOCKS[cell]),
       });
     this.wx = matrix("weight_ih_l0", inputDim);
     this.wh = matrix("weight_hh_l0", hiddenDim);

@@ -1,8 +1,8 @@
 /** Recurrent layers as PyTorch has them: several layers, one or both directions, initial and last states. */
 import { Tensor } from "../kernels/runtime/tensor.ts";
-import { tapeOf, type Variable } from "./autograd.ts";
+import { type Tape, tapeOf, type Variable } from "./autograd.ts";
 import { type Initializer, uniform } from "./init.ts";
-import { type CellType, Dropout, Recurrent, transposedLayout } from "./layers.ts";
+import { cellLayout, type CellType, Dropout, TORCH_BLOCKS } from "./layers.ts";
 import { Module } from "./module.ts";
 import { linear, lstmStates, rnn } from "./operations.ts";
 import { Parameter } from "./parameters.ts";
@@ -18,6 +18,8 @@ export interface RecurrentLayersOptions {
   batchFirst?: boolean;
   /** Dropout between layers, while training; 0 by default. */
   dropout?: number;
+  /** With two biases in each cell, which are added, as PyTorch has them; true by default. */
+  bias?: boolean;
 }
 
 /** Initial states of all layers and directions, `[layers · directions, N, H]` each; zeros by default. */
@@ -151,22 +153,68 @@ export abstract class RecurrentLayers extends Module {
   }
 }
 
+/** What cells of all kinds have: their weights, with PyTorch's names and first values. */
+abstract class Cell extends Module implements RecurrentCell {
+  /** `[D, gates · H]` */
+  readonly wx: Parameter;
+  /** `[H, gates · H]` */
+  readonly wh: Parameter;
+  /** `[gates · H]` */
+  readonly bx: Parameter | undefined;
+  /** The same again. */
+  readonly bh: Parameter | undefined;
+
+  /** `order` says of each gate of PyTorch's which one it is here. */
+  constructor(
+    inputDim: number,
+    readonly hiddenDim: number,
+    order: readonly number[],
+    bias: boolean,
+  ) {
+    super();
+    const draw: Initializer = uniform(1 / Math.sqrt(hiddenDim));
+    const columns = order.length * hiddenDim;
+    const parameter = (key: string, shape: number[]) =>
+      new Parameter(shape, (stream) => draw(shape, stream), {
+        layout: cellLayout(key, shape, order),
+      });
+    this.wx = parameter("weight_ih_l0", [inputDim, columns]);
+    this.wh = parameter("weight_hh_l0", [hiddenDim, columns]);
+    this.bx = bias ? parameter("bias_ih_l0", [columns]) : undefined;
+    this.bh = bias ? parameter("bias_hh_l0", [columns]) : undefined;
+  }
+
+  abstract run(x: Variable, h0: Variable, c0: Variable | undefined): CellStates;
+}
+
 /** A vanilla RNN or LSTM of one layer in one direction. */
-class FusedCell extends Recurrent implements RecurrentCell {
+class FusedCell extends Cell {
+  constructor(readonly cell: CellType, inputDim: number, hiddenDim: number, bias: boolean) {
+    super(inputDim, hiddenDim, TORCH_BLOCKS[cell], bias);
+  }
+
   run(x: Variable, h0: Variable, c0: Variable | undefined): CellStates {
-    const weights = { wx: this.wx.variable, wh: this.wh.variable, b: this.b.variable };
+    const weights = { wx: this.wx.variable, wh: this.wh.variable, b: this.#bias(tapeOf(x)) };
     return this.cell === "rnn" ? { h: rnn(x, h0, weights) } : lstmStates(x, h0, weights, c0);
+  }
+
+  /** The sum of both biases, or zeros. */
+  #bias(tape: Tape): Variable {
+    if (this.bx !== undefined) return this.bx.variable.add(this.bh!.variable);
+    const shape = [this.wx.shape[1]];
+    return constant(tape.keep(Tensor.zeros(tape.gpu, shape, { name: "no bias" })));
   }
 }
 
-const fused = (cell: CellType, hidden: number) => (inputs: number) =>
-  new FusedCell(cell, inputs, hidden);
+const fused =
+  (cell: CellType, hidden: number, { bias = true }: RecurrentLayersOptions) => (inputs: number) =>
+    new FusedCell(cell, inputs, hidden, bias);
 
 /** A vanilla RNN with tanh: PyTorch's `nn.RNN`. */
 export class RNN extends RecurrentLayers {
   /** RangeError for a count of layers or a dropout that cannot be. */
   constructor(inputDim: number, hiddenDim: number, options: RecurrentLayersOptions = {}) {
-    super(inputDim, hiddenDim, options, fused("rnn", hiddenDim));
+    super(inputDim, hiddenDim, options, fused("rnn", hiddenDim, options));
   }
 
   /** TypeError for a sequence or initial states of another shape. */
@@ -180,7 +228,7 @@ export class RNN extends RecurrentLayers {
 export class LSTM extends RecurrentLayers {
   /** RangeError for a count of layers or a dropout that cannot be. */
   constructor(inputDim: number, hiddenDim: number, options: RecurrentLayersOptions = {}) {
-    super(inputDim, hiddenDim, options, fused("lstm", hiddenDim));
+    super(inputDim, hiddenDim, options, fused("lstm", hiddenDim, options));
   }
 
   /** The last cell states `c` are of the shape of `h`. TypeError for a sequence or initial states of another shape. */
@@ -191,39 +239,21 @@ export class LSTM extends RecurrentLayers {
 }
 
 /** A GRU of one layer in one direction, its three gates in PyTorch's order r, z, n. */
-class GruCell extends Module implements RecurrentCell {
-  readonly wx: Parameter;
-  readonly wh: Parameter;
-  readonly bx: Parameter;
-  readonly bh: Parameter;
-
-  constructor(inputDim: number, readonly hiddenDim: number) {
-    super();
-    const draw: Initializer = uniform(1 / Math.sqrt(hiddenDim));
-    const parameter = (key: string, shape: number[]) =>
-      new Parameter(shape, (stream) => draw(shape, stream), {
-        layout: shape.length === 2 ? transposedLayout(shape[0], shape[1], key) : {
-          slots: [{ key, shape }],
-          encode: (values) => [values],
-          decode: ([values]) => values,
-        },
-      });
-    this.wx = parameter("weight_ih_l0", [inputDim, 3 * hiddenDim]);
-    this.wh = parameter("weight_hh_l0", [hiddenDim, 3 * hiddenDim]);
-    this.bx = parameter("bias_ih_l0", [3 * hiddenDim]);
-    this.bh = parameter("bias_hh_l0", [3 * hiddenDim]);
+class GruCell extends Cell {
+  constructor(inputDim: number, hiddenDim: number, bias: boolean) {
+    super(inputDim, hiddenDim, [0, 1, 2], bias);
   }
 
   run(x: Variable, h0: Variable): CellStates {
     const width = this.hiddenDim;
     const part = (gates: Variable, i: number) =>
       gates.slice(-1, { start: i * width, end: (i + 1) * width });
-    const inputs = linear(x, this.wx.variable, this.bx.variable);
+    const inputs = linear(x, this.wx.variable, this.bx?.variable);
     const states: Variable[] = [];
     let h = h0;
     for (let t = 0; t < x.shape[0]; t++) {
       const a = inputs.slice(0, { start: t, end: t + 1 }).reshape([x.shape[1], 3 * width]);
-      const b = linear(h, this.wh.variable, this.bh.variable);
+      const b = linear(h, this.wh.variable, this.bh?.variable);
       const r = part(a, 0).add(part(b, 0)).sigmoid();
       const z = part(a, 1).add(part(b, 1)).sigmoid();
       const n = part(a, 2).add(r.mul(part(b, 2))).tanh();
@@ -238,7 +268,8 @@ class GruCell extends Module implements RecurrentCell {
 export class GRU extends RecurrentLayers {
   /** RangeError for a count of layers or a dropout that cannot be. */
   constructor(inputDim: number, hiddenDim: number, options: RecurrentLayersOptions = {}) {
-    super(inputDim, hiddenDim, options, (inputs) => new GruCell(inputs, hiddenDim));
+    const { bias = true } = options;
+    super(inputDim, hiddenDim, options, (inputs) => new GruCell(inputs, hiddenDim, bias));
   }
 
   /** TypeError for a sequence or initial states of another shape. */

@@ -99,30 +99,41 @@ export class Context<P> {
     return this.has(name) ? this.variable(name) : undefined;
   }
 
-  /** Let the gradient `upstream` come into a variable, and from there flow back. */
-  backward(y: Variable, upstream: string): void {
-    const { fill } = this.golden.in[upstream];
-    if (y.tensor.size === 1 && y.shape.length === 0 && fill === 1) {
+  /** Let the gradients that the case has come into results, each by its name, and from there flow back. */
+  #backward(results: Record<string, Variable>): void {
+    const [[name, y], ...more] = Object.entries(results);
+    const { fill } = this.golden.in[`d${name}`];
+    if (more.length === 0 && y.shape.length === 0 && fill === 1) {
       this.tape.backward(y);
       return;
     }
-    const dy = this.tensor(upstream);
-    const end = Tensor.zeros(this.gpu, []);
-    this.tape.backward(this.tape.record(end, [y], () => this.tape.pass(y, dy)));
+    const flows = Object.entries(results).map(([name, y]) => ({ y, dy: this.tensor(`d${name}`) }));
+    const end = this.tape.record(Tensor.zeros(this.gpu, []), Object.values(results), () => {
+      for (const { y, dy } of flows) this.tape.pass(y, dy);
+    });
+    this.tape.backward(end);
   }
 
-  /** A result by its name, and the gradients of the inputs by theirs. */
+  /** Results by their names, and the gradients of the inputs by theirs. */
+  differentiateAll(
+    results: Record<string, Variable>,
+    inputs: Record<string, Variable | undefined>,
+  ): Record<string, Tensor> {
+    this.#backward(results);
+    const all = Object.fromEntries(Object.entries(results).map(([name, y]) => [name, y.tensor]));
+    for (const [input, variable] of Object.entries(inputs)) {
+      if (variable?.requiresGrad) all[`d${input}`] = variable.grad!;
+    }
+    return all;
+  }
+
+  /** {@linkcode differentiateAll} of one result. */
   differentiate(
     name: string,
     y: Variable,
     inputs: Record<string, Variable | undefined>,
   ): Record<string, Tensor> {
-    this.backward(y, `d${name}`);
-    const results: Record<string, Tensor> = { [name]: y.tensor };
-    for (const [input, variable] of Object.entries(inputs)) {
-      if (variable?.requiresGrad) results[`d${input}`] = variable.grad!;
-    }
-    return results;
+    return this.differentiateAll({ [name]: y }, inputs);
   }
 
   [Symbol.dispose](): void {

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import cell_operations  # noqa: F401 adds operations, as the next ones
+import layer_cases  # noqa: F401
 import losses  # noqa: F401
 import map_cases  # noqa: F401 adds cases
 import map_operations  # noqa: F401

@@ -3,6 +3,7 @@ import type { Gpu, KernelPath } from "../../kernels/runtime/gpu.ts";
 import { type Call, type Case, Context, type Result } from "./context.ts";
 import { KERNEL_CALLS } from "./kernel_calls.ts";
 import { LAYER_CALLS } from "./layer_calls.ts";
+import { MODULE_CALLS } from "./module_calls.ts";
 import { OPERATION_CALLS } from "./operation_calls.ts";
 import { errorOf, type Values } from "./values.ts";
 import { VARIABLE_CALLS } from "./variable_calls.ts";
@@ -11,6 +12,7 @@ export const CALLS: Record<string, Call> = {
   ...KERNEL_CALLS,
   ...OPERATION_CALLS,
   ...LAYER_CALLS,
+  ...MODULE_CALLS,
   ...VARIABLE_CALLS,
 };
 

@@ -1,0 +1,86 @@
+/** How whole layers are called for the golden table: their numbers are loaded as a state dict of PyTorch. */
+import type { Variable } from "../../models/autograd.ts";
+import type { Module } from "../../models/module.ts";
+import {
+  GRU,
+  LSTM,
+  type RecurrentLayersOptions,
+  type RecurrentOutput,
+  RNN,
+} from "../../models/recurrent_layers.ts";
+import { type Call, call, type Context, type Results } from "./context.ts";
+
+/** Give a layer the case's numbers. TypeError where its keys are not the case's, in this order. */
+function load(c: Context<unknown>, layer: Module, inputs: readonly string[]): void {
+  const results = new Set(Object.keys(c.golden.out).map((name) => `d${name}`));
+  const given = Object.keys(c.golden.in).filter((name) =>
+    !inputs.includes(name) && !results.has(name)
+  );
+  const keys = layer.saved.flatMap(({ keys }) => keys);
+  if (keys.join() !== given.join()) {
+    throw new TypeError(`The state dict has the keys ${keys}, and PyTorch's has ${given}`);
+  }
+  const parts = given.map((key) =>
+    [key, { dtype: "F32" as const, shape: c.shape(key), data: c.floats(key) }] as const
+  );
+  layer.loadStateDict(new Map(parts));
+  c.keep(layer.toGpu(c.gpu));
+}
+
+/** A layer's results, and the gradients of its inputs, of which some cases lack some, and of its parameters. */
+function layerCall<P, M extends Module>(
+  make: (p: P) => M,
+  inputs: readonly string[],
+  run: (layer: M, x: Variable, ...others: (Variable | undefined)[]) => Record<string, Variable>,
+): Call {
+  return call<P>((c) => {
+    const layer = make(c.p);
+    load(c, layer, inputs);
+    const variables = inputs.map((name) => c.optionalVariable(name));
+    const results: Results = c.differentiateAll(
+      run(layer, variables[0]!, ...variables.slice(1)),
+      Object.fromEntries(inputs.map((name, i) => [name, variables[i]])),
+    );
+    for (const { keys: [key], parameter: { layout, variable, frozen } } of layer.saved) {
+      if (frozen) results[key] = variable.tensor;
+      else {
+        const encode = (values: Float32Array<ArrayBuffer>) => layout.encode(values)[0];
+        results[`d${key}`] = { tensor: variable.grad!, encode };
+      }
+    }
+    return results;
+  });
+}
+
+interface Sizes extends RecurrentLayersOptions {
+  d: number;
+  h: number;
+}
+
+/** The initial states that a case has. */
+const initial = <K extends string>(states: Record<K, Variable | undefined>) =>
+  Object.fromEntries(Object.entries(states).filter(([, state]) => state !== undefined));
+
+const hidden = (kind: typeof RNN | typeof GRU): Call =>
+  layerCall(
+    ({ d, h, ...options }: Sizes) => new kind(d, h, options),
+    ["x", "h0"],
+    (layer, x, h0): RecurrentOutput & Record<string, Variable> => ({
+      ...layer.forward(x, initial({ h0 })),
+    }),
+  );
+
+const lstm = (results: (all: ReturnType<LSTM["forward"]>) => Record<string, Variable>): Call =>
+  layerCall(
+    ({ d, h, ...options }: Sizes) => new LSTM(d, h, options),
+    ["x", "h0", "c0"],
+    (layer, x, h0, c0) => results(layer.forward(x, initial({ h0, c0 }))),
+  );
+
+/** By the table's names. */
+export const MODULE_CALLS: Record<string, Call> = {
+  "RNN layer": hidden(RNN),
+  "GRU layer": hidden(GRU),
+  "LSTM layer": lstm((all) => ({ ...all })),
+  "LSTM layer by its last cells": lstm(({ c }) => ({ c })),
+};
