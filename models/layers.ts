@@ -4,6 +4,7 @@
  */
 import type { RandomStream } from "../data/rng.ts";
 import { type Indices, uploadIndices } from "../kernels/embedding/embedding.ts";
+import { describeShape } from "../kernels/runtime/shape.ts";
 import type { Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
 import { asVariable } from "./variable.ts";
@@ -114,10 +115,18 @@ export class LayerNorm extends Module {
     this.bias = new Parameter([size], new Float32Array(size));
   }
 
-  /** `x [..., size]` to the same shape. */
-  forward(x: Variable | Tensor): Variable {
+  /** `x [..., size]` to the same shape. TypeError for another last axis. */
+  forward(input: Variable | Tensor): Variable {
+    const x = asVariable(input);
+    if (x.shape.at(-1) !== this.size) {
+      throw new TypeError(
+        `A LayerNorm of ${this.size} elements reads [..., ${this.size}], and "${x.tensor.name}" has the shape ${
+          describeShape(x.shape)
+        }`,
+      );
+    }
     const [weight, bias] = [this.weight.variable, this.bias.variable];
-    return operations.layerNorm(asVariable(x), { weight, bias, eps: this.eps });
+    return operations.layerNorm(x, { weight, bias, eps: this.eps });
   }
 }
 

@@ -67,8 +67,12 @@ export function finite(key: string, tensor: TensorData): Float32Array<ArrayBuffe
   );
 }
 
+/** PyTorch's batch norms count batches, which nothing here reads. */
+const UNREAD = /(^|\.)num_batches_tracked$/;
+
 /**
- * Write a state dict into the parameters. Parameters that do not fit keep their values; with `dryRun` all do.
+ * Write a state dict into the parameters. Parameters that do not fit keep their values; with `dryRun` all do. Batch
+ * norms' `num_batches_tracked`, which nothing here reads, is passed over.
  *
  * Errors: with `strict` (the default), UserError that names the first missing, unexpected and
  * misshapen keys and counts the others, before anything is written; UserError for a tensor that is
@@ -98,7 +102,7 @@ export function loadStateDict(
     }
     if (parts.length === slots.length) writes.push(() => parameter.write(decode(parts)));
   }
-  report.unexpected = [...dict.keys()].filter((key) => !known.has(key));
+  report.unexpected = [...dict.keys()].filter((key) => !known.has(key) && !UNREAD.test(key));
   const problems = describeMisfit(report);
   if (strict && problems.length > 0) {
     throw new UserError(`The state dict does not fit the model; ${problems.join("; ")}`);

@@ -1,7 +1,8 @@
 /** Layers for pictures and feature maps `[N, H, W, C]`. Their names and saved layouts are PyTorch's. */
 import type { RandomStream } from "../data/rng.ts";
 import type { WindowOptions } from "../kernels/conv2d/conv2d.ts";
-import { sizeOf } from "../kernels/runtime/tensor.ts";
+import { describeShape } from "../kernels/runtime/shape.ts";
+import { sizeOf, type Tensor } from "../kernels/runtime/tensor.ts";
 import type { AveragePool2dOptions } from "../kernels/pool/average_pool2d.ts";
 import type { PoolOptions } from "../kernels/pool/windows.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
@@ -11,6 +12,7 @@ import { type Branch, conv2d } from "./operations.ts";
 import { Buffer, Parameter, type StateLayout } from "./parameters.ts";
 import { biasOf } from "./layers.ts";
 import { Module } from "./module.ts";
+import { asVariable } from "./variable.ts";
 
 type Values = Float32Array<ArrayBuffer>;
 
@@ -127,7 +129,9 @@ export interface BatchNormLayerOptions {
   eps?: number;
 }
 
-/** Batch normalization of `[N, C]` or `[N, T, C]`: channels are the last axis, as everywhere here. */
+/**
+ * Batch normalization of `[N, C]` or `[N, T, C]`: PyTorch's `nn.BatchNorm1d`, with the channels last, as everywhere here.
+ */
 export class BatchNorm1d extends Module {
   /** `[C]`: multiplies what is normalized. */
   readonly weight: Parameter;
@@ -152,8 +156,26 @@ export class BatchNorm1d extends Module {
     this.runningVar = new Buffer(shape, filled(1));
   }
 
-  /** `x [..., C]` to the same shape. */
-  forward(x: Variable, options: BatchNormCall = {}): Variable {
+  /**
+   * What it reads, by the count of axes.
+   *
+   * @internal
+   */
+  protected get shapes(): Record<number, string> {
+    return { 2: "[N, C]", 3: "[N, T, C]" };
+  }
+
+  /** To the same shape. TypeError for one of other axes or channels; RangeError for a single row of them. */
+  forward(input: Variable | Tensor, options: BatchNormCall = {}): Variable {
+    const x = asVariable(input);
+    const { shapes } = this;
+    if (!(x.shape.length in shapes && x.shape.at(-1) === this.channels)) {
+      throw new TypeError(
+        `A batch norm of ${this.channels} channels reads ${
+          Object.values(shapes).join(" or ")
+        }, and "${x.tensor.name}" has the shape ${describeShape(x.shape)}`,
+      );
+    }
     const { residual, relu = false } = options;
     const { batchStatistics = this.training && tapeOf(x).training } = options;
     return batchNorm(x, {
@@ -165,8 +187,13 @@ export class BatchNorm1d extends Module {
   }
 }
 
-/** Batch normalization of `[N, H, W, C]`. */
-export class BatchNorm2d extends BatchNorm1d {}
+/** Batch normalization of `[N, H, W, C]`: PyTorch's `nn.BatchNorm2d`, with the channels last. */
+export class BatchNorm2d extends BatchNorm1d {
+  /** @internal */
+  protected override get shapes(): Record<number, string> {
+    return { 4: "[N, H, W, C]" };
+  }
+}
 
 /** The largest of each window: PyTorch's `nn.MaxPool2d`. */
 export class MaxPool2d extends Module {
@@ -176,8 +203,8 @@ export class MaxPool2d extends Module {
   }
 
   /** `x [N, H, W, C]` to `[N, OH, OW, C]`. */
-  forward(x: Variable): Variable {
-    return maxPool2d(x, { kernel: this.kernel, ...this.options });
+  forward(x: Variable | Tensor): Variable {
+    return maxPool2d(asVariable(x), { kernel: this.kernel, ...this.options });
   }
 }
 
@@ -192,7 +219,7 @@ export class AveragePool2d extends Module {
   }
 
   /** `x [N, H, W, C]` to `[N, OH, OW, C]`. */
-  forward(x: Variable): Variable {
-    return averagePool2d(x, { kernel: this.kernel, ...this.options });
+  forward(x: Variable | Tensor): Variable {
+    return averagePool2d(asVariable(x), { kernel: this.kernel, ...this.options });
   }
 }

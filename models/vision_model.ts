@@ -45,8 +45,7 @@ export abstract class VisionModel extends Module {
   }
 
   /**
-   * Load weights under torchvision's names, best before `toGpu`: then no others are drawn. Batch norms'
-   * `num_batches_tracked`, which nothing here reads, is passed over.
+   * Load weights under torchvision's names, best before `toGpu`: then no others are drawn.
    *
    * Errors: with `strict` (the default), UserError that names missing, unexpected and misshapen keys; UserError too
    * for a tensor that is not finite, and for a variance below 0.
@@ -55,15 +54,14 @@ export abstract class VisionModel extends Module {
     dict: ReadonlyMap<string, TensorData>,
     options: { strict?: boolean; dryRun?: boolean } = {},
   ): LoadReport {
-    const known = [...dict].filter(([key]) => !key.endsWith(".num_batches_tracked"));
-    for (const [key, tensor] of known) {
+    for (const [key, tensor] of dict) {
       if (!key.endsWith(".running_var") || whyNotFloats(tensor.dtype) !== undefined) continue;
       const first = toFloat32(tensor).findIndex((value) => value < 0);
       if (first === -1) continue;
       // Its square root would be NaN.
       throw new UserError(`The variance at place ${first} of ${quote(key)} is below 0`);
     }
-    return this.loadStateDict(new Map(known), options);
+    return this.loadStateDict(dict, options);
   }
 
   /**

@@ -16,5 +16,18 @@ def recurrent():
     case("LSTM layer by its last cells", {"t": 3, "n": 2, "d": 4, "h": 3, "layers": 2, "bidirectional": True})
 
 
-for add in [recurrent]:
+def others():
+    for x in [[3, 5], [4, 8], [2, 3, 7], [2, 3, 2, 64]]:
+        case("LayerNorm layer", {"x": x})
+    for x in [[6, 1], [5, 7], [4, 3, 8], [33, 5, 3]]:
+        for training in [True, False]:
+            case("BatchNorm1d layer", {"x": x, "training": training})
+    for x in [[1, 1], [4, 2], [2, 3, 4]]:
+        case("Sequential layer", {"x": x})
+    for name in ["MaxPool2d layer", "AveragePool2d layer"]:
+        case(name, {"x": [2, 5, 6, 3], "kernel": 2})
+        case(name, {"x": [1, 7, 6, 4], "kernel": 3, "stride": 2, "padding": 1, "ceilMode": True})
+
+
+for add in [recurrent, others]:
     add()

@@ -92,3 +92,37 @@ layer("RNN layer", recurrent(nn.RNN), sequences("h0"), hidden, upstream=["output
 layer("GRU layer", recurrent(nn.GRU), sequences("h0"), hidden, upstream=["output", "h"])
 layer("LSTM layer", recurrent(nn.LSTM), sequences("h0", "c0"), cells, upstream=["output", "h", "c"])
 layer("LSTM layer by its last cells", recurrent(nn.LSTM), sequences("h0", "c0"), lambda *given, **inputs: {"c": cells(*given, **inputs)["c"]}, upstream=["c"])
+
+
+# Other layers
+
+
+def channels_last(p, norm, x):
+    """Moves the running statistics too."""
+    y = norm(x.transpose(1, -1)).transpose(1, -1)
+    return {"y": y, "running_mean": norm.running_mean, "running_var": norm.running_var}
+
+
+def one(p, layer, x):
+    return {"y": layer(x)}
+
+
+def given(p):
+    return {"x": p["x"]}
+
+
+layer("LayerNorm layer", lambda p: nn.LayerNorm(p["x"][-1]), given, one)
+layer("BatchNorm1d layer", lambda p: nn.BatchNorm1d(p["x"][-1]), given, channels_last, fixed=["running_mean", "running_var"])
+layer("Sequential layer", lambda p: nn.Sequential(nn.Linear(p["x"][-1], 5), nn.Tanh(), nn.Sequential(nn.LayerNorm(5), nn.Linear(5, 3)), nn.ReLU()), given, one)
+
+
+def on_maps(p, layer, x):
+    return {"y": layer(x.permute(0, 3, 1, 2).contiguous()).permute(0, 2, 3, 1)}
+
+
+def pool(kind):
+    return lambda p: kind(p["kernel"], p.get("stride"), p.get("padding", 0), ceil_mode=p.get("ceilMode", False))
+
+
+layer("MaxPool2d layer", pool(nn.MaxPool2d), given, on_maps)
+layer("AveragePool2d layer", pool(nn.AvgPool2d), given, on_maps, "nn.AvgPool2d")

@@ -1,5 +1,7 @@
 /** How whole layers are called for the golden table: their numbers are loaded as a state dict of PyTorch. */
+import type { PoolOptions } from "../../kernels/pool/windows.ts";
 import type { Variable } from "../../models/autograd.ts";
+import { LayerNorm, Linear, Sequential } from "../../models/layers.ts";
 import type { Module } from "../../models/module.ts";
 import {
   GRU,
@@ -8,6 +10,7 @@ import {
   type RecurrentOutput,
   RNN,
 } from "../../models/recurrent_layers.ts";
+import { AveragePool2d, BatchNorm1d, MaxPool2d } from "../../models/vision_layers.ts";
 import { type Call, call, type Context, type Results } from "./context.ts";
 
 /** Give a layer the case's numbers. TypeError where its keys are not the case's, in this order. */
@@ -35,6 +38,7 @@ function layerCall<P, M extends Module>(
 ): Call {
   return call<P>((c) => {
     const layer = make(c.p);
+    layer.train((c.p as { training?: boolean }).training ?? true);
     load(c, layer, inputs);
     const variables = inputs.map((name) => c.optionalVariable(name));
     const results: Results = c.differentiateAll(
@@ -77,10 +81,33 @@ const lstm = (results: (all: ReturnType<LSTM["forward"]>) => Record<string, Vari
     (layer, x, h0, c0) => results(layer.forward(x, initial({ h0, c0 }))),
   );
 
+/** A layer of one input. */
+const simple = <P>(make: (p: P & { x: number[] }) => Module & { forward(x: Variable): Variable }) =>
+  layerCall(make, ["x"], (layer, x) => ({ y: layer.forward(x) }));
+
+interface Pool extends Omit<PoolOptions, "kernel"> {
+  x: number[];
+  kernel: number;
+}
+
 /** By the table's names. */
 export const MODULE_CALLS: Record<string, Call> = {
   "RNN layer": hidden(RNN),
   "GRU layer": hidden(GRU),
   "LSTM layer": lstm((all) => ({ ...all })),
+  "LayerNorm layer": simple(({ x }) => new LayerNorm(x.at(-1)!)),
+  "BatchNorm1d layer": simple(({ x }) => new BatchNorm1d(x.at(-1)!)),
+  "Sequential layer": simple(({ x }) =>
+    new Sequential(
+      new Linear(x.at(-1)!, 5),
+      (x) => x.tanh(),
+      new Sequential(new LayerNorm(5), new Linear(5, 3)),
+      (x) => x.relu(),
+    )
+  ),
+  "MaxPool2d layer": simple(({ x: _, kernel, ...options }: Pool) => new MaxPool2d(kernel, options)),
+  "AveragePool2d layer": simple(({ x: _, kernel, ...options }: Pool) =>
+    new AveragePool2d(kernel, options)
+  ),
   "LSTM layer by its last cells": lstm(({ c }) => ({ c })),
 };

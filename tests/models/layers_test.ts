@@ -1,6 +1,8 @@
 /** Layers: PyTorch's names and layouts, first values, and dropout's masks. */
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
+import type { TensorData } from "../../data/formats/tensor_data.ts";
+import { UserError } from "../../data/files/user_error.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape } from "../../models/autograd.ts";
 import {
@@ -17,12 +19,19 @@ import {
   Embedding,
   gatesFromTorch,
   gatesToTorch,
+  LayerNorm,
   Linear,
   Recurrent,
+  Sequential,
   transpose,
 } from "../../models/layers.ts";
 import { Module } from "../../models/module.ts";
-import { Conv2d } from "../../models/vision_layers.ts";
+import {
+  BatchNorm1d,
+  BatchNorm2d,
+  type BatchNormCall,
+  Conv2d,
+} from "../../models/vision_layers.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { RUNS } from "./torch_captioner.ts";
 import { smallCaptioner } from "./small_captioner.ts";
@@ -180,3 +189,69 @@ gpuTest(
     }
   },
 );
+
+Deno.test("parts of a Sequential are named by their place, functions too", () => {
+  const inner = new Sequential(new LayerNorm(3), (x) => x.relu(), new Linear(3, 1));
+  class Network extends Module {
+    readonly net = new Sequential(new Linear(2, 3), (x) => x.tanh(), inner);
+  }
+  const keys = (one: Module) => one.saved.flatMap(({ keys }) => keys);
+  assertEquals(keys(inner), ["0.weight", "0.bias", "2.weight", "2.bias"]);
+  assertEquals(
+    keys(new Network()),
+    ["net.0.weight", "net.0.bias", ...keys(inner).map((key) => `net.2.${key}`)],
+  );
+});
+
+gpuTest(
+  "batch norms take the batch's statistics while layer and tape are training",
+  async (gpu) => {
+    using x = Tensor.from(gpu, [1, 10, 3, 30], [2, 2]);
+    using norm = new BatchNorm1d(2, { momentum: 0.5 }).toGpu(gpu);
+    const run = async (training: boolean, options: BatchNormCall = {}) => {
+      using tape = new Tape(gpu, { training });
+      return [...await tape.keep(norm.forward(x, options).tensor).read()].map(Math.round);
+    };
+    assertEquals(await run(false), [1, 10, 3, 30]);
+    assertEquals([...await norm.runningMean.tensor.read()], [0, 0]);
+    assertEquals(await run(true), [-1, -1, 1, 1]);
+    assertEquals([...await norm.runningMean.tensor.read()], [1, 10]);
+    assertEquals(await run(true, { relu: true, residual: constant(x) }), [0, 9, 4, 31]);
+    norm.eval();
+    const still = [...await norm.runningVar.tensor.read()];
+    await run(true);
+    assertEquals([...await norm.runningVar.tensor.read()], still);
+    assertEquals(await run(true, { batchStatistics: true }), [-1, -1, 1, 1]);
+  },
+);
+
+gpuTest("norms refuse other axes and channels", (gpu) => {
+  using flat = Tensor.zeros(gpu, [4, 3], { name: "flat" });
+  using maps = Tensor.zeros(gpu, [2, 4, 4, 3], { name: "maps" });
+  using one = new BatchNorm1d(3).toGpu(gpu);
+  using two = new BatchNorm2d(3).toGpu(gpu);
+  using wide = new BatchNorm1d(4).toGpu(gpu);
+  using layer = new LayerNorm(1).toGpu(gpu);
+  using _tape = new Tape(gpu);
+  assertEquals(one.forward(flat).shape, [4, 3]);
+  assertEquals(two.forward(maps).shape, [2, 4, 4, 3]);
+  const refuse = (run: () => unknown, message: string) => assertThrows(run, TypeError, message);
+  refuse(
+    () => one.forward(maps),
+    `reads [N, C] or [N, T, C], and "maps" has the shape [2, 4, 4, 3]`,
+  );
+  refuse(() => two.forward(flat), `reads [N, H, W, C], and "flat" has the shape [4, 3]`);
+  refuse(() => wide.forward(flat), `A batch norm of 4 channels reads`);
+  refuse(() => layer.forward(flat), `A LayerNorm of 1 elements reads [..., 1], and "flat"`);
+});
+
+Deno.test("PyTorch's count of batches is passed over, and other keys are not", () => {
+  const network = new Sequential(new BatchNorm1d(1));
+  const one = { dtype: "F32" as const, shape: [1], data: Float32Array.of(2) };
+  const keys = ["weight", "bias", "running_mean", "running_var"];
+  const dict = new Map<string, TensorData>(keys.map((key) => [`0.${key}`, one]));
+  dict.set("0.num_batches_tracked", { dtype: "I64", shape: [], data: BigInt64Array.of(3n) });
+  assertEquals(network.loadStateDict(dict), { missing: [], unexpected: [], misshapen: [] });
+  dict.set("0.batches", one);
+  assertThrows(() => network.loadStateDict(dict), UserError, "unexpected: ");
+});
