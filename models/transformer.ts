@@ -1,6 +1,7 @@
 /** Attention and the layers of a transformer (Vaswani et al. 2017), batches first: `[N, T, E]`. */
+import { describeShape } from "../kernels/runtime/shape.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
-import { tapeOf, type Variable } from "./autograd.ts";
+import { type Tape, tapeOf, type Variable } from "./autograd.ts";
 import { xavierUniform, zeros } from "./init.ts";
 import { Dropout, LayerNorm, Linear, transposedLayout } from "./layers.ts";
 import { Module } from "./module.ts";
@@ -13,15 +14,26 @@ export interface AttentionOptions {
   /** No position looks at a later one. */
   causal?: boolean;
   /** Added to the scores before the softmax, of a shape that is repeated to `[N, heads, T, S]`; -∞ forbids. */
-  mask?: Tensor | undefined;
+  mask?: Variable | Tensor | undefined;
 }
 
-/** Scores that forbid each of `steps` positions to look at a later one of `others`. */
-function causalMask(steps: number, others: number): Float32Array<ArrayBuffer> {
-  return Float32Array.from(
+/** The causal masks of a tape, by their sizes: layers share them. */
+const masks = new WeakMap<Tape, Map<string, Tensor>>();
+
+/** What is added to scores `[…, steps, others]` to forbid each step to look at a later one of the others. */
+function causalMask(tape: Tape, steps: number, others: number): Tensor {
+  const known = masks.get(tape) ?? new Map<string, Tensor>();
+  masks.set(tape, known);
+  const key = `${steps} ${others}`;
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const values = Float32Array.from(
     { length: steps * others },
     (_, i) => i % others > Math.floor(i / others) ? -Infinity : 0,
   );
+  const mask = Tensor.from(tape.gpu, values, [steps, others], { name: "causal mask" });
+  known.set(key, tape.keep(mask));
+  return mask;
 }
 
 /** Attention by several heads side by side: PyTorch's `nn.MultiheadAttention` with `batch_first`. */
@@ -35,7 +47,7 @@ export class MultiheadAttention extends Module {
   /** Of the weights with which positions look at others. */
   readonly dropout: Dropout;
 
-  /** TypeError where the heads do not divide the width. */
+  /** The dropout is 0 by default. TypeError where the heads do not divide the width. */
   constructor(
     /** E, elements of a position. */
     readonly width: number,
@@ -56,30 +68,49 @@ export class MultiheadAttention extends Module {
     this.dropout = new Dropout(dropout);
   }
 
-  /** Positions `query [N, T, E]` look at `key [N, S, E]` and take from `value [N, S, E]`; at themselves by default. */
+  /**
+   * Positions `query [N, T, E]` look at `key [N, S, E]` and take from `value [N, S, E]`, which is the key by default, as
+   * the query is the key: `[N, T, E]`. A position that may look at none becomes NaN.
+   *
+   * Errors: TypeError for other shapes.
+   */
   forward(
     query: Variable | Tensor,
     key: Variable | Tensor = query,
     value: Variable | Tensor = key,
     { causal = false, mask }: AttentionOptions = {},
   ): Variable {
-    const [q, k, v] = this.#project([query, key, value].map(asVariable));
+    const inputs = [query, key, value].map(asVariable);
+    this.#check(inputs);
+    const [q, k, v] = this.#project(inputs);
     const each = this.width / this.heads;
     const [batch, steps] = q.shape;
     const split = (x: Variable) => x.reshape([batch, x.shape[1], this.heads, each]);
     let scores = split(q).permute([0, 2, 1, 3]).matmul(split(k).permute([0, 2, 3, 1]))
       .mul(1 / Math.sqrt(each));
-    if (causal) {
-      const tape = tapeOf(q);
-      const forbidden = causalMask(steps, k.shape[1]);
-      scores = scores.add(
-        tape.keep(Tensor.from(tape.gpu, forbidden, [steps, k.shape[1]], { name: "causal mask" })),
-      );
-    }
+    if (causal) scores = scores.add(causalMask(tapeOf(q), steps, k.shape[1]));
     if (mask !== undefined) scores = scores.add(mask);
     const weights = this.dropout.forward(scores.softmax(-1));
     const heads = weights.matmul(split(v).permute([0, 2, 1, 3]));
     return this.outProj.forward(heads.permute([0, 2, 1, 3]).reshape([batch, steps, this.width]));
+  }
+
+  #check([query, key, value]: Variable[]): void {
+    const [batch] = query.shape;
+    for (const { tensor: { name, shape } } of [query, key, value]) {
+      if (shape.length === 3 && shape[0] === batch && shape[2] === this.width) continue;
+      throw new TypeError(
+        `An attention's queries, keys and values are [${batch}, …, ${this.width}], and "${name}" has the shape ${
+          describeShape(shape)
+        }`,
+      );
+    }
+    if (key.shape[1] === value.shape[1]) return;
+    throw new TypeError(
+      `An attention takes one value for each key: there are ${key.shape[1]} keys and ${
+        value.shape[1]
+      } values`,
+    );
   }
 
   /** Queries, keys and values; by one product where all are of the same positions. */
@@ -104,12 +135,16 @@ export interface TransformerLayerOptions {
   dropout?: number;
   /** "relu" by default. */
   activation?: "relu" | "gelu";
-  /** Normalize what a part reads, and not the sum that it is added to. */
+  /** Normalize what a part reads, and not the sum that it is added to; false by default. */
   normFirst?: boolean;
 }
 
-/** What encoder and decoder layers share. */
+/** What encoder and decoder layers share, in the order of PyTorch's state dicts. */
 export abstract class TransformerLayer extends Module {
+  /** Of positions with those before them. */
+  readonly selfAttn: MultiheadAttention;
+  /** Of a decoder's positions with those of the memory. */
+  readonly multiheadAttn: MultiheadAttention | undefined;
   /** Of each position alone. */
   readonly linear1: Linear;
   /** Back to the width. */
@@ -118,22 +153,24 @@ export abstract class TransformerLayer extends Module {
   readonly norm1: LayerNorm;
   /** Of the second part. */
   readonly norm2: LayerNorm;
-  /** Of positions with those before them. */
-  readonly selfAttn: MultiheadAttention;
+  /** Of a decoder's third part. */
+  readonly norm3: LayerNorm | undefined;
   /** Of all parts. */
   readonly dropout: Dropout;
   readonly #activation: "relu" | "gelu";
   readonly #normFirst: boolean;
 
   /** @internal */
-  constructor(width: number, heads: number, options: TransformerLayerOptions) {
+  constructor(width: number, heads: number, options: TransformerLayerOptions, memory: boolean) {
     super();
     const { feedforward = 2048, dropout = 0.1, activation = "relu", normFirst = false } = options;
     this.selfAttn = new MultiheadAttention(width, heads, { dropout });
+    this.multiheadAttn = memory ? new MultiheadAttention(width, heads, { dropout }) : undefined;
     this.linear1 = new Linear(width, feedforward);
     this.linear2 = new Linear(feedforward, width);
     this.norm1 = new LayerNorm(width);
     this.norm2 = new LayerNorm(width);
+    this.norm3 = memory ? new LayerNorm(width) : undefined;
     this.dropout = new Dropout(dropout);
     this.#activation = activation;
     this.#normFirst = normFirst;
@@ -156,7 +193,7 @@ export abstract class TransformerLayer extends Module {
 export class TransformerEncoderLayer extends TransformerLayer {
   /** `width` elements of a position, by `heads` heads. TypeError where the heads do not divide the width. */
   constructor(width: number, heads: number, options: TransformerLayerOptions = {}) {
-    super(width, heads, options);
+    super(width, heads, options, false);
   }
 
   /** `x [N, T, E]` to the same shape. */
@@ -173,16 +210,13 @@ export class TransformerEncoderLayer extends TransformerLayer {
 /** PyTorch's `nn.TransformerDecoderLayer` with `batch_first`. */
 export class TransformerDecoderLayer extends TransformerLayer {
   /** Of positions with those of the memory. */
-  readonly multiheadAttn: MultiheadAttention;
+  declare readonly multiheadAttn: MultiheadAttention;
   /** Of the linear layers. */
-  readonly norm3: LayerNorm;
+  declare readonly norm3: LayerNorm;
 
   /** `width` elements of a position, by `heads` heads. TypeError where the heads do not divide the width. */
   constructor(width: number, heads: number, options: TransformerLayerOptions = {}) {
-    super(width, heads, options);
-    const { dropout = 0.1 } = options;
-    this.multiheadAttn = new MultiheadAttention(width, heads, { dropout });
-    this.norm3 = new LayerNorm(width);
+    super(width, heads, options, true);
   }
 
   /** `x [N, T, E]` looks at itself and at `memory [N, S, E]`; the options are of its look at itself. */

@@ -29,5 +29,18 @@ def others():
         case(name, {"x": [1, 7, 6, 4], "kernel": 3, "stride": 2, "padding": 1, "ceilMode": True})
 
 
-for add in [recurrent, others]:
+def transformers():
+    name = "MultiheadAttention layer"
+    case(name, {"n": 2, "t": 3, "s": 5, "e": 8, "heads": 2})
+    case(name, {"n": 1, "t": 1, "s": 1, "e": 3, "heads": 1})
+    case(name, {"n": 3, "t": 4, "e": 6, "heads": 3, "self": True})
+    case(name, {"n": 2, "t": 5, "e": 4, "heads": 2, "self": True, "causal": True})
+    case(name, {"n": 2, "t": 3, "s": 4, "e": 6, "heads": 2, "mask": True})
+    for p in [{}, {"causal": True}, {"activation": "gelu"}, {"normFirst": True}, {"activation": "gelu", "normFirst": True, "causal": True}]:
+        sizes = {"n": 2, "t": 3, "e": 6, "heads": 2, "feedforward": 7, **p}
+        case("TransformerEncoderLayer", sizes)
+        case("TransformerDecoderLayer", {**sizes, "s": 4})
+
+
+for add in [recurrent, others, transformers]:
     add()

@@ -1,5 +1,6 @@
 """Whole layers of PyTorch, by the keys of their state dicts: see operations.py."""
 
+import torch
 from torch import nn
 
 from operations import operation
@@ -126,3 +127,54 @@ def pool(kind):
 
 layer("MaxPool2d layer", pool(nn.MaxPool2d), given, on_maps)
 layer("AveragePool2d layer", pool(nn.AvgPool2d), given, on_maps, "nn.AvgPool2d")
+
+
+# Attention
+
+
+def positions(p):
+    n, t, s, e = p["n"], p["t"], p.get("s", p["t"]), p["e"]
+    others = {} if p.get("self") else {"key": [n, s, e], "value": [n, s, e]}
+    mask = {"mask": {"shape": [t, s], "special": {"1": "-inf"}}} if p.get("mask") else {}
+    return {"query": [n, t, e], **others, **mask}
+
+
+def forbidden(p, like):
+    if p.get("causal"):
+        return torch.full((p["t"], p["t"]), float("-inf")).triu(1).to(like)
+    return None
+
+
+def attention(p, layer, query, key=None, value=None, mask=None):
+    key, value = (query, query) if key is None else (key, value)
+    mask = forbidden(p, query) if mask is None else mask
+    return {"y": layer(query, key, value, attn_mask=mask, need_weights=False)[0]}
+
+
+layer(
+    "MultiheadAttention layer",
+    lambda p: nn.MultiheadAttention(p["e"], p["heads"], batch_first=True),
+    positions,
+    attention,
+    fixed=["mask"],
+)
+
+
+def transformer(kind):
+    return lambda p: kind(p["e"], p["heads"], p["feedforward"], 0.0, p.get("activation", "relu"), batch_first=True, norm_first=p.get("normFirst", False))
+
+
+layer(
+    "TransformerEncoderLayer",
+    transformer(nn.TransformerEncoderLayer),
+    lambda p: {"x": [p["n"], p["t"], p["e"]]},
+    lambda p, layer, x: {"y": layer(x, forbidden(p, x))},
+    tolerance=2e-5,
+)
+layer(
+    "TransformerDecoderLayer",
+    transformer(nn.TransformerDecoderLayer),
+    lambda p: {"x": [p["n"], p["t"], p["e"]], "memory": [p["n"], p["s"], p["e"]]},
+    lambda p, layer, x, memory: {"y": layer(x, memory, forbidden(p, x))},
+    tolerance=2e-5,
+)

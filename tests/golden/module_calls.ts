@@ -10,6 +10,12 @@ import {
   type RecurrentOutput,
   RNN,
 } from "../../models/recurrent_layers.ts";
+import {
+  MultiheadAttention,
+  TransformerDecoderLayer,
+  TransformerEncoderLayer,
+  type TransformerLayerOptions,
+} from "../../models/transformer.ts";
 import { AveragePool2d, BatchNorm1d, MaxPool2d } from "../../models/vision_layers.ts";
 import { type Call, call, type Context, type Results } from "./context.ts";
 
@@ -34,7 +40,11 @@ function load(c: Context<unknown>, layer: Module, inputs: readonly string[]): vo
 function layerCall<P, M extends Module>(
   make: (p: P) => M,
   inputs: readonly string[],
-  run: (layer: M, x: Variable, ...others: (Variable | undefined)[]) => Record<string, Variable>,
+  run: (
+    layer: M,
+    inputs: [Variable, ...(Variable | undefined)[]],
+    p: P,
+  ) => Record<string, Variable>,
 ): Call {
   return call<P>((c) => {
     const layer = make(c.p);
@@ -42,7 +52,7 @@ function layerCall<P, M extends Module>(
     load(c, layer, inputs);
     const variables = inputs.map((name) => c.optionalVariable(name));
     const results: Results = c.differentiateAll(
-      run(layer, variables[0]!, ...variables.slice(1)),
+      run(layer, [variables[0]!, ...variables.slice(1)], c.p),
       Object.fromEntries(inputs.map((name, i) => [name, variables[i]])),
     );
     for (const { keys: [key], parameter: { layout, variable, frozen } } of layer.saved) {
@@ -69,7 +79,7 @@ const hidden = (kind: typeof RNN | typeof GRU): Call =>
   layerCall(
     ({ d, h, ...options }: Sizes) => new kind(d, h, options),
     ["x", "h0"],
-    (layer, x, h0): RecurrentOutput & Record<string, Variable> => ({
+    (layer, [x, h0]): RecurrentOutput & Record<string, Variable> => ({
       ...layer.forward(x, initial({ h0 })),
     }),
   );
@@ -78,16 +88,22 @@ const lstm = (results: (all: ReturnType<LSTM["forward"]>) => Record<string, Vari
   layerCall(
     ({ d, h, ...options }: Sizes) => new LSTM(d, h, options),
     ["x", "h0", "c0"],
-    (layer, x, h0, c0) => results(layer.forward(x, initial({ h0, c0 }))),
+    (layer, [x, h0, c0]) => results(layer.forward(x, initial({ h0, c0 }))),
   );
 
 /** A layer of one input. */
 const simple = <P>(make: (p: P & { x: number[] }) => Module & { forward(x: Variable): Variable }) =>
-  layerCall(make, ["x"], (layer, x) => ({ y: layer.forward(x) }));
+  layerCall(make, ["x"], (layer, [x]) => ({ y: layer.forward(x) }));
 
 interface Pool extends Omit<PoolOptions, "kernel"> {
   x: number[];
   kernel: number;
+}
+
+interface Layer extends TransformerLayerOptions {
+  e: number;
+  heads: number;
+  causal?: boolean;
 }
 
 /** By the table's names. */
@@ -108,6 +124,25 @@ export const MODULE_CALLS: Record<string, Call> = {
   "MaxPool2d layer": simple(({ x: _, kernel, ...options }: Pool) => new MaxPool2d(kernel, options)),
   "AveragePool2d layer": simple(({ x: _, kernel, ...options }: Pool) =>
     new AveragePool2d(kernel, options)
+  ),
+  "MultiheadAttention layer": layerCall(
+    ({ e, heads }: Layer) => new MultiheadAttention(e, heads),
+    ["query", "key", "value", "mask"],
+    (layer, [query, key, value, mask], { causal = false }) => ({
+      y: layer.forward(query, key, value, { causal, mask }),
+    }),
+  ),
+  TransformerEncoderLayer: layerCall(
+    ({ e, heads, ...options }: Layer) =>
+      new TransformerEncoderLayer(e, heads, { ...options, dropout: 0 }),
+    ["x"],
+    (layer, [x], { causal = false }) => ({ y: layer.forward(x, { causal }) }),
+  ),
+  TransformerDecoderLayer: layerCall(
+    ({ e, heads, ...options }: Layer) =>
+      new TransformerDecoderLayer(e, heads, { ...options, dropout: 0 }),
+    ["x", "memory"],
+    (layer, [x, memory], { causal = false }) => ({ y: layer.forward(x, memory!, { causal }) }),
   ),
   "LSTM layer by its last cells": lstm(({ c }) => ({ c })),
 };

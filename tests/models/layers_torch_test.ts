@@ -1,4 +1,4 @@
-/** Layers against PyTorch: results, all gradients, and the losses of 20 steps of Adam. */
+/** Layers against PyTorch: the losses of 20 steps of Adam. Their results and gradients are in the golden table. */
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { Tape, type Variable } from "../../models/autograd.ts";
@@ -15,13 +15,6 @@ import {
 import { BatchNorm1d } from "../../models/vision_layers.ts";
 import fixture from "../fixtures/layers_torch.json" with { type: "json" };
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
-
-interface Expected {
-  outputs: number[][];
-  dinputs: number[][];
-  gradients: Record<string, number[]>;
-  losses: number[];
-}
 
 const [T, N, D, H, E, S] = [5, 3, 6, 7, 8, 4];
 
@@ -107,13 +100,12 @@ function close(got: ArrayLike<number>, expected: readonly number[], name: string
 }
 
 for (const [name, make] of Object.entries(CASES)) {
-  gpuTestBothPaths(`${name}: results, gradients and 20 steps are PyTorch's`, async (gpu) => {
-    const expected = (fixture.layers as unknown as Record<string, Expected>)[name];
+  gpuTestBothPaths(`${name}: the losses of 20 steps are PyTorch's`, async (gpu) => {
+    const expected = (fixture.layers as Record<string, number[]>)[name];
     const { layer, shapes, run } = make();
     const keys = layer.saved.flatMap(({ keys, parameter }) =>
       parameter.layout.slots.map(({ shape }, i) => ({ key: keys[i], shape }))
     ).filter(({ key }) => !/running/.test(key));
-    assertEquals(keys.map(({ key }) => key).sort(), Object.keys(expected.gradients).sort());
     const seeds = [...keys.map(({ key }) => key), ...layer.buffers.map(() => "running_")].sort();
     const dict = new Map(keys.map(({ key, shape }) => [key, {
       dtype: "F32" as const,
@@ -125,7 +117,7 @@ for (const [name, make] of Object.entries(CASES)) {
     using adam = new Adam(layer.store, { lr: 0.01 });
     const inputs = shapes.map((shape, i) => Tensor.from(gpu, formula(shape, 50 + i), shape));
     const losses: number[] = [];
-    for (let step = 0; step < expected.losses.length; step++) {
+    for (let step = 0; step < expected.length; step++) {
       using tape = new Tape(gpu);
       const variables = inputs.map((tensor) => tape.variable(tensor));
       const outputs = run(...variables);
@@ -134,23 +126,10 @@ for (const [name, make] of Object.entries(CASES)) {
         return y.mul(weights).mean();
       }).reduce((sum, one) => sum.add(one));
       loss.backward();
-      if (step === 0) {
-        for (const [i, y] of outputs.entries()) {
-          close(await y.tensor.read(), expected.outputs[i], `result ${i}`);
-        }
-        for (const [i, x] of variables.entries()) {
-          close(await x.grad!.read(), expected.dinputs[i], `gradient of input ${i}`);
-        }
-        for (const { keys, parameter: { layout, variable, frozen } } of layer.saved) {
-          if (frozen) continue;
-          const [first] = layout.encode(await variable.grad!.read());
-          close(first, expected.gradients[keys[0]], `gradient of ${keys[0]}`);
-        }
-      }
       adam.step();
       losses.push((await loss.tensor.read())[0]);
     }
-    close(losses, expected.losses, "losses", 5e-6);
+    close(losses, expected, "losses", 5e-6);
     for (const tensor of inputs) tensor.dispose();
   });
 }
