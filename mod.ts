@@ -61,7 +61,7 @@ export {
 
 // Losses
 export { binaryCrossEntropy, temporalSoftmaxLoss } from "./models/operations.ts";
-export { crossEntropy, type CrossEntropyOptions } from "./models/image_operations.ts";
+export { crossEntropy, type CrossEntropyOptions } from "./models/cross_entropy.ts";
 export { huberLoss, klDivergence, meanAbsoluteError, meanSquaredError } from "./models/losses.ts";
 export { NonFiniteLossError } from "./models/loss_history.ts";
 

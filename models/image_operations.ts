@@ -1,4 +1,4 @@
-/** Differentiable operations on pictures and feature maps, `[N, H, W, C]`, and the losses of problems 1 and 2. */
+/** Differentiable operations on pictures and feature maps, `[N, H, W, C]`, and the losses of style transfer. */
 import {
   adaptiveAveragePool2d as averageWindows,
   adaptiveAveragePool2dGradient,
@@ -11,16 +11,13 @@ import {
   batchNormForward,
   type BatchNormOptions,
 } from "../kernels/batch_norm/batch_norm.ts";
-import { scaleBy } from "../kernels/elementwise.ts";
 import { gramMatrix, gramMatrixGradient } from "../kernels/conv2d/gram.ts";
 import * as losses from "../kernels/image_losses.ts";
 import { maxPool2dBackward, maxPool2dForward } from "../kernels/pool/pool2d.ts";
 import type { PoolOptions } from "../kernels/pool/windows.ts";
-import { sum } from "../kernels/reduce/reduce.ts";
-import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
-import { expectShape, Tensor } from "../kernels/runtime/tensor.ts";
+import { expectShape, type Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
-import { meanShare } from "./operations.ts";
+import { recordLoss } from "./fused_losses.ts";
 
 /** What a batch norm knows of its C channels: `[C]` each. */
 export interface BatchNormChannels {
@@ -116,20 +113,6 @@ export function gram(f: Variable): Variable {
   });
 }
 
-/** A loss whose gradient was computed with it. */
-function recordLoss(
-  x: Variable,
-  compute: (options: { withGradient: boolean }) => losses.ImageLoss,
-): Variable {
-  const tape = tapeOf(x);
-  const { loss, gradient } = compute({ withGradient: tape.training && x.requiresGrad });
-  if (gradient !== undefined) tape.keep(gradient);
-  return tape.record(loss, [x], (dy) => {
-    if (tape.isSeed(dy)) tape.pass(x, gradient!);
-    else tape.gradient(x, (out) => scaleBy(gradient!, dy, out));
-  });
-}
-
 /** `weight Σ (x - target)²`: the content loss of feature maps, the style loss of Gram matrices. */
 export function squaredDifference(
   x: Variable,
@@ -148,108 +131,4 @@ export function totalVariation(x: Variable, weight = 1): Variable {
     x,
     (options) => losses.totalVariation(x.tensor, { ...options, weight }),
   );
-}
-
-/** Options of {@linkcode crossEntropy}. */
-export interface CrossEntropyOptions {
-  /** How much each class counts, `[K]`; 1 by default. */
-  weight?: ArrayLike<number>;
-  /** This share of a target is spread over all classes; 0 by default. */
-  labelSmoothing?: number;
-  /** Targets of this number count nothing. */
-  ignore?: number;
-}
-
-/** The share of each class in each row, `[M, K]`, and what all rows count together. */
-function classShares(
-  targets: ArrayLike<number>,
-  classes: number,
-  { weight, labelSmoothing = 0, ignore }: CrossEntropyOptions,
-): { shares: Float32Array<ArrayBuffer>; total: number } {
-  const weights = weight === undefined ? new Float64Array(classes).fill(1) : weight;
-  if (weights.length !== classes) {
-    throw new TypeError(`There are ${weights.length} weights for ${classes} classes`);
-  }
-  const shares = new Float32Array(targets.length * classes);
-  let total = 0;
-  for (let i = 0; i < targets.length; i++) {
-    const target = targets[i];
-    if (target === ignore) continue;
-    for (let k = 0; k < classes; k++) {
-      shares[i * classes + k] = labelSmoothing / classes * weights[k];
-    }
-    shares[i * classes + target] += (1 - labelSmoothing) * weights[target];
-    total += weights[target];
-  }
-  return { shares, total };
-}
-
-/**
- * Softmax cross-entropy of `logits [..., K]` with a class from 0 to K - 1 for each row, averaged over the rows: one
- * number, as PyTorch's `cross_entropy`. With class weights it is the weighted mean.
- *
- * Errors: RangeError for a target that is no class (in a tensor on the GPU it makes the loss NaN), and for a label
- * smoothing that is no share; TypeError where targets do not fit the rows, for options that need the targets as
- * numbers while these are a tensor, and where no row counts.
- */
-export function crossEntropy(
-  logits: Variable,
-  targets: Tensor<"u32"> | ArrayLike<number>,
-  options: CrossEntropyOptions = {},
-): Variable {
-  const classes = logits.shape.at(-1)!;
-  const rows = logits.tensor.size / classes;
-  const { weight, labelSmoothing = 0, ignore } = options;
-  if (!(labelSmoothing >= 0 && labelSmoothing < 1)) {
-    throw new RangeError(
-      `A label smoothing is from 0 to less than 1, and ${labelSmoothing} was given`,
-    );
-  }
-  const flat = logits.shape.length === 2 ? logits : logits.reshape([rows, classes]);
-  if (targets instanceof Tensor) {
-    if (weight !== undefined || labelSmoothing > 0 || ignore !== undefined) {
-      throw new TypeError(
-        "Options of a cross-entropy need the targets as numbers, not as a tensor",
-      );
-    }
-    return fusedCrossEntropy(flat, targets, rows);
-  }
-  if (targets.length !== rows) {
-    throw new TypeError(`There are ${targets.length} targets for ${rows} rows of scores`);
-  }
-  let count = 0;
-  for (let i = 0; i < rows; i++) {
-    if (targets[i] === ignore) continue;
-    count++;
-    if (Number.isInteger(targets[i]) && targets[i] >= 0 && targets[i] < classes) continue;
-    throw new RangeError(
-      `A target must be a class from 0 to ${classes - 1}: that of row ${i} is ${targets[i]}`,
-    );
-  }
-  const tape = tapeOf(logits);
-  if (weight === undefined && labelSmoothing === 0 && count === rows) {
-    const uploaded = Tensor.from(tape.gpu, Uint32Array.from(targets), [rows], {
-      name: "targets",
-      dtype: "u32",
-    });
-    return fusedCrossEntropy(flat, tape.keep(uploaded), rows);
-  }
-  const { shares, total } = classShares(targets, classes, options);
-  const scale = -meanShare(total, "A cross-entropy");
-  const weights = tape.keep(Tensor.from(tape.gpu, shares, [rows, classes], { name: "shares" }));
-  return flat.logSoftmax(-1).mul(weights).sum().mul(scale);
-}
-
-/** The mean over so many rows, by one kernel. */
-function fusedCrossEntropy(logits: Variable, targets: Tensor<"u32">, count: number): Variable {
-  return recordLoss(logits, (options) => {
-    const scale = meanShare(count, "A cross-entropy");
-    const { losses: rows, gradient } = softmaxCrossEntropy(logits.tensor, targets, {
-      ...options,
-      scale,
-    });
-    const loss = sum(rows, { name: "loss" });
-    rows.dispose();
-    return { loss, ...gradient && { gradient } };
-  });
 }

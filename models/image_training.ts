@@ -5,7 +5,7 @@ import type { RandomStream } from "../data/rng.ts";
 import { Tensor } from "../kernels/runtime/tensor.ts";
 import { constant, Tape, type Variable } from "./autograd.ts";
 import { float64, type SavedState, type Stateful, stateTensor } from "./checkpoint.ts";
-import { crossEntropy } from "./image_operations.ts";
+import { crossEntropy } from "./cross_entropy.ts";
 import type { VisionModel } from "./vision_model.ts";
 import { UserError } from "../data/files/user_error.ts";
 

@@ -19,17 +19,18 @@ import {
   maxOverTime as largestOverTime,
   maxOverTimeGradient,
 } from "../kernels/pool/max_over_time.ts";
-import { columnSum, sum } from "../kernels/reduce/reduce.ts";
+import { columnSum } from "../kernels/reduce/reduce.ts";
 import {
   type RnnInputs,
   rnnTimeMajorBackward,
   rnnTimeMajorForward,
 } from "../kernels/recurrent/rnn.ts";
 import { sigmoidCrossEntropy } from "../kernels/softmax/sigmoid_cross_entropy.ts";
-import { softmaxCrossEntropy } from "../kernels/softmax/softmax.ts";
-import { expectShape, sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
+import { sizeOf, Tensor } from "../kernels/runtime/tensor.ts";
 import { tapeOf, type Variable } from "./autograd.ts";
+import { meanShare, recordLoss } from "./fused_losses.ts";
 
+export { temporalSoftmaxLoss } from "./cross_entropy.ts";
 export { embedding } from "./variable.ts";
 
 /** `x w + b`: `x [..., D]`, `w [D, K]`, `b [K]` or none. One product for all of x. */
@@ -68,26 +69,18 @@ export function maxOverTime(x: Variable, lengths: Tensor<"u32">): Variable {
   });
 }
 
-/** The share of one example in a mean over `count`. TypeError where there is none. */
-export function meanShare(count: number, what: string): number {
-  if (count > 0) return 1 / count;
-  throw new TypeError(`${what} is a mean over at least one example, and there is none`);
-}
-
 /**
  * Binary cross-entropy from logits `[N, 1]` or `[N]`, averaged over the examples: one number.
  * `targets [N]` holds numbers from 0 to 1: one outside makes the loss NaN. Safe for every finite logit.
  */
 export function binaryCrossEntropy(logits: Variable, targets: Tensor): Variable {
-  const tape = tapeOf(logits);
-  using flat = logits.tensor.view([logits.tensor.size]);
-  const scale = meanShare(flat.size, "A binary cross-entropy");
-  const { loss, gradient } = sigmoidCrossEntropy(flat, targets, { scale });
-  tape.keep(gradient);
-  return tape.record(loss, [logits], (dy) => {
-    using shaped = gradient.view(logits.shape);
-    if (tape.isSeed(dy)) tape.pass(logits, shaped);
-    else tape.gradient(logits, (out) => elementwise.scaleBy(shaped, dy, out));
+  return recordLoss(logits, () => {
+    using flat = logits.tensor.view([logits.tensor.size]);
+    const scale = meanShare(flat.size, "A binary cross-entropy");
+    const { loss, gradient } = sigmoidCrossEntropy(flat, targets, { scale });
+    const shaped = gradient.view(logits.shape);
+    gradient.dispose();
+    return { loss, gradient: shaped };
   });
 }
 
@@ -154,52 +147,6 @@ export function lstmStates(
     if (h.grad === undefined) tape.gradient(h, (out) => out.clear());
   });
   return { h, c };
-}
-
-/**
- * Softmax cross-entropy over all steps: `scores [T, N, V]`, `targets [T, N]`, one number: the sum over
- * time of -log p(target), `<NULL>` targets left out, averaged over the batch. A target that is no word makes the
- * loss NaN.
- */
-export function temporalSoftmaxLoss(
-  scores: Variable,
-  targets: Tensor<"u32">,
-  options: {
-    /** Targets with this index count nothing; `<NULL>`, which is 0, by default. */
-    ignore?: number;
-    /** Divide the sum by the examples N (the homework's way, the default), or by the tokens that count. */
-    reduction?: "batch" | "tokens";
-    /** Only with `tokens`: how many targets count, which the caller knows from the data. */
-    tokens?: number;
-  } = {},
-): Variable {
-  const tape = tapeOf(scores);
-  expectShape(scores.tensor, [null, null, null], "A temporal softmax loss' scores [T, N, V]");
-  const [steps, batch, vocabulary] = scores.shape;
-  expectShape(targets, [steps, batch], "A temporal softmax loss' targets [T, N]");
-  const { ignore = 0, reduction = "batch", tokens } = options;
-  if (reduction === "batch" && tokens !== undefined) {
-    throw new TypeError(`The reduction "batch" takes no number of tokens, and ${tokens} was given`);
-  }
-  if (reduction === "tokens" && !(tokens !== undefined && tokens > 0)) {
-    throw new RangeError(
-      `The reduction "tokens" needs the number of tokens that count, and ${tokens} was given`,
-    );
-  }
-  using rows = scores.tensor.view([steps * batch, vocabulary]);
-  using flat = targets.view([steps * batch]);
-  const withGradient = tape.training && scores.requiresGrad;
-  const count = reduction === "batch" ? batch : tokens!;
-  const scale = meanShare(count, "A temporal softmax loss");
-  const { losses, gradient } = softmaxCrossEntropy(rows, flat, { ignore, scale, withGradient });
-  const loss = sum(losses, { name: "loss" });
-  losses.dispose();
-  if (gradient !== undefined) tape.keep(gradient);
-  return tape.record(loss, [scores], (dy) => {
-    using shaped = gradient!.view(scores.shape);
-    if (tape.isSeed(dy)) tape.pass(scores, shaped);
-    else tape.gradient(scores, (out) => elementwise.scaleBy(shaped, dy, out));
-  });
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape } from "../../models/autograd.ts";
 import { Captioner, uploadCaptions } from "../../models/captioner.ts";
-import { crossEntropy } from "../../models/image_operations.ts";
+import { crossEntropy } from "../../models/cross_entropy.ts";
 import type { CellType } from "../../models/layers.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam, Sgd } from "../../models/optimizers.ts";

@@ -61,7 +61,7 @@ Deno.test("golden table: at least 1,200 cases, and a call for every operation", 
   assert(golden.cases.length >= 1200);
   assertEquals(Object.keys(CALLS).sort(), Object.keys(golden.operations).sort());
   const operations =
-    "operations losses image_operations layers vision_layers recurrent_layers transformer optimizers weight_average";
+    "operations losses cross_entropy image_operations layers vision_layers recurrent_layers transformer optimizers weight_average";
   const models = await Promise.all(operations.split(" ").map((name) => read(`models/${name}.ts`)));
   const all = [...await usedKernels(), ...models.flatMap(exported)];
   const known = new Set([

@@ -30,9 +30,18 @@ def _(p, scores, targets):
     return {"loss": cross_entropy(scores, targets, reduction="sum", ignore_index=p.get("ignore", 0)) / share}
 
 
-@operation("crossEntropy", scores, "F.cross_entropy", upstream=["loss"])
-def _(p, scores, targets):
-    return {"loss": cross_entropy(scores, targets)}
+def weighted_scores(p):
+    weight = {"weight": {"shape": p["shape"][-1:], "scale": 0.5, "low": 0.75}} if p.get("weight") else {}
+    return {**scores(p), **weight}
+
+
+@operation("crossEntropy", weighted_scores, "F.cross_entropy", upstream=["loss"], fixed=["weight"])
+def _(p, scores, targets, weight=None):
+    # Without an ignored number: PyTorch's own default is one that no class has. A tensor holds a negative one as 2^32 less.
+    options = {"weight": weight, "label_smoothing": p.get("labelSmoothing", 0.0), "ignore_index": p.get("ignore", -100) % 2**32}
+    reduction = p.get("reduction", "mean")
+    loss = cross_entropy(scores, targets, reduction=reduction, **options)
+    return {"loss": loss.reshape(scores.shape[:-1]) if reduction == "none" else loss}
 
 
 @operation("logSoftmax", lambda p: {"scores": p["shape"]}, "F.log_softmax")

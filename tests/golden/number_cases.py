@@ -148,6 +148,25 @@ def losses():
     for shape in [[1, 1], [3, 5], [8, 4], [33, 2], [2, 65537], [70001, 3]]:
         case("crossEntropy", {"shape": shape})
     case("crossEntropy", {"shape": [3, 5]}, name="upstream 0.25", dloss={"fill": 0.25})
+    case("crossEntropy", {"shape": [2, 3, 5]})
+    case("crossEntropy", {"shape": [7, 5], "numbers": True})
+    for options in [{}, {"weight": True}, {"labelSmoothing": 0.2}, {"ignore": 2}, {"weight": True, "labelSmoothing": 0.3, "ignore": 1}]:
+        for reduction in ["mean", "sum", "none"]:
+            if options or reduction != "mean":
+                case("crossEntropy", {"shape": [9, 4], **options, "reduction": reduction})
+        case("crossEntropy", {"shape": [2, 5, 7], **options, "reduction": "none"})
+        if options:
+            case("crossEntropy", {"shape": [3, 5, 6], **options})
+            case("crossEntropy", {"shape": [8, 3], **options, "numbers": True})
+    for ignore in [-100, 255]:
+        for options in [{}, {"numbers": ignore > 0}, {"weight": True}, {"labelSmoothing": 0.1}]:
+            places = {"special": {"0": ignore % 2**32, "4": ignore % 2**32}}
+            case("crossEntropy", {"shape": [6, 5], **options, "ignore": ignore}, targets=places)
+    case("crossEntropy", {"shape": [2, 65537], "labelSmoothing": 0.1, "weight": True})
+    case("crossEntropy", {"shape": [4, 5], "labelSmoothing": 0.1}, name="large", scores={"scale": 90})
+    case("crossEntropy", {"shape": [4, 5], "weight": True}, name="a weight of 0", weight=put(0, 2, 0))
+    for options in [{"reduction": "none"}, {"ignore": 3}, {"weight": True}]:
+        case("crossEntropy", {"shape": [4, 3], **options}, name="NaN", scores=put("nan"), targets={"ints": 3})
     for shape in [[1], [3], [4], [65], [1021, 1], [65537]]:
         case("binaryCrossEntropy", {"shape": shape})
         case("sigmoidCrossEntropy", {"shape": shape, "scale": 0.5})

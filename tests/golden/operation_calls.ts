@@ -6,6 +6,7 @@ import type { WindowOptions } from "../../kernels/conv2d/conv2d.ts";
 import type { AveragePool2dOptions } from "../../kernels/pool/average_pool2d.ts";
 import type { PoolOptions } from "../../kernels/pool/windows.ts";
 import type { Variable } from "../../models/autograd.ts";
+import { crossEntropy, type CrossEntropyOptions } from "../../models/cross_entropy.ts";
 import * as images from "../../models/image_operations.ts";
 import * as operations from "../../models/operations.ts";
 import { concat } from "../../models/variable.ts";
@@ -171,7 +172,12 @@ export const OPERATION_CALLS: Record<string, Call> = {
       return operations.temporalSoftmaxLoss(scores, c.whole("targets"), options);
     },
   ),
-  crossEntropy: scoreLoss((c, scores) => images.crossEntropy(scores, c.whole("targets"))),
+  crossEntropy: scoreLoss<CrossEntropyOptions & { numbers?: boolean }>((c, scores) => {
+    const { weight: weighted, numbers, ...options } = c.p;
+    const targets = numbers ? c.numbers("targets") : c.whole("targets");
+    const weight = weighted === undefined ? {} : { weight: c.tensor("weight") };
+    return crossEntropy(scores, targets, { ...options, ...weight });
+  }),
   binaryCrossEntropy: call((c) => {
     const logits = c.variable("logits");
     const loss = operations.binaryCrossEntropy(logits, c.tensor("targets"));

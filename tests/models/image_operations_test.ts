@@ -2,6 +2,7 @@
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
+import { crossEntropy } from "../../models/cross_entropy.ts";
 import * as images from "../../models/image_operations.ts";
 import * as operations from "../../models/operations.ts";
 import { batchNormForward } from "../../kernels/reference/batch_norm.ts";
@@ -136,7 +137,7 @@ const CASES: Case[] = [
       const targets = tapeOf(logits).keep(
         Tensor.from(tapeOf(logits).gpu, [4, 0, 2], [3], { dtype: "u32" }),
       );
-      return images.crossEntropy(logits, targets);
+      return crossEntropy(logits, targets);
     },
     twin: ([z]) => Float64Array.of(meanCrossEntropy(z, [4, 0, 2], 5)),
   },
@@ -237,7 +238,7 @@ gpuTestBothPaths(
       using targets = Tensor.from(gpu, [2, label], [2], { dtype: "u32" });
       using tape = new Tape(gpu);
       const logits = tape.variable(data);
-      const loss = images.crossEntropy(logits, targets);
+      const loss = crossEntropy(logits, targets);
       assertEquals(await loss.tensor.read(), Float32Array.of(NaN));
       tape.backward(loss);
       const nan = Array.from(await logits.grad!.read(), Number.isNaN);
@@ -269,11 +270,11 @@ gpuTest("the operations on maps refuse what does not fit, and leave nothing behi
   using tape = new Tape(gpu);
   const m = tape.variable(map);
   assertThrows(() => images.squaredDifference(m, other), TypeError, `"other"`);
-  assertThrows(() => images.crossEntropy(m, three), TypeError, `"three" has [3]`);
+  assertThrows(() => crossEntropy(m, three), TypeError, `"three" has [3]`);
   const logits = m.reshape([6, 4]);
-  assertThrows(() => images.crossEntropy(logits, three), TypeError, `"three" has [3]`);
+  assertThrows(() => crossEntropy(logits, three), TypeError, `"three" has [3]`);
   using none = Tensor.zeros(gpu, [0, 4]);
   using nothing = Tensor.zeros(gpu, [0], { dtype: "u32" });
   const empty = "A cross-entropy is a mean over at least one example, and there is none";
-  assertThrows(() => images.crossEntropy(tape.variable(none), nothing), TypeError, empty);
+  assertThrows(() => crossEntropy(tape.variable(none), nothing), TypeError, empty);
 });

@@ -4,6 +4,7 @@ import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
+import { crossEntropy } from "../../models/cross_entropy.ts";
 import * as images from "../../models/image_operations.ts";
 import { linear } from "../../models/operations.ts";
 import { disposeAll } from "../kernels/values.ts";
@@ -88,7 +89,7 @@ gpuTestBothPaths("pooling as in PyTorch", async (gpu) => {
 });
 
 gpuTestBothPaths("the losses as in PyTorch", async (gpu) => {
-  const { style, totalVariation, crossEntropy } = fixture;
+  const { style, totalVariation, crossEntropy: classes } = fixture;
   await check(gpu, style, ({ x }) => {
     const target = tapeOf(x).keep(upload(gpu, style.target));
     return images.squaredDifference(images.gram(x), target, style.weight);
@@ -96,9 +97,9 @@ gpuTestBothPaths("the losses as in PyTorch", async (gpu) => {
   await check(gpu, totalVariation, ({ x }) => {
     return images.totalVariation(x, totalVariation.weight);
   });
-  await check(gpu, crossEntropy, ({ x }) => {
-    const targets = Tensor.from(gpu, crossEntropy.targets, [3], { dtype: "u32" });
-    return images.crossEntropy(x, tapeOf(x).keep(targets));
+  await check(gpu, classes, ({ x }) => {
+    const targets = Tensor.from(gpu, classes.targets, [3], { dtype: "u32" });
+    return crossEntropy(x, tapeOf(x).keep(targets));
   });
 });
 
