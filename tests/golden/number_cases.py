@@ -110,7 +110,7 @@ def products():
     case("linear", {"lead": [6], "d": 5, "k": 4})
     case("linear", {"lead": [6], "d": 5, "k": 3, "bias": True}, name="NaN upstream", dy=put("nan"))
     for t, n, d, k in [[1, 1, 1, 1], [3, 2, 5, 7], [4, 3, 8, 4], [2, 2003, 50, 3], [5, 7, 3, 1009], [3, 2, 9, 4999]]:
-        case("temporalLinear", {"lead": [t, n], "d": d, "k": k, "bias": True})
+        case("linear of sequences", {"lead": [t, n], "d": d, "k": k, "bias": True})
     for m, d, k, bias in [[1, 1, 1, True], [5, 3, 7, True], [8, 4, 12, False], [33, 65, 10, True]]:
         case("Linear layer", {"lead": [m], "d": d, "k": k, "bias": bias})
 

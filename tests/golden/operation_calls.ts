@@ -90,7 +90,7 @@ export const OPERATION_CALLS: Record<string, Call> = {
     return c.differentiate("sum", x.sum(), { x });
   }),
   linear: product(operations.linear),
-  temporalLinear: product(operations.linear),
+  "linear of sequences": product(operations.linear),
   conv2d: call<WindowOptions & { relu?: boolean }>((c) => {
     const [x, w, b] = [c.variable("x"), c.variable("w"), c.optionalVariable("b")];
     const options = { ...windowOf(c.p), relu: c.p.relu ?? false };

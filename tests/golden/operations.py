@@ -211,7 +211,7 @@ def layer(p):
     return {"x": p["lead"] + [p["d"]], "w": [p["d"], p["k"]], **({"b": [p["k"]]} if p.get("bias") else {})}
 
 
-for name in ["linear", "temporalLinear"]:
+for name in ["linear", "linear of sequences"]:
     operation(name, layer, "F.linear", upstream=["y"], tolerance=1e-5)(
         lambda p, x, w, b=None: {"y": F.linear(x, w.T, b)}
     )
