@@ -84,7 +84,8 @@ export function captionBatches(
   split: PreparedSplit,
   options: Omit<BatchOptions, "lengths" | "most">,
 ): Int32Array[] {
-  const lengths = options.sortWithin === 1
+  const { sortWithin = 1 } = options;
+  const lengths = sortWithin === 1
     ? {}
     : { lengths: split.imageIndex.map((_, caption) => lengthOf(split, caption)) };
   return shuffledBatches(split.imageIndex.length, { ...options, ...lengths });

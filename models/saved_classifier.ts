@@ -4,7 +4,7 @@
  */
 import { quote } from "../data/files/messages.ts";
 import { RandomStream } from "../data/rng.ts";
-import { readSafetensors, writeSafetensors } from "../data/formats/safetensors.ts";
+import { readSafetensors } from "../data/formats/safetensors.ts";
 import type { Vocabulary } from "../data/text/vocabulary.ts";
 import type { Gpu } from "../kernels/runtime/gpu.ts";
 import {
@@ -13,6 +13,7 @@ import {
   type SentenceClassifier,
 } from "./sentence_classifier.ts";
 import { makeClassifier } from "./sentence_classifiers.ts";
+import { saveModel } from "./saved_model.ts";
 import { readSizes, readVocabulary, withFile } from "./saved_sizes.ts";
 import { UserError } from "../data/files/user_error.ts";
 
@@ -28,7 +29,7 @@ export async function saveClassifier(
       `A vocabulary of ${vocabulary.size} words does not fit a classifier of ${vocabularySize}`,
     );
   }
-  await writeSafetensors(path, await classifier.stateDict(), {
+  await saveModel(path, classifier, {
     config: JSON.stringify(classifier.config),
     vocabulary: JSON.stringify(vocabulary.words),
   });

@@ -79,13 +79,6 @@ function without(args: readonly string[], others: readonly string[]): string[] {
   return args.filter((word) => !given.has(flag = flagOf(word) ?? flag));
 }
 
-/** Whether a flag is on a command line. */
-export function isGiven(args: readonly string[], key: string): boolean {
-  const name = commandName(key);
-  const names = [name, name.replace("--", "--no-")];
-  return args.some((arg) => names.includes(arg) || arg.startsWith(`${name}=`));
-}
-
 const show = (value: unknown) => typeof value === "object" ? JSON.stringify(value) : String(value);
 
 /**

@@ -30,7 +30,7 @@ export interface TrainOptions<B>
   unit?: string;
   /** What every record of `metrics.jsonl` begins with, as the seed. */
   tag?: Record<string, Metric>;
-  /** The records of what was noted, one for each step, and what to show of them; its loss by default. */
+  /** The records of what was noted, one for each step, and what to show of an epoch's; the loss by default. */
   recordsOf?: (noted: readonly number[]) => Record<string, number>[];
   figuresOf?: (records: readonly Record<string, number>[]) => Record<string, number>;
   /** Called before training, once a checkpoint was read. */
@@ -48,20 +48,21 @@ export async function trainModel<B>(model: Module, options: TrainOptions<B>): Pr
     options;
   const { perEpoch, unit = "step", tag = {}, describe, note = (record) => record } = options;
   const { recordsOf = (losses) => losses.map((loss) => ({ loss })), parts: perStep = 1 } = options;
-  const { figuresOf = (records) => ({ loss: mean(records.slice(-perEpoch)) }) } = options;
+  const { figuresOf = (records) => ({ loss: mean(records) }) } = options;
   const { epochs = 1, print = console.log } = options;
   const path = join(folder.path, file);
   const total = epochs * perEpoch;
   using bar = progress({ total, unit, print });
   let written = 0;
   const onLosses = (losses: readonly number[], step: number) => {
-    const records = recordsOf(losses);
-    for (; written < records.length; written++) {
+    for (const record of recordsOf(losses.slice(written * perStep))) {
       // Iterations are counted from 0.
       const at = unit === "iteration" ? { iteration: written } : { step: written + 1 };
-      folder.metric({ ...tag, ...at, ...records[written] });
+      folder.metric({ ...tag, ...at, ...record });
+      written++;
     }
-    bar.update(Math.min(step, total), records.length > 0 ? figuresOf(records) : {});
+    const recent = recordsOf(losses.slice(Math.max(0, written - perEpoch) * perStep));
+    bar.update(Math.min(step, total), recent.length > 0 ? figuresOf(recent) : {});
   };
   const mine = (record: Record<string, Metric>) =>
     Object.entries(tag).every(([key, value]) => record[key] === value);

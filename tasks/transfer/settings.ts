@@ -5,6 +5,7 @@ import { BACKBONE_FLAGS } from "../lib/backbone.ts";
 import {
   boolean,
   choice,
+  commandName,
   defineFlags,
   integer,
   number,
@@ -12,7 +13,7 @@ import {
   text,
   UsageError,
 } from "../lib/flags.ts";
-import { isGiven, RESUME_FLAGS } from "../lib/resume.ts";
+import { RESUME_FLAGS } from "../lib/resume.ts";
 import { parseGpuFlags } from "../lib/gpu.ts";
 import type { Cell } from "../lib/page.ts";
 
@@ -133,6 +134,13 @@ function decide(given: Given): Given & { epochs: number; size: number } {
     epochs: given.epochs ?? (given.data === undefined ? DRAWN_EPOCHS : EPOCHS),
     size: given.size ?? (weights === undefined ? EMBEDDED_SIZE : SIZE),
   };
+}
+
+/** Whether a flag is on a command line. */
+function isGiven(args: readonly string[], key: string): boolean {
+  const name = commandName(key);
+  const names = [name, name.replace("--", "--no-")];
+  return args.some((arg) => names.includes(arg) || arg.startsWith(`${name}=`));
 }
 
 /** Read the command line. */

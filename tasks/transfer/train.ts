@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { IMAGENET_MEAN, IMAGENET_STD } from "../../data/images/augment.ts";
 import type { SkippedFile } from "../../data/images/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { writeSafetensors } from "../../data/formats/safetensors.ts";
+import { saveModel } from "../../models/saved_model.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   imageLoss,
@@ -134,8 +134,7 @@ export async function trainNetwork(
   const { epochs, lr, decay, decayEvery, readEvery, saveEvery, batchNorm, learnt } = settings;
   using optimizer = makeOptimizer(model, settings);
   using pace = new Pace(gpu, signal);
-  const scores = new ScoreList(model, data.train.pictures.length);
-  using _ = scores;
+  using scores = new ScoreList(model, data.train.pictures.length);
   const stream = new RandomStream(seed).split("dropout");
   const waiting = { milliseconds: 0 };
   let [before, began]: [Measure, number] = [{ loss: NaN, accuracy: NaN }, 0];
@@ -216,7 +215,7 @@ export async function trainSeed(options: SeedOptions): Promise<SeedResult> {
   const loaders = makeLoaders(data, settings, seed);
   const trained = await trainNetwork(model, loaders, options, `checkpoint${suffix}.safetensors`);
   const file = `model${suffix}.safetensors`;
-  await writeSafetensors(join(folder.path, file), await model.stateDict(), {
+  await saveModel(join(folder.path, file), model, {
     // Of its widths the shapes of its weights tell.
     backbone: BACKBONES.find((name) => model.kind.startsWith(name))!,
     classes: JSON.stringify(data.classes),

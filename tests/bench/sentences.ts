@@ -1,13 +1,12 @@
 /** The sentence classifiers as subjects of the benchmark: an epoch in batches of one length each. */
-import { Tape } from "../../models/autograd.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { LossHistory } from "../../models/loss_history.ts";
 import { Adam } from "../../models/optimizers.ts";
 import type { ClassifierKind } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
-import { sentenceLoss } from "../../models/sentence_training.ts";
 import type { Peer } from "./peer.ts";
+import { sentenceStep } from "./steps.ts";
 import type { Subject } from "./subject.ts";
 
 const [SENTENCES, BATCH] = [40_000, 100];
@@ -70,16 +69,7 @@ function subject(gpu: Gpu, variant: Variant, batches: number[][][]): Subject {
       const start = performance.now();
       for (let i = 0; i < runs; i++) {
         const sentences = batches[turn++ % batches.length];
-        using tape = new Tape(gpu);
-        const loss = sentenceLoss(
-          classifier,
-          { sentences, labels },
-          sentences.keys().toArray(),
-          tape,
-        );
-        loss.backward();
-        optimizer.step();
-        await history.add(loss.tensor);
+        await sentenceStep({ classifier, optimizer, history }, { sentences, labels });
       }
       await history.finish();
       const ms = (performance.now() - start) / runs;

@@ -9,12 +9,12 @@ import { Captioner, uploadCaptions } from "../../models/captioner.ts";
 import { crossEntropy } from "../../models/cross_entropy.ts";
 import type { CellType } from "../../models/layers.ts";
 import { LossHistory } from "../../models/loss_history.ts";
-import { Adam, Sgd } from "../../models/optimizers.ts";
+import { Adam, type Optimizer, Sgd } from "../../models/optimizers.ts";
 import { type BackboneName, makeBackbone } from "../../models/pretrained.ts";
 import type { Learnt } from "../../models/vision_model.ts";
-import type { ClassifierKind } from "../../models/sentence_classifier.ts";
+import type { ClassifierKind, SentenceClassifier } from "../../models/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentence_classifiers.ts";
-import { sentenceLoss } from "../../models/sentence_training.ts";
+import { type LabelledSentences, sentenceLoss } from "../../models/sentence_training.ts";
 
 /** Something that can be done again and again. */
 export interface Steps extends Disposable {
@@ -80,6 +80,22 @@ export function captionerSteps(gpu: Gpu, cell: CellType, sizes: CaptionerSizes):
   }, [optimizer, captioner]);
 }
 
+/** One step of training over all of the sentences, whose loss is noted. */
+export async function sentenceStep(
+  { classifier, optimizer, history }: {
+    classifier: SentenceClassifier;
+    optimizer: Optimizer;
+    history: LossHistory;
+  },
+  data: LabelledSentences,
+): Promise<void> {
+  using tape = new Tape(classifier.gpu);
+  const loss = sentenceLoss(classifier, data, data.sentences.keys().toArray(), tape);
+  loss.backward();
+  optimizer.step();
+  await history.add(loss.tensor);
+}
+
 /** Training steps of a sentence classifier, with Adam: N sentences of T words from V; words as wide as the cell. */
 export function sentenceSteps(
   gpu: Gpu,
@@ -98,16 +114,7 @@ export function sentenceSteps(
   return of(async (times) => {
     using history = new LossHistory(gpu, times);
     for (let i = 0; i < times; i++) {
-      using tape = new Tape(gpu);
-      const loss = sentenceLoss(
-        classifier,
-        { sentences, labels },
-        sentences.keys().toArray(),
-        tape,
-      );
-      loss.backward();
-      optimizer.step();
-      await history.add(loss.tensor);
+      await sentenceStep({ classifier, optimizer, history }, { sentences, labels });
     }
     await history.finish();
   }, [optimizer, classifier]);
