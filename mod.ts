@@ -46,34 +46,39 @@ export { Tensor } from "./kernels/runtime/tensor.ts";
 export { type Indices, uploadIndices } from "./kernels/embedding/embedding.ts";
 
 // The tape
-export { constant, Tape, tapeOf, Variable } from "./models/autograd.ts";
-export type { Axes, Operand } from "./models/variable.ts";
+export { constant, Tape, tapeOf, Variable } from "./models/tape/autograd.ts";
+export type { Axes, Operand } from "./models/tape/variable.ts";
 
 // Operations; most are methods of variables
-export { concat, stack, where } from "./models/variable.ts";
-export { conv2d, dropout, layerNorm } from "./models/operations.ts";
+export { concat, stack, where } from "./models/tape/variable.ts";
+export { conv2d, dropout, layerNorm } from "./models/tape/operations.ts";
 export {
   adaptiveAveragePool2d,
   averagePool2d,
   maxPool2d,
   upsampleNearest,
-} from "./models/image_operations.ts";
+} from "./models/tape/image_operations.ts";
 
 // Losses
-export { binaryCrossEntropy, temporalSoftmaxLoss } from "./models/operations.ts";
-export { crossEntropy, type CrossEntropyOptions } from "./models/cross_entropy.ts";
-export { huberLoss, klDivergence, meanAbsoluteError, meanSquaredError } from "./models/losses.ts";
-export { NonFiniteLossError } from "./models/loss_history.ts";
+export { binaryCrossEntropy, temporalSoftmaxLoss } from "./models/tape/operations.ts";
+export { crossEntropy, type CrossEntropyOptions } from "./models/tape/cross_entropy.ts";
+export {
+  huberLoss,
+  klDivergence,
+  meanAbsoluteError,
+  meanSquaredError,
+} from "./models/tape/losses.ts";
+export { NonFiniteLossError } from "./models/training/loss_history.ts";
 
 // Modules and layers
-export { Module } from "./models/module.ts";
+export { Module } from "./models/layers/module.ts";
 export {
   Buffer,
   Parameter,
   ParameterStore,
   type ParameterVariable,
   type StateLayout,
-} from "./models/parameters.ts";
+} from "./models/layers/parameters.ts";
 export {
   Dropout,
   Embedding,
@@ -81,7 +86,7 @@ export {
   Linear,
   type LinearOptions,
   Sequential,
-} from "./models/layers.ts";
+} from "./models/layers/layers.ts";
 export {
   GRU,
   type InitialStates,
@@ -90,7 +95,7 @@ export {
   type RecurrentLayersOptions,
   type RecurrentOutput,
   RNN,
-} from "./models/recurrent_layers.ts";
+} from "./models/layers/recurrent_layers.ts";
 export {
   type AttentionOptions,
   MultiheadAttention,
@@ -98,7 +103,7 @@ export {
   TransformerEncoderLayer,
   type TransformerLayer,
   type TransformerLayerOptions,
-} from "./models/transformer.ts";
+} from "./models/layers/transformer.ts";
 export {
   AveragePool2d,
   BatchNorm1d,
@@ -108,7 +113,7 @@ export {
   Conv2d,
   type Conv2dLayerOptions,
   MaxPool2d,
-} from "./models/vision_layers.ts";
+} from "./models/layers/vision_layers.ts";
 export {
   type Initializer,
   kaimingNormal,
@@ -116,7 +121,7 @@ export {
   uniform,
   xavierUniform,
   zeros,
-} from "./models/init.ts";
+} from "./models/layers/init.ts";
 export { RandomStream } from "./data/rng.ts";
 
 // Optimizers and schedules
@@ -127,9 +132,16 @@ export {
   type OptimizerOptions,
   RmsProp,
   Sgd,
-} from "./models/optimizers.ts";
-export { cosine, oneCycle, Plateau, type Schedule, stepDecay, warmUp } from "./models/schedules.ts";
-export { WeightAverage } from "./models/weight_average.ts";
+} from "./models/training/optimizers.ts";
+export {
+  cosine,
+  oneCycle,
+  Plateau,
+  type Schedule,
+  stepDecay,
+  warmUp,
+} from "./models/training/schedules.ts";
+export { WeightAverage } from "./models/training/weight_average.ts";
 
 // Training
 export {
@@ -139,10 +151,10 @@ export {
   type FitOptions,
   type FitResult,
   type Step,
-} from "./models/fit.ts";
-export type { Plain, SavedState, Stateful } from "./models/checkpoint.ts";
+} from "./models/training/fit.ts";
+export type { Plain, SavedState, Stateful } from "./models/training/checkpoint.ts";
 
 // Weights in files
-export type { LoadReport } from "./models/state_dict.ts";
+export type { LoadReport } from "./models/layers/state_dict.ts";
 export type { TensorData } from "./data/formats/tensor_data.ts";
-export { loadModel, saveModel } from "./models/saved_model.ts";
+export { loadModel, saveModel } from "./models/layers/saved_model.ts";

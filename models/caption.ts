@@ -31,8 +31,8 @@
  *
  * @module
  */
-export { type BleuScore, corpusBleu, unigramPrecision } from "./bleu.ts";
-export { type BeamOptions, sampleBeam, sampleGreedy } from "./caption_sampling.ts";
+export { type BleuScore, corpusBleu, unigramPrecision } from "./captions/bleu.ts";
+export { type BeamOptions, sampleBeam, sampleGreedy } from "./captions/caption_sampling.ts";
 export {
   captionBatch,
   captionBatches,
@@ -45,14 +45,19 @@ export {
   type SampleOptions,
   scoreCaptions,
   stepsPerEpoch,
-} from "./caption_training.ts";
-export { type CaptionBatch, Captioner, type CaptionerConfig, uploadCaptions } from "./captioner.ts";
-export { type CaptionerSetting, loadCaptioner, saveCaptioner } from "./saved_captioner.ts";
-export type { BatchOptions } from "./batches.ts";
+} from "./captions/caption_training.ts";
+export {
+  type CaptionBatch,
+  Captioner,
+  type CaptionerConfig,
+  uploadCaptions,
+} from "./captions/captioner.ts";
+export { type CaptionerSetting, loadCaptioner, saveCaptioner } from "./captions/saved_captioner.ts";
+export type { BatchOptions } from "./training/batches.ts";
 export {
   type CellType,
   gatesFromTorch,
   gatesToTorch,
   Recurrent,
   type RecurrentOptions,
-} from "./layers.ts";
+} from "./layers/layers.ts";

@@ -33,14 +33,14 @@
  * @module
  */
 export { type BagMode, type Bags, uploadBags } from "../kernels/embedding/embedding_bag.ts";
-export { loadClassifier, saveClassifier } from "./saved_classifier.ts";
-export { AveragedEmbedding, BagOfWords } from "./bag_classifiers.ts";
+export { loadClassifier, saveClassifier } from "./sentences/saved_classifier.ts";
+export { AveragedEmbedding, BagOfWords } from "./sentences/bag_classifiers.ts";
 export {
   BidirectionalClassifier,
   RecurrentClassifier,
   type SentenceSequences,
   uploadSequences,
-} from "./recurrent_classifiers.ts";
+} from "./sentences/recurrent_classifiers.ts";
 export {
   CLASSIFIER_KINDS,
   type ClassifierConfig,
@@ -49,8 +49,8 @@ export {
   type Sentence,
   SentenceClassifier,
   type WordCost,
-} from "./sentence_classifier.ts";
-export { makeClassifier } from "./sentence_classifiers.ts";
+} from "./sentences/sentence_classifier.ts";
+export { makeClassifier } from "./sentences/sentence_classifiers.ts";
 export {
   accuracy,
   checkLengths,
@@ -62,5 +62,5 @@ export {
   stepsOfSentences,
   type WordLimits,
   wordLimits,
-} from "./sentence_training.ts";
-export { embeddingBag, maxOverTime } from "./operations.ts";
+} from "./sentences/sentence_training.ts";
+export { embeddingBag, maxOverTime } from "./tape/operations.ts";

@@ -22,14 +22,14 @@
  *
  * @module
  */
-export { type Branch, convolutions } from "./operations.ts";
+export { type Branch, convolutions } from "./tape/operations.ts";
 export {
   batchNorm,
   type BatchNormChannels,
   gram,
   squaredDifference,
   totalVariation,
-} from "./image_operations.ts";
+} from "./tape/image_operations.ts";
 export {
   answers,
   imageLoss,
@@ -40,7 +40,7 @@ export {
   type PictureScores,
   probabilities,
   ScoreList,
-} from "./image_training.ts";
+} from "./pictures/image_training.ts";
 export {
   type BackboneName,
   BACKBONES,
@@ -48,9 +48,9 @@ export {
   makeBackbone,
   type PretrainedOptions,
   type PretrainedReport,
-} from "./pretrained.ts";
-export { ResNet18 } from "./resnet.ts";
-export { SqueezeNet11, type SqueezeNetOptions } from "./squeezenet.ts";
+} from "./pictures/pretrained.ts";
+export { ResNet18 } from "./pictures/resnet.ts";
+export { SqueezeNet11, type SqueezeNetOptions } from "./pictures/squeezenet.ts";
 export {
   paint,
   type PaintOptions,
@@ -59,6 +59,6 @@ export {
   type StylePictures,
   type StyleSettings,
   StyleTransfer,
-} from "./style_transfer.ts";
-export { kaimingUniformKernel } from "./vision_layers.ts";
-export { type Learnt, type VisionCall, VisionModel } from "./vision_model.ts";
+} from "./pictures/style_transfer.ts";
+export { kaimingUniformKernel } from "./layers/vision_layers.ts";
+export { type Learnt, type VisionCall, VisionModel } from "./pictures/vision_model.ts";

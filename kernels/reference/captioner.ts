@@ -1,4 +1,4 @@
-/** The captioner in float64, from the twins of its layers: the twin of `models/captioner.ts`. */
+/** The captioner in float64, from the twins of its layers: the twin of `models/captions/captioner.ts`. */
 import { addBias, matmul } from "./linear_algebra.ts";
 import { lstmForward } from "./lstm.ts";
 import { rnnForward } from "./rnn.ts";

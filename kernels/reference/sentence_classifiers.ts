@@ -1,6 +1,6 @@
 /**
  * The sentence classifiers in float64, from the twins of their layers: the twin of
- * `models/sentence_classifiers.ts`. Each sentence is computed by itself, so there is no padding here
+ * `models/sentences/sentence_classifiers.ts`. Each sentence is computed by itself, so there is no padding here
  * that could count.
  */
 import { accumulate, dot } from "./linear_algebra.ts";

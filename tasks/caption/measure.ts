@@ -5,9 +5,9 @@ import {
   type PreparedSplit,
   sampleCaptions,
   scoreCaptions,
-} from "../../models/caption_training.ts";
-import type { Captioner } from "../../models/captioner.ts";
-import type { Pace } from "../../models/pace.ts";
+} from "../../models/captions/caption_training.ts";
+import type { Captioner } from "../../models/captions/captioner.ts";
+import type { Pace } from "../../models/training/pace.ts";
 import type { CaptionResults, SplitResults } from "./report.ts";
 import type { CaptionSettings } from "./settings.ts";
 import { UserError } from "../../data/files/user_error.ts";

@@ -3,9 +3,9 @@ import { type Picture, spread, standardize } from "../../data/sets/captions.ts";
 import { SCENE_FEATURE_DIM } from "../../data/made/scenes.ts";
 import { printable } from "../../data/files/messages.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { sampleCaptions } from "../../models/caption_training.ts";
-import type { Captioner } from "../../models/captioner.ts";
-import { type CaptionerSetting, loadCaptioner } from "../../models/saved_captioner.ts";
+import { sampleCaptions } from "../../models/captions/caption_training.ts";
+import type { Captioner } from "../../models/captions/captioner.ts";
+import { type CaptionerSetting, loadCaptioner } from "../../models/captions/saved_captioner.ts";
 import {
   type ExtractedFeatures,
   extractFeatures,
@@ -19,7 +19,7 @@ import { interruptSignal } from "../lib/main.ts";
 import { modelFile } from "../lib/model_file.ts";
 import { findPictures, pictureCount, shortNames } from "../lib/own_pictures.ts";
 import { type Card, page, pictureHtml } from "../lib/page.ts";
-import { Pace } from "../../models/pace.ts";
+import { Pace } from "../../models/training/pace.ts";
 import { createRunFolder, type RunFolder } from "../lib/run_folder.ts";
 import type { OwnSettings } from "./settings.ts";
 import { UserError } from "../../data/files/user_error.ts";

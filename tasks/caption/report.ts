@@ -1,7 +1,7 @@
 /** What a captioning run leaves to look at: the loss chart and the page. */
-import type { FitResult } from "../../models/fit.ts";
+import type { FitResult } from "../../models/training/fit.ts";
 import { type CaptionData, referencesByImage, spread } from "../../data/sets/captions.ts";
-import type { CaptionScores, PreparedSplit } from "../../models/caption_training.ts";
+import type { CaptionScores, PreparedSplit } from "../../models/captions/caption_training.ts";
 import { lineChart, type Point, smoothed } from "../lib/chart.ts";
 import { type Card, type Cell, page, pictureHtml, type Section } from "../lib/page.ts";
 import type { RunFolder } from "../lib/run_folder.ts";

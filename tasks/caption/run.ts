@@ -12,15 +12,15 @@ import {
   sampleCaptions,
   scoreCaptions,
   stepsPerEpoch,
-} from "../../models/caption_training.ts";
-import { Captioner } from "../../models/captioner.ts";
-import type { CellType } from "../../models/layers.ts";
-import type { FitResult } from "../../models/fit.ts";
-import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/optimizers.ts";
-import { saveCaptioner } from "../../models/saved_captioner.ts";
-import { checkMeasured, diverged } from "../../models/finite.ts";
+} from "../../models/captions/caption_training.ts";
+import { Captioner } from "../../models/captions/captioner.ts";
+import type { CellType } from "../../models/layers/layers.ts";
+import type { FitResult } from "../../models/training/fit.ts";
+import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/training/optimizers.ts";
+import { saveCaptioner } from "../../models/captions/saved_captioner.ts";
+import { checkMeasured, diverged } from "../../models/training/finite.ts";
 import { interruptSignal } from "../lib/main.ts";
-import { Pace } from "../../models/pace.ts";
+import { Pace } from "../../models/training/pace.ts";
 import { UsageError } from "../lib/flags.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
 import { digestOf } from "../lib/digest.ts";

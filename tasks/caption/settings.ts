@@ -10,7 +10,7 @@ import {
 import { loadCocoCaptioning } from "../../data/sets/coco_captioning.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { makeScenes } from "../../data/made/scenes.ts";
-import type { CellType } from "../../models/layers.ts";
+import type { CellType } from "../../models/layers/layers.ts";
 import {
   boolean,
   choice,

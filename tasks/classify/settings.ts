@@ -1,5 +1,5 @@
 /** The flags of the classification task. */
-import { BACKBONES } from "../../models/pretrained.ts";
+import { BACKBONES } from "../../models/pictures/pretrained.ts";
 import { BACKBONE_FLAGS } from "../lib/backbone.ts";
 import { choice, defineFlags, integer, type Parsed, text, UsageError } from "../lib/flags.ts";
 import { parseGpuFlags } from "../lib/gpu.ts";

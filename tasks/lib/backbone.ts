@@ -12,16 +12,16 @@ import { listed, quote } from "../../data/files/messages.ts";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { readWeightFile } from "../../data/formats/weights.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { networkOf, networkWithin } from "../../models/known_networks.ts";
+import { networkOf, networkWithin } from "../../models/pictures/known_networks.ts";
 import {
   type BackboneName,
   BACKBONES,
   loadPretrained,
   makeBackbone,
-} from "../../models/pretrained.ts";
-import { withFile } from "../../models/saved_sizes.ts";
-import { squeezeNetWidth } from "../../models/squeezenet.ts";
-import type { Learnt, VisionModel } from "../../models/vision_model.ts";
+} from "../../models/pictures/pretrained.ts";
+import { withFile } from "../../models/layers/saved_sizes.ts";
+import { squeezeNetWidth } from "../../models/pictures/squeezenet.ts";
+import type { Learnt, VisionModel } from "../../models/pictures/vision_model.ts";
 import { boolean, choice, text } from "./flags.ts";
 import { UserError } from "../../data/files/user_error.ts";
 

@@ -1,10 +1,10 @@
 /** The captioner's features of pictures: SqueezeNet's last feature map, averaged over its places. */
 import { ImageLoader } from "../../data/images/image_loader.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { imageOutputs } from "../../models/image_features.ts";
+import { imageOutputs } from "../../models/captions/image_features.ts";
 import { type OpenBackbone, openBackbone } from "./backbone.ts";
 import { interruptSignal } from "./main.ts";
-import { turn } from "../../models/pace.ts";
+import { turn } from "../../models/training/pace.ts";
 import { prepareAt, skippedNotes } from "./own_pictures.ts";
 import { progress } from "./progress.ts";
 import { UserError } from "../../data/files/user_error.ts";

@@ -1,9 +1,14 @@
 /** Training in a task: `fit` with a run folder, a progress bar and Ctrl-C. */
 import { join } from "@std/path";
 import { GpuError } from "../../kernels/runtime/errors.ts";
-import type { MadeWith, Stateful } from "../../models/checkpoint.ts";
-import { type EpochRecord, fit, type FitOptions, type FitResult } from "../../models/fit.ts";
-import type { Module } from "../../models/module.ts";
+import type { MadeWith, Stateful } from "../../models/training/checkpoint.ts";
+import {
+  type EpochRecord,
+  fit,
+  type FitOptions,
+  type FitResult,
+} from "../../models/training/fit.ts";
+import type { Module } from "../../models/layers/module.ts";
 import { interruptSignal } from "./main.ts";
 import { progress } from "./progress.ts";
 import type { Metric, RunFolder } from "./run_folder.ts";

@@ -1,7 +1,7 @@
 /** What a style run leaves to look at: the loss chart and the page. */
 import { resizeShorter } from "../../data/images/augment.ts";
 import { encodeJpeg, type RgbImage } from "../../data/images/image.ts";
-import type { StyleLosses } from "../../models/style_transfer.ts";
+import type { StyleLosses } from "../../models/pictures/style_transfer.ts";
 import { lineChart, type Point, type Series } from "../lib/chart.ts";
 import { figure } from "../lib/format.ts";
 import { type Card, type Html, page, type Section } from "../lib/page.ts";

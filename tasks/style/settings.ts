@@ -1,6 +1,6 @@
 /** The flags of the style tasks: three fill in the homework's numbers, one takes anyone's pictures. */
-import { SQUEEZENET_MODULES } from "../../models/squeezenet.ts";
-import type { StyleSettings as Objective } from "../../models/style_transfer.ts";
+import { SQUEEZENET_MODULES } from "../../models/pictures/squeezenet.ts";
+import type { StyleSettings as Objective } from "../../models/pictures/style_transfer.ts";
 import {
   choice,
   defineFlags,

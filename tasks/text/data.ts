@@ -16,9 +16,9 @@ import {
   sentenceVocabulary,
 } from "../../data/text/sentences.ts";
 import { UNK, type Vocabulary } from "../../data/text/vocabulary.ts";
-import { normal } from "../../models/init.ts";
-import type { SentenceClassifier } from "../../models/sentence_classifier.ts";
-import { checkLengths, type LabelledSentences } from "../../models/sentence_training.ts";
+import { normal } from "../../models/layers/init.ts";
+import type { SentenceClassifier } from "../../models/sentences/sentence_classifier.ts";
+import { checkLengths, type LabelledSentences } from "../../models/sentences/sentence_training.ts";
 import { UsageError } from "../lib/flags.ts";
 import { grouped, percent } from "../lib/format.ts";
 import type { TextSettings } from "./settings.ts";

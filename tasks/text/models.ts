@@ -1,5 +1,5 @@
 /** The six models of problem 6, each with what is its own: kind, vectors, page title, defaults. */
-import type { ClassifierKind } from "../../models/sentence_classifier.ts";
+import type { ClassifierKind } from "../../models/sentences/sentence_classifier.ts";
 
 /** Settings whose defaults differ between models or between kinds of data. */
 export interface Defaults {

@@ -2,9 +2,9 @@
 import { writeWhole } from "../../data/files/file.ts";
 import { readUnlabelled, tokenize } from "../../data/text/sentences.ts";
 import { UNK, type Vocabulary } from "../../data/text/vocabulary.ts";
-import { loadClassifier } from "../../models/saved_classifier.ts";
-import type { SentenceClassifier } from "../../models/sentence_classifier.ts";
-import { sentenceLogits } from "../../models/sentence_training.ts";
+import { loadClassifier } from "../../models/sentences/saved_classifier.ts";
+import type { SentenceClassifier } from "../../models/sentences/sentence_classifier.ts";
+import { sentenceLogits } from "../../models/sentences/sentence_training.ts";
 import { defineFlags, text, UsageError } from "../lib/flags.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { openTaskGpu, parseGpuFlags } from "../lib/gpu.ts";

@@ -1,5 +1,5 @@
 /** What a text run leaves to look at: the charts and the page. */
-import type { EpochRecord } from "../../models/fit.ts";
+import type { EpochRecord } from "../../models/training/fit.ts";
 import { lineChart, type Point, type Series, smoothed } from "../lib/chart.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { page, type Section } from "../lib/page.ts";

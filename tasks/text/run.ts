@@ -2,7 +2,7 @@
 import { join } from "@std/path";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { grouped, percent } from "../lib/format.ts";
-import { diverged, divergence } from "../../models/finite.ts";
+import { diverged, divergence } from "../../models/training/finite.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
 import { interruptSignal } from "../lib/main.ts";
 import { createRunFolder, reopenRunFolder, type RunFolder } from "../lib/run_folder.ts";

@@ -3,11 +3,14 @@ import { join } from "@std/path";
 import { spread } from "../../data/sets/captions.ts";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import type { FitResult } from "../../models/fit.ts";
-import { Adam } from "../../models/optimizers.ts";
-import { saveClassifier } from "../../models/saved_classifier.ts";
-import type { ClassifierConfig, SentenceClassifier } from "../../models/sentence_classifier.ts";
-import { makeClassifier } from "../../models/sentence_classifiers.ts";
+import type { FitResult } from "../../models/training/fit.ts";
+import { Adam } from "../../models/training/optimizers.ts";
+import { saveClassifier } from "../../models/sentences/saved_classifier.ts";
+import type {
+  ClassifierConfig,
+  SentenceClassifier,
+} from "../../models/sentences/sentence_classifier.ts";
+import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
 import {
   accuracy,
   checkSentences,
@@ -16,11 +19,11 @@ import {
   sentenceLogits,
   sentenceLoss,
   stepsOfSentences,
-} from "../../models/sentence_training.ts";
-import { WeightAverage } from "../../models/weight_average.ts";
+} from "../../models/sentences/sentence_training.ts";
+import { WeightAverage } from "../../models/training/weight_average.ts";
 import { percent } from "../lib/format.ts";
 import { interruptSignal } from "../lib/main.ts";
-import { Pace } from "../../models/pace.ts";
+import { Pace } from "../../models/training/pace.ts";
 import { digestOf } from "../lib/digest.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
 import { trainModel } from "../lib/training.ts";

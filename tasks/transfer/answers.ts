@@ -2,7 +2,11 @@
 import { spread } from "../../data/sets/captions.ts";
 import { encodePng } from "../../data/images/image.ts";
 import type { RgbImage } from "../../data/images/rgb_image.ts";
-import { answers, type PictureScores, probabilities } from "../../models/image_training.ts";
+import {
+  answers,
+  type PictureScores,
+  probabilities,
+} from "../../models/pictures/image_training.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { type Card, type Html, pictureHtml, type Section } from "../lib/page.ts";
 import { dataImage } from "../lib/picture.ts";

@@ -4,7 +4,7 @@ import { grouped } from "../lib/format.ts";
 import { page, type Section } from "../lib/page.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
 import { moments } from "../lib/statistics.ts";
-import type { EpochRecord } from "../../models/fit.ts";
+import type { EpochRecord } from "../../models/training/fit.ts";
 import { confusion, gallery } from "./answers.ts";
 import type { TransferData } from "./data.ts";
 import { settingsInUse, taskName, type TransferSettings } from "./settings.ts";

@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { printable } from "../../data/files/messages.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { grouped } from "../lib/format.ts";
-import { diverged, divergence } from "../../models/finite.ts";
+import { diverged, divergence } from "../../models/training/finite.ts";
 import { openTaskGpu } from "../lib/gpu.ts";
 import { interruptSignal } from "../lib/main.ts";
 import { createRunFolder, reopenRunFolder } from "../lib/run_folder.ts";

@@ -1,6 +1,6 @@
 /** The flags of the two transfer tasks, and the settings of an earlier run that goes on. */
 import { EMBEDDED_SIZE } from "../../data/made/embedded/network.ts";
-import type { Learnt } from "../../models/vision_model.ts";
+import type { Learnt } from "../../models/pictures/vision_model.ts";
 import { BACKBONE_FLAGS } from "../lib/backbone.ts";
 import {
   boolean,

@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { IMAGENET_MEAN, IMAGENET_STD } from "../../data/images/augment.ts";
 import type { SkippedFile } from "../../data/images/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { saveModel } from "../../models/saved_model.ts";
+import { saveModel } from "../../models/layers/saved_model.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
   imageLoss,
@@ -11,18 +11,18 @@ import {
   measure,
   type PictureScores,
   ScoreList,
-} from "../../models/image_training.ts";
-import { type Stateful, stateNumber } from "../../models/checkpoint.ts";
-import type { FitResult } from "../../models/fit.ts";
-import { NonFiniteLossError } from "../../models/loss_history.ts";
-import { Adam, type Optimizer, Sgd } from "../../models/optimizers.ts";
-import { BACKBONES } from "../../models/pretrained.ts";
-import type { VisionModel } from "../../models/vision_model.ts";
+} from "../../models/pictures/image_training.ts";
+import { type Stateful, stateNumber } from "../../models/training/checkpoint.ts";
+import type { FitResult } from "../../models/training/fit.ts";
+import { NonFiniteLossError } from "../../models/training/loss_history.ts";
+import { Adam, type Optimizer, Sgd } from "../../models/training/optimizers.ts";
+import { BACKBONES } from "../../models/pictures/pretrained.ts";
+import type { VisionModel } from "../../models/pictures/vision_model.ts";
 import { type OpenBackbone, openBackbone } from "../lib/backbone.ts";
 import { percent } from "../lib/format.ts";
-import { checkMeasured } from "../../models/finite.ts";
+import { checkMeasured } from "../../models/training/finite.ts";
 import type { Cell } from "../lib/page.ts";
-import { Pace } from "../../models/pace.ts";
+import { Pace } from "../../models/training/pace.ts";
 import { trainModel } from "../lib/training.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
 import {

@@ -1,9 +1,9 @@
 /** A network's answers to the validation pictures of a run. */
 import { spread } from "../../data/sets/captions.ts";
 import type { ImageBatch } from "../../data/images/image_loader.ts";
-import { imageScores, type PictureScores } from "../../models/image_training.ts";
-import type { VisionModel } from "../../models/vision_model.ts";
-import type { Pace } from "../../models/pace.ts";
+import { imageScores, type PictureScores } from "../../models/pictures/image_training.ts";
+import type { VisionModel } from "../../models/pictures/vision_model.ts";
+import type { Pace } from "../../models/training/pace.ts";
 import {
   checkClassesSeen,
   type LabelledPictures,

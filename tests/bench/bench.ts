@@ -4,7 +4,7 @@
  * ratio.
  */
 import { type Gpu, openGpu } from "../../kernels/runtime/gpu.ts";
-import type { CellType } from "../../models/layers.ts";
+import type { CellType } from "../../models/layers/layers.ts";
 import { defineFlags, integer, parseFlags, text, UsageError } from "../../tasks/lib/flags.ts";
 import { runTask } from "../../tasks/lib/main.ts";
 import { cpuName, driverVersion } from "./machine.ts";

@@ -1,10 +1,10 @@
 /** The sentence classifiers as subjects of the benchmark: an epoch in batches of one length each. */
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { LossHistory } from "../../models/loss_history.ts";
-import { Adam } from "../../models/optimizers.ts";
-import type { ClassifierKind } from "../../models/sentence_classifier.ts";
-import { makeClassifier } from "../../models/sentence_classifiers.ts";
+import { LossHistory } from "../../models/training/loss_history.ts";
+import { Adam } from "../../models/training/optimizers.ts";
+import type { ClassifierKind } from "../../models/sentences/sentence_classifier.ts";
+import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
 import type { Peer } from "./peer.ts";
 import { sentenceStep } from "./steps.ts";
 import type { Subject } from "./subject.ts";

@@ -4,17 +4,20 @@ import { conv2d, conv2dBackward } from "../../kernels/conv2d/conv2d.ts";
 import { matmul } from "../../kernels/gemm/matmul.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { constant, Tape } from "../../models/autograd.ts";
-import { Captioner, uploadCaptions } from "../../models/captioner.ts";
-import { crossEntropy } from "../../models/cross_entropy.ts";
-import type { CellType } from "../../models/layers.ts";
-import { LossHistory } from "../../models/loss_history.ts";
-import { Adam, type Optimizer, Sgd } from "../../models/optimizers.ts";
-import { type BackboneName, makeBackbone } from "../../models/pretrained.ts";
-import type { Learnt } from "../../models/vision_model.ts";
-import type { ClassifierKind, SentenceClassifier } from "../../models/sentence_classifier.ts";
-import { makeClassifier } from "../../models/sentence_classifiers.ts";
-import { type LabelledSentences, sentenceLoss } from "../../models/sentence_training.ts";
+import { constant, Tape } from "../../models/tape/autograd.ts";
+import { Captioner, uploadCaptions } from "../../models/captions/captioner.ts";
+import { crossEntropy } from "../../models/tape/cross_entropy.ts";
+import type { CellType } from "../../models/layers/layers.ts";
+import { LossHistory } from "../../models/training/loss_history.ts";
+import { Adam, type Optimizer, Sgd } from "../../models/training/optimizers.ts";
+import { type BackboneName, makeBackbone } from "../../models/pictures/pretrained.ts";
+import type { Learnt } from "../../models/pictures/vision_model.ts";
+import type {
+  ClassifierKind,
+  SentenceClassifier,
+} from "../../models/sentences/sentence_classifier.ts";
+import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
+import { type LabelledSentences, sentenceLoss } from "../../models/sentences/sentence_training.ts";
 
 /** Something that can be done again and again. */
 export interface Steps extends Disposable {

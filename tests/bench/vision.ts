@@ -5,10 +5,10 @@
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import type { BackboneName } from "../../models/pretrained.ts";
-import type { Learnt } from "../../models/vision_model.ts";
-import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { paint, StyleTransfer } from "../../models/style_transfer.ts";
+import type { BackboneName } from "../../models/pictures/pretrained.ts";
+import type { Learnt } from "../../models/pictures/vision_model.ts";
+import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
+import { paint, StyleTransfer } from "../../models/pictures/style_transfer.ts";
 import { millisecondsOf, pictureSteps, type Steps } from "./steps.ts";
 import type { Subject } from "./subject.ts";
 

@@ -2,8 +2,8 @@
 import { dirname, fromFileUrl, join } from "@std/path";
 import { type TensorData, writeSafetensors } from "../../data/formats/safetensors.ts";
 import { memorySource, readZipDirectory, readZipEntry } from "../../data/formats/zip/zip.ts";
-import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import { float64, writeCheckpoint } from "../../models/checkpoint.ts";
+import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
+import { float64, writeCheckpoint } from "../../models/training/checkpoint.ts";
 import { withFolder } from "../data/sets/coco_folder.ts";
 import { writeZip } from "../data/formats/zip/zip_writer.ts";
 import { randomSqueezeNet, writeTinyModel } from "../tasks/small_network.ts";

@@ -1,7 +1,7 @@
 /** What a call of the golden table sees: the inputs of its case, and a tape. */
 import type { Gpu, KernelPath } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { constant, Tape, type Variable } from "../../models/autograd.ts";
+import { constant, Tape, type Variable } from "../../models/tape/autograd.ts";
 import { type InputSpec, type Kept, make, seedOf, type Values } from "./values.ts";
 
 /** A line of golden.jsonl. */

@@ -2,7 +2,7 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { gpuTestBothPaths } from "../gpu_support.ts";
 import { describe } from "./report.ts";
-import { Variable } from "../../models/variable.ts";
+import { Variable } from "../../models/tape/variable.ts";
 import { CALLS, readGolden, runCase } from "./runner.ts";
 import { errorOf, make, seedOf } from "./values.ts";
 
@@ -61,7 +61,8 @@ Deno.test("golden table: at least 1,200 cases, and a call for every operation", 
   assert(golden.cases.length >= 1200);
   assertEquals(Object.keys(CALLS).sort(), Object.keys(golden.operations).sort());
   const operations =
-    "operations losses cross_entropy image_operations layers vision_layers recurrent_layers transformer optimizers weight_average";
+    "tape/operations tape/losses tape/cross_entropy tape/image_operations layers/layers layers/vision_layers " +
+    "layers/recurrent_layers layers/transformer training/optimizers training/weight_average";
   const models = await Promise.all(operations.split(" ").map((name) => read(`models/${name}.ts`)));
   const all = [...await usedKernels(), ...models.flatMap(exported)];
   const known = new Set([

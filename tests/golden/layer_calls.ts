@@ -3,9 +3,15 @@ import { RandomStream } from "../../data/rng.ts";
 import type { WindowOptions } from "../../kernels/conv2d/conv2d.ts";
 import { uploadIndices } from "../../kernels/embedding/embedding.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
-import { embedding } from "../../models/operations.ts";
-import { type CellType, Dropout, Embedding, Linear, Recurrent } from "../../models/layers.ts";
+import { Tape, type Variable } from "../../models/tape/autograd.ts";
+import { embedding } from "../../models/tape/operations.ts";
+import {
+  type CellType,
+  Dropout,
+  Embedding,
+  Linear,
+  Recurrent,
+} from "../../models/layers/layers.ts";
 import {
   Adam,
   AdamW,
@@ -13,10 +19,10 @@ import {
   type OptimizerOptions,
   RmsProp,
   Sgd,
-} from "../../models/optimizers.ts";
-import { Parameter, ParameterStore } from "../../models/parameters.ts";
-import { BatchNorm2d, Conv2d } from "../../models/vision_layers.ts";
-import { WeightAverage } from "../../models/weight_average.ts";
+} from "../../models/training/optimizers.ts";
+import { Parameter, ParameterStore } from "../../models/layers/parameters.ts";
+import { BatchNorm2d, Conv2d } from "../../models/layers/vision_layers.ts";
+import { WeightAverage } from "../../models/training/weight_average.ts";
 import { type Call, call, type Context, type Results } from "./context.ts";
 
 /** Give layers' parameters the case's numbers, by the names of its inputs, and put them on the GPU. */

@@ -1,22 +1,22 @@
 /** How whole layers are called for the golden table: their numbers are loaded as a state dict of PyTorch. */
 import type { PoolOptions } from "../../kernels/pool/windows.ts";
-import type { Variable } from "../../models/autograd.ts";
-import { LayerNorm, Linear, Sequential } from "../../models/layers.ts";
-import type { Module } from "../../models/module.ts";
+import type { Variable } from "../../models/tape/autograd.ts";
+import { LayerNorm, Linear, Sequential } from "../../models/layers/layers.ts";
+import type { Module } from "../../models/layers/module.ts";
 import {
   GRU,
   LSTM,
   type RecurrentLayersOptions,
   type RecurrentOutput,
   RNN,
-} from "../../models/recurrent_layers.ts";
+} from "../../models/layers/recurrent_layers.ts";
 import {
   MultiheadAttention,
   TransformerDecoderLayer,
   TransformerEncoderLayer,
   type TransformerLayerOptions,
-} from "../../models/transformer.ts";
-import { AveragePool2d, BatchNorm1d, MaxPool2d } from "../../models/vision_layers.ts";
+} from "../../models/layers/transformer.ts";
+import { AveragePool2d, BatchNorm1d, MaxPool2d } from "../../models/layers/vision_layers.ts";
 import { type Call, call, type Context, type Results } from "./context.ts";
 
 /** Give a layer the case's numbers. TypeError where its keys are not the case's, in this order. */

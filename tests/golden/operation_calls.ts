@@ -5,11 +5,11 @@ import type { BatchNormOptions } from "../../kernels/batch_norm/batch_norm.ts";
 import type { WindowOptions } from "../../kernels/conv2d/conv2d.ts";
 import type { AveragePool2dOptions } from "../../kernels/pool/average_pool2d.ts";
 import type { PoolOptions } from "../../kernels/pool/windows.ts";
-import type { Variable } from "../../models/autograd.ts";
-import { crossEntropy, type CrossEntropyOptions } from "../../models/cross_entropy.ts";
-import * as images from "../../models/image_operations.ts";
-import * as operations from "../../models/operations.ts";
-import { concat } from "../../models/variable.ts";
+import type { Variable } from "../../models/tape/autograd.ts";
+import { crossEntropy, type CrossEntropyOptions } from "../../models/tape/cross_entropy.ts";
+import * as images from "../../models/tape/image_operations.ts";
+import * as operations from "../../models/tape/operations.ts";
+import { concat } from "../../models/tape/variable.ts";
 import { type Call, call, type Context } from "./context.ts";
 
 /** A function of one variable. */

@@ -1,8 +1,8 @@
 /** How the methods of a variable are called for the golden table. */
 import type { Tensor } from "../../kernels/runtime/tensor.ts";
-import * as losses from "../../models/losses.ts";
-import { layerNorm } from "../../models/operations.ts";
-import { concat, stack, type Variable, where } from "../../models/variable.ts";
+import * as losses from "../../models/tape/losses.ts";
+import { layerNorm } from "../../models/tape/operations.ts";
+import { concat, stack, type Variable, where } from "../../models/tape/variable.ts";
 import { type Call, call } from "./context.ts";
 
 /** Methods of one variable, as the options of a case call them. */

@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { corpusBleu, unigramPrecision } from "../../models/bleu.ts";
+import { corpusBleu, unigramPrecision } from "../../models/captions/bleu.ts";
 import cases from "../fixtures/bleu/nltk.json" with { type: "json" };
 
 const words = (text: string) => text.split(" ").filter((word) => word !== "");

@@ -9,8 +9,8 @@ import {
 import { END, NULL, START } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { sampleBeam, sampleGreedy } from "../../models/caption_sampling.ts";
-import type { Captioner, CaptionerConfig } from "../../models/captioner.ts";
+import { sampleBeam, sampleGreedy } from "../../models/captions/caption_sampling.ts";
+import type { Captioner, CaptionerConfig } from "../../models/captions/captioner.ts";
 import { nextLogProbabilities } from "../../kernels/reference/captioner.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { normals, SIZES, smallCaptioner, weightsOf } from "./small_captioner.ts";

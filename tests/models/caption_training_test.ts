@@ -14,7 +14,7 @@ import { makeScenes } from "../../data/made/scenes.ts";
 import { Vocabulary } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { sampleBeam, sampleGreedy } from "../../models/caption_sampling.ts";
+import { sampleBeam, sampleGreedy } from "../../models/captions/caption_sampling.ts";
 import {
   captionBatch,
   captionBatches,
@@ -25,10 +25,10 @@ import {
   sampleCaptions,
   scoreCaptions,
   stepsPerEpoch,
-} from "../../models/caption_training.ts";
-import { Captioner } from "../../models/captioner.ts";
-import { fit } from "../../models/fit.ts";
-import { Adam } from "../../models/optimizers.ts";
+} from "../../models/captions/caption_training.ts";
+import { Captioner } from "../../models/captions/captioner.ts";
+import { fit } from "../../models/training/fit.ts";
+import { Adam } from "../../models/training/optimizers.ts";
 import { captionerLoss } from "../../kernels/reference/captioner.ts";
 import { gpuTest } from "../gpu_support.ts";
 import {

@@ -1,9 +1,9 @@
 /** The captioner against PyTorch: losses, gradients and weights over ten steps of training. */
 import { assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
-import { Tape } from "../../models/autograd.ts";
-import { Captioner, uploadCaptions } from "../../models/captioner.ts";
-import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/optimizers.ts";
+import { Tape } from "../../models/tape/autograd.ts";
+import { Captioner, uploadCaptions } from "../../models/captions/captioner.ts";
+import { Adam, type Optimizer, RmsProp, Sgd } from "../../models/training/optimizers.ts";
 import { gpuTestBothPaths } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { BATCH, CAPTIONS, RUNS, type TorchRun } from "./torch_captioner.ts";

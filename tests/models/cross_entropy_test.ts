@@ -1,9 +1,9 @@
 /** What the golden table does not show of the cross-entropy: how much is run, what is refused, what becomes NaN. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
-import { crossEntropy, type CrossEntropyOptions } from "../../models/cross_entropy.ts";
-import { temporalSoftmaxLoss } from "../../models/operations.ts";
+import { Tape } from "../../models/tape/autograd.ts";
+import { crossEntropy, type CrossEntropyOptions } from "../../models/tape/cross_entropy.ts";
+import { temporalSoftmaxLoss } from "../../models/tape/operations.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { countDispatches } from "../kernels/values.ts";
 

@@ -1,8 +1,8 @@
 /** What layers with a dropout in them must do. */
 import { assertEquals, assertNotEquals } from "@std/assert";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
-import type { Module } from "../../models/module.ts";
+import { Tape, type Variable } from "../../models/tape/autograd.ts";
+import type { Module } from "../../models/layers/module.ts";
 
 /** The numbers that `forward` gives on a tape of its own. */
 export async function numbersOf(

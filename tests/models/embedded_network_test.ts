@@ -10,8 +10,8 @@ import {
 } from "../../data/made/embedded/network.ts";
 import { ImageLoader } from "../../data/images/image_loader.ts";
 import { RandomStream } from "../../data/rng.ts";
-import { imageScores, measure } from "../../models/image_training.ts";
-import { squeezeNetWidth } from "../../models/squeezenet.ts";
+import { imageScores, measure } from "../../models/pictures/image_training.ts";
+import { squeezeNetWidth } from "../../models/pictures/squeezenet.ts";
 import { openBackbone } from "../../tasks/lib/backbone.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";

@@ -8,10 +8,10 @@ import {
 import { whyNotFinite } from "../../data/formats/tensor_data.ts";
 import { Vocabulary } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
-import { loadCaptioner, saveCaptioner } from "../../models/saved_captioner.ts";
-import { loadClassifier, saveClassifier } from "../../models/saved_classifier.ts";
-import { WeightAverage } from "../../models/weight_average.ts";
+import { loadPretrained, makeBackbone } from "../../models/pictures/pretrained.ts";
+import { loadCaptioner, saveCaptioner } from "../../models/captions/saved_captioner.ts";
+import { loadClassifier, saveClassifier } from "../../models/sentences/saved_classifier.ts";
+import { WeightAverage } from "../../models/training/weight_average.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import { smallCaptioner } from "./small_captioner.ts";

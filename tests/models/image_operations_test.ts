@@ -1,10 +1,10 @@
 /** The operations on pictures and maps on a tape, and their gradients against differences of the twins. */
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
-import { crossEntropy } from "../../models/cross_entropy.ts";
-import * as images from "../../models/image_operations.ts";
-import * as operations from "../../models/operations.ts";
+import { constant, Tape, tapeOf, type Variable } from "../../models/tape/autograd.ts";
+import { crossEntropy } from "../../models/tape/cross_entropy.ts";
+import * as images from "../../models/tape/image_operations.ts";
+import * as operations from "../../models/tape/operations.ts";
 import { batchNormForward } from "../../kernels/reference/batch_norm.ts";
 import { conv2dForward } from "../../kernels/reference/conv2d.ts";
 import { numericGradient } from "../../kernels/reference/gradient.ts";
@@ -14,7 +14,7 @@ import { averagePoolForward, maxPoolForward } from "../../kernels/reference/pool
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { countDispatches, normals } from "../kernels/values.ts";
 import { relativeError } from "../support.ts";
-import { concat } from "../../models/variable.ts";
+import { concat } from "../../models/tape/variable.ts";
 
 interface Case {
   name: string;

@@ -20,12 +20,12 @@ import {
   type PictureScores,
   probabilities,
   ScoreList,
-} from "../../models/image_training.ts";
-import { fit } from "../../models/fit.ts";
-import { Adam, type Optimizer, Sgd } from "../../models/optimizers.ts";
-import type { Parameter } from "../../models/parameters.ts";
-import { SqueezeNet11 } from "../../models/squeezenet.ts";
-import type { Learnt } from "../../models/vision_model.ts";
+} from "../../models/pictures/image_training.ts";
+import { fit } from "../../models/training/fit.ts";
+import { Adam, type Optimizer, Sgd } from "../../models/training/optimizers.ts";
+import type { Parameter } from "../../models/layers/parameters.ts";
+import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
+import type { Learnt } from "../../models/pictures/vision_model.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { UserError } from "../../data/files/user_error.ts";
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
-import { networkOf, networkWithin } from "../../models/known_networks.ts";
-import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
+import { networkOf, networkWithin } from "../../models/pictures/known_networks.ts";
+import { loadPretrained, makeBackbone } from "../../models/pictures/pretrained.ts";
 import { UserError } from "../../data/files/user_error.ts";
 
 /** A state dict of tensors without memory of their own, by name and shape. */

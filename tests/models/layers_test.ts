@@ -4,7 +4,7 @@ import { RandomStream } from "../../data/rng.ts";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { UserError } from "../../data/files/user_error.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { constant, Tape } from "../../models/autograd.ts";
+import { constant, Tape } from "../../models/tape/autograd.ts";
 import {
   type Initializer,
   kaimingNormal,
@@ -13,7 +13,7 @@ import {
   uniform,
   xavierUniform,
   zeros,
-} from "../../models/init.ts";
+} from "../../models/layers/init.ts";
 import {
   Dropout,
   Embedding,
@@ -24,14 +24,14 @@ import {
   Recurrent,
   Sequential,
   transpose,
-} from "../../models/layers.ts";
-import { Module } from "../../models/module.ts";
+} from "../../models/layers/layers.ts";
+import { Module } from "../../models/layers/module.ts";
 import {
   BatchNorm1d,
   BatchNorm2d,
   type BatchNormCall,
   Conv2d,
-} from "../../models/vision_layers.ts";
+} from "../../models/layers/vision_layers.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { RUNS } from "./torch_captioner.ts";
 import { smallCaptioner } from "./small_captioner.ts";

@@ -1,17 +1,17 @@
 /** Layers against PyTorch: the losses of 20 steps of Adam. Their results and gradients are in the golden table. */
 import { assertEquals, assertLess } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
-import { LayerNorm } from "../../models/layers.ts";
-import type { Module } from "../../models/module.ts";
-import { Adam } from "../../models/optimizers.ts";
-import { GRU, LSTM, RNN } from "../../models/recurrent_layers.ts";
+import { Tape, type Variable } from "../../models/tape/autograd.ts";
+import { LayerNorm } from "../../models/layers/layers.ts";
+import type { Module } from "../../models/layers/module.ts";
+import { Adam } from "../../models/training/optimizers.ts";
+import { GRU, LSTM, RNN } from "../../models/layers/recurrent_layers.ts";
 import {
   MultiheadAttention,
   TransformerDecoderLayer,
   TransformerEncoderLayer,
-} from "../../models/transformer.ts";
-import { BatchNorm1d } from "../../models/vision_layers.ts";
+} from "../../models/layers/transformer.ts";
+import { BatchNorm1d } from "../../models/layers/vision_layers.ts";
 import fixture from "../fixtures/layers_torch.json" with { type: "json" };
 import { gpuTestBothPaths } from "../gpu_support.ts";
 

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { LossHistory, NonFiniteLossError } from "../../models/loss_history.ts";
+import { LossHistory, NonFiniteLossError } from "../../models/training/loss_history.ts";
 import { openGpu } from "../../kernels/runtime/gpu.ts";
 import { gpuTest } from "../gpu_support.ts";
 

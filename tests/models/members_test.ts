@@ -2,9 +2,9 @@
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
-import type { ClassifierConfig } from "../../models/sentence_classifier.ts";
-import { makeClassifier } from "../../models/sentence_classifiers.ts";
+import { Tape } from "../../models/tape/autograd.ts";
+import type { ClassifierConfig } from "../../models/sentences/sentence_classifier.ts";
+import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 

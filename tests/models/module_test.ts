@@ -1,12 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { constant, Tape } from "../../models/autograd.ts";
-import { Dropout, Linear, Recurrent } from "../../models/layers.ts";
-import { Module } from "../../models/module.ts";
-import { Adam } from "../../models/optimizers.ts";
-import { Buffer, Parameter } from "../../models/parameters.ts";
-import { BatchNorm2d } from "../../models/vision_layers.ts";
+import { constant, Tape } from "../../models/tape/autograd.ts";
+import { Dropout, Linear, Recurrent } from "../../models/layers/layers.ts";
+import { Module } from "../../models/layers/module.ts";
+import { Adam } from "../../models/training/optimizers.ts";
+import { Buffer, Parameter } from "../../models/layers/parameters.ts";
+import { BatchNorm2d } from "../../models/layers/vision_layers.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { UserError } from "../../data/files/user_error.ts";
 

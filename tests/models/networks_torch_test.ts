@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { normalize, prepareForEvaluation } from "../../data/images/augment.ts";
 import { decodeImage } from "../../data/images/image.ts";
 import { readWeights } from "../../data/formats/weights.ts";
-import type { VisionModel } from "../../models/vision_model.ts";
+import type { VisionModel } from "../../models/pictures/vision_model.ts";
 import { library } from "../data/images/images.ts";
 import { gpuDataTest, gpuTest } from "../gpu_support.ts";
 import {

@@ -3,8 +3,8 @@ import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } fr
 import { threefry2x32 } from "../../data/rng.ts";
 import { uploadIndices } from "../../kernels/embedding/embedding.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
-import * as operations from "../../models/operations.ts";
+import { constant, Tape, tapeOf, type Variable } from "../../models/tape/autograd.ts";
+import * as operations from "../../models/tape/operations.ts";
 import { swapAxes } from "../kernels/values.ts";
 import { numericGradient } from "../../kernels/reference/gradient.ts";
 import { addBias, dot, matmul, sigmoid } from "../../kernels/reference/linear_algebra.ts";

@@ -1,6 +1,6 @@
 /** The optimizers on the GPU against their float64 twins, and everything around the step. */
 import type { TensorData } from "../../data/formats/tensor_data.ts";
-import type { Plain, SavedState } from "../../models/checkpoint.ts";
+import type { Plain, SavedState } from "../../models/training/checkpoint.ts";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import {
@@ -9,8 +9,8 @@ import {
   type OptimizerOptions,
   RmsProp,
   Sgd,
-} from "../../models/optimizers.ts";
-import { Parameter, ParameterStore } from "../../models/parameters.ts";
+} from "../../models/training/optimizers.ts";
+import { Parameter, ParameterStore } from "../../models/layers/parameters.ts";
 import {
   adamStep,
   clipGradientNorm,

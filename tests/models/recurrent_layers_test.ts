@@ -1,8 +1,8 @@
 /** What the golden table does not show of RNN, LSTM and GRU: names, first values, dropout, errors. */
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
-import { GRU, LSTM, RNN } from "../../models/recurrent_layers.ts";
+import { Tape } from "../../models/tape/autograd.ts";
+import { GRU, LSTM, RNN } from "../../models/layers/recurrent_layers.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { checkDropping, numbersOf } from "./dropping.ts";
 

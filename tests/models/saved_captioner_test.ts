@@ -6,10 +6,10 @@ import { readSafetensors, writeSafetensors } from "../../data/formats/safetensor
 import { Vocabulary } from "../../data/text/vocabulary.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
-import { sampleGreedy } from "../../models/caption_sampling.ts";
-import { type Captioner, uploadCaptions } from "../../models/captioner.ts";
-import { loadCaptioner, saveCaptioner } from "../../models/saved_captioner.ts";
+import { Tape } from "../../models/tape/autograd.ts";
+import { sampleGreedy } from "../../models/captions/caption_sampling.ts";
+import { type Captioner, uploadCaptions } from "../../models/captions/captioner.ts";
+import { loadCaptioner, saveCaptioner } from "../../models/captions/saved_captioner.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { permissionTest, relativeError } from "../support.ts";
 import { CAPTIONS, FEATURES, SIZES, smallCaptioner } from "./small_captioner.ts";

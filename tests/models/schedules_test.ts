@@ -6,7 +6,7 @@ import {
   type Schedule,
   stepDecay,
   warmUp,
-} from "../../models/schedules.ts";
+} from "../../models/training/schedules.ts";
 import fixture from "../fixtures/schedules_torch.json" with { type: "json" };
 
 const SCHEDULES: Record<string, [Schedule, number[]]> = {

@@ -9,15 +9,15 @@ import {
 } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
-import { Adam } from "../../models/optimizers.ts";
-import { uploadSequences } from "../../models/recurrent_classifiers.ts";
+import { Tape } from "../../models/tape/autograd.ts";
+import { Adam } from "../../models/training/optimizers.ts";
+import { uploadSequences } from "../../models/sentences/recurrent_classifiers.ts";
 import {
   CLASSIFIER_KINDS,
   type ClassifierConfig,
   type ClassifierKind,
-} from "../../models/sentence_classifier.ts";
-import { makeClassifier } from "../../models/sentence_classifiers.ts";
+} from "../../models/sentences/sentence_classifier.ts";
+import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
 import { extrapolatedGradient } from "../../kernels/reference/gradient.ts";
 import { classifierLoss } from "../../kernels/reference/sentence_classifiers.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";

@@ -2,8 +2,8 @@
 import { assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { uploadBags } from "../../kernels/embedding/embedding_bag.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { constant, Tape, tapeOf, type Variable } from "../../models/autograd.ts";
-import * as operations from "../../models/operations.ts";
+import { constant, Tape, tapeOf, type Variable } from "../../models/tape/autograd.ts";
+import * as operations from "../../models/tape/operations.ts";
 import { numericGradient } from "../../kernels/reference/gradient.ts";
 import { dot } from "../../kernels/reference/linear_algebra.ts";
 import { bagForward, maxOverTimeForward } from "../../kernels/reference/pooling.ts";
@@ -11,7 +11,7 @@ import { sigmoidCrossEntropy } from "../../kernels/reference/softmax.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";
-import { concat } from "../../models/variable.ts";
+import { concat } from "../../models/tape/variable.ts";
 
 interface Case {
   name: string;

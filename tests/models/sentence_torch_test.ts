@@ -3,10 +3,13 @@ import { assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
-import { Adam } from "../../models/optimizers.ts";
-import type { ClassifierKind, SentenceClassifier } from "../../models/sentence_classifier.ts";
-import { makeClassifier } from "../../models/sentence_classifiers.ts";
+import { Tape } from "../../models/tape/autograd.ts";
+import { Adam } from "../../models/training/optimizers.ts";
+import type {
+  ClassifierKind,
+  SentenceClassifier,
+} from "../../models/sentences/sentence_classifier.ts";
+import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
 import { gpuTestBothPaths } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { numbers } from "./torch_captioner.ts";

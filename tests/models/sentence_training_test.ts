@@ -1,5 +1,5 @@
 /** Batches of similar length, training by seed, and measuring answers. */
-import type { Sentence } from "../../models/sentence_classifier.ts";
+import type { Sentence } from "../../models/sentences/sentence_classifier.ts";
 import {
   assert,
   assertAlmostEquals,
@@ -11,15 +11,15 @@ import {
 } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { shuffledBatches } from "../../models/batches.ts";
-import { fit } from "../../models/fit.ts";
-import { Adam } from "../../models/optimizers.ts";
+import { shuffledBatches } from "../../models/training/batches.ts";
+import { fit } from "../../models/training/fit.ts";
+import { Adam } from "../../models/training/optimizers.ts";
 import {
   CLASSIFIER_KINDS,
   type ClassifierConfig,
   type ClassifierKind,
-} from "../../models/sentence_classifier.ts";
-import { makeClassifier } from "../../models/sentence_classifiers.ts";
+} from "../../models/sentences/sentence_classifier.ts";
+import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
 import {
   accuracy,
   checkLengths,
@@ -30,7 +30,7 @@ import {
   sentenceLoss,
   stepsOfSentences,
   wordLimits,
-} from "../../models/sentence_training.ts";
+} from "../../models/sentences/sentence_training.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { logitsOf, SENTENCES, smallClassifier } from "./small_classifier.ts";
 import { UserError } from "../../data/files/user_error.ts";

@@ -2,9 +2,13 @@
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import type { Tensor } from "../../kernels/runtime/tensor.ts";
-import { type CaptionBatch, Captioner, type CaptionerConfig } from "../../models/captioner.ts";
-import { uploadCaptions } from "../../models/captioner.ts";
-import type { CellType } from "../../models/layers.ts";
+import {
+  type CaptionBatch,
+  Captioner,
+  type CaptionerConfig,
+} from "../../models/captions/captioner.ts";
+import { uploadCaptions } from "../../models/captions/captioner.ts";
+import type { CellType } from "../../models/layers/layers.ts";
 import type { CaptionerWeights } from "../../kernels/reference/captioner.ts";
 
 export type { CaptionerConfig, CellType };

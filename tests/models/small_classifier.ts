@@ -2,14 +2,14 @@
 import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
+import { Tape } from "../../models/tape/autograd.ts";
 import type {
   ClassifierConfig,
   ClassifierKind,
   Sentence,
   SentenceClassifier,
-} from "../../models/sentence_classifier.ts";
-import { makeClassifier } from "../../models/sentence_classifiers.ts";
+} from "../../models/sentences/sentence_classifier.ts";
+import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
 import type { ClassifierWeights } from "../../kernels/reference/sentence_classifiers.ts";
 import { normals } from "./small_captioner.ts";
 

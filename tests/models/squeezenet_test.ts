@@ -2,9 +2,9 @@
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { RandomStream } from "../../data/rng.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { constant, Tape } from "../../models/autograd.ts";
-import { makeBackbone } from "../../models/pretrained.ts";
-import { SqueezeNet11, squeezeNetWidth } from "../../models/squeezenet.ts";
+import { constant, Tape } from "../../models/tape/autograd.ts";
+import { makeBackbone } from "../../models/pictures/pretrained.ts";
+import { SqueezeNet11, squeezeNetWidth } from "../../models/pictures/squeezenet.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 

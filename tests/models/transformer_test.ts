@@ -1,13 +1,13 @@
 /** What the golden table does not show of attention and transformer layers: first values, defaults, dropout, errors. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape, type Variable } from "../../models/autograd.ts";
-import type { Module } from "../../models/module.ts";
+import { Tape, type Variable } from "../../models/tape/autograd.ts";
+import type { Module } from "../../models/layers/module.ts";
 import {
   MultiheadAttention,
   TransformerDecoderLayer,
   TransformerEncoderLayer,
-} from "../../models/transformer.ts";
+} from "../../models/layers/transformer.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { checkDropping } from "./dropping.ts";
 

@@ -1,11 +1,11 @@
 /** What the golden table does not show of variables: errors, lifetimes, constants, gradients that meet. */
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { Tape } from "../../models/autograd.ts";
-import { huberLoss } from "../../models/losses.ts";
-import { layerNorm } from "../../models/operations.ts";
-import { Parameter, ParameterStore } from "../../models/parameters.ts";
-import { concat, constant, stack, where } from "../../models/variable.ts";
+import { Tape } from "../../models/tape/autograd.ts";
+import { huberLoss } from "../../models/tape/losses.ts";
+import { layerNorm } from "../../models/tape/operations.ts";
+import { Parameter, ParameterStore } from "../../models/layers/parameters.ts";
+import { concat, constant, stack, where } from "../../models/tape/variable.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 

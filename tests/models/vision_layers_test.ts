@@ -2,11 +2,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
-import { constant, Tape } from "../../models/autograd.ts";
-import { concat } from "../../models/variable.ts";
-import { conv2d, convolutions } from "../../models/operations.ts";
-import { loadPretrained, makeBackbone } from "../../models/pretrained.ts";
-import { Conv2d } from "../../models/vision_layers.ts";
+import { constant, Tape } from "../../models/tape/autograd.ts";
+import { concat } from "../../models/tape/variable.ts";
+import { conv2d, convolutions } from "../../models/tape/operations.ts";
+import { loadPretrained, makeBackbone } from "../../models/pictures/pretrained.ts";
+import { Conv2d } from "../../models/layers/vision_layers.ts";
 import { gpuTest, gpuTestBothPaths } from "../gpu_support.ts";
 import { countDispatches, normals, upload } from "../kernels/values.ts";
 import { relativeError } from "../support.ts";

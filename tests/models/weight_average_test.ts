@@ -1,7 +1,7 @@
 /** The moving average of weights against plain float64 sums. */
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
-import { Parameter, ParameterStore } from "../../models/parameters.ts";
-import { WeightAverage } from "../../models/weight_average.ts";
+import { Parameter, ParameterStore } from "../../models/layers/parameters.ts";
+import { WeightAverage } from "../../models/training/weight_average.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { relativeError } from "../support.ts";
 import { normals } from "./small_captioner.ts";

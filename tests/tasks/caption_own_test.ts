@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { encodePng } from "../../data/images/image.ts";
 import { writeSafetensors } from "../../data/formats/safetensors.ts";
 import { Vocabulary } from "../../data/text/vocabulary.ts";
-import type { CellType } from "../../models/layers.ts";
+import type { CellType } from "../../models/layers/layers.ts";
 import { checkCaptioner } from "../../tasks/caption/own.ts";
 import { captionSettings } from "../../tasks/caption/settings.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";

@@ -1,6 +1,6 @@
 /** The captioning task's settings: defaults for each kind of data, and flags that exclude each other. */
 import { assertEquals, assertThrows } from "@std/assert";
-import type { CellType } from "../../models/layers.ts";
+import type { CellType } from "../../models/layers/layers.ts";
 import { captionSettings } from "../../tasks/caption/settings.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
 

@@ -5,8 +5,8 @@ import { explain } from "../../tasks/lib/main.ts";
 import { WriteError, writeError } from "../../data/files/file.ts";
 import { UserError } from "../../data/files/user_error.ts";
 import { GpuError, NoAdapterError } from "../../kernels/runtime/errors.ts";
-import { DivergedError } from "../../models/finite.ts";
-import { NonFiniteLossError } from "../../models/loss_history.ts";
+import { DivergedError } from "../../models/training/finite.ts";
+import { NonFiniteLossError } from "../../models/training/loss_history.ts";
 import { permissionTest } from "../support.ts";
 
 /** The error that some code throws. */

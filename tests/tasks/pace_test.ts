@@ -1,9 +1,14 @@
 /** Loops of GPU work that stay answerable. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { TensorData } from "../../data/formats/tensor_data.ts";
-import { Parameter, ParameterStore } from "../../models/parameters.ts";
-import { checkMeasured, checkWeights, DivergedError, notFinite } from "../../models/finite.ts";
-import { Pace } from "../../models/pace.ts";
+import { Parameter, ParameterStore } from "../../models/layers/parameters.ts";
+import {
+  checkMeasured,
+  checkWeights,
+  DivergedError,
+  notFinite,
+} from "../../models/training/finite.ts";
+import { Pace } from "../../models/training/pace.ts";
 import { gpuTest } from "../gpu_support.ts";
 
 gpuTest(

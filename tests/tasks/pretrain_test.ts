@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { DRAWING_CLASSES } from "../../data/made/drawings.ts";
 import { EMBEDDED_SIZE, EMBEDDED_WIDTH } from "../../data/made/embedded/network.ts";
 import { readSafetensors } from "../../data/formats/safetensors.ts";
-import { squeezeNetWidth } from "../../models/squeezenet.ts";
+import { squeezeNetWidth } from "../../models/pictures/squeezenet.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import { runTaskProcess, TASK_PERMISSIONS, withTempFolder } from "./task_process.ts";

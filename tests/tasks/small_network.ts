@@ -1,6 +1,6 @@
 /** Random SqueezeNets in files, for tests of tasks. */
 import { type TensorData, writeSafetensors } from "../../data/formats/safetensors.ts";
-import { SqueezeNet11 } from "../../models/squeezenet.ts";
+import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
 
 /** The first values of a SqueezeNet's weights. */
 export function randomSqueezeNet(classes: number, width = 1): Promise<Map<string, TensorData>> {

@@ -9,7 +9,7 @@ import {
 import { join } from "@std/path";
 import { decodeImage, encodePng } from "../../data/images/image.ts";
 import { writeSafetensors } from "../../data/formats/safetensors.ts";
-import { SqueezeNet11 } from "../../models/squeezenet.ts";
+import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
 import { noise } from "../data/images/images.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";

@@ -10,7 +10,7 @@ import {
 import { dirname, join } from "@std/path";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { confusion, examples } from "../../tasks/transfer/answers.ts";
-import type { EpochRecord } from "../../models/fit.ts";
+import type { EpochRecord } from "../../models/training/fit.ts";
 import { folderData, type TransferData } from "../../tasks/transfer/data.ts";
 import {
   accuracyRows,

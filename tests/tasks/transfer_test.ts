@@ -14,7 +14,7 @@ import {
   type TensorData,
   writeSafetensors,
 } from "../../data/formats/safetensors.ts";
-import { SqueezeNet11 } from "../../models/squeezenet.ts";
+import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
 import { gpuProcessTest } from "../gpu_support.ts";
 import { permissionTest } from "../support.ts";
 import {

@@ -1,5 +1,5 @@
 /** Training a seed of a transfer run: what is kept, and going on after an interruption. */
-import type { EpochRecord } from "../../models/fit.ts";
+import type { EpochRecord } from "../../models/training/fit.ts";
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import type { RgbImage } from "../../data/images/rgb_image.ts";
@@ -10,7 +10,7 @@ import {
   type TensorData,
 } from "../../data/formats/safetensors.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
-import { SqueezeNet11 } from "../../models/squeezenet.ts";
+import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
 import { createRunFolder, reopenRunFolder, type RunFolder } from "../../tasks/lib/run_folder.ts";
 import {
   type LabelledPictures,
