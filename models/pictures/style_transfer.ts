@@ -5,12 +5,10 @@
  *
  * @module
  */
-import { conv2d } from "../../kernels/conv2d/conv2d.ts";
-import { clampInPlace, scaleBy } from "../../kernels/elementwise.ts";
-import { gramProduct } from "../../kernels/conv2d/gram.ts";
-import { squaredDifference, totalVariation } from "../../kernels/image_losses.ts";
+import { clampInPlace } from "../../kernels/elementwise.ts";
 import { expectShape, Tensor } from "../../kernels/runtime/tensor.ts";
 import { constant, Tape, type Variable } from "../tape/autograd.ts";
+import { gram, squaredDifference, totalVariation } from "../tape/image_operations.ts";
 import { fit, type FitOptions, type FitResult } from "../training/fit.ts";
 import { Module } from "../layers/module.ts";
 import { Adam } from "../training/optimizers.ts";
@@ -98,13 +96,13 @@ export class StyleTransfer extends Module {
   iterations = 0;
   /** Moves the pixels. */
   readonly optimizer: Adam;
-  /** Numbers noted of an iteration: content, total variation, and twice the loss of each style layer. */
+  /** Numbers noted of an iteration: the losses of content, total variation, and each style layer. */
   readonly parts: number;
   readonly #network: SqueezeNet11;
   /** The pixels as a parameter. */
   readonly picture: Parameter;
   readonly #contentTarget: Tensor;
-  /** Products of the style picture's maps, times what makes them comparable: C H W here over that there. */
+  /** Gram matrices of the style picture's maps. */
   readonly #styleTargets: readonly Tensor[];
   readonly #owned: DisposableStack;
 
@@ -137,16 +135,14 @@ export class StyleTransfer extends Module {
     {
       using _tape = new Tape(gpu, { training: false });
       const maps = this.#maps(constant(content));
-      const { tensor } = maps.get(contentLayer)!;
-      this.#contentTarget = owned.use(Tensor.empty(gpu, tensor.shape, { name: "content" }));
-      this.#contentTarget.copyFrom(tensor);
+      const kept = ({ tensor }: Variable, name: string) => {
+        const copy = owned.use(Tensor.empty(gpu, tensor.shape, { name }));
+        copy.copyFrom(tensor);
+        return copy;
+      };
+      this.#contentTarget = kept(maps.get(contentLayer)!, "content");
       const styleMaps = this.#maps(constant(style));
-      this.#styleTargets = styleLayers.map((at) => {
-        const { tensor } = styleMaps.get(at)!;
-        using product = gramProduct(tensor);
-        using factor = Tensor.from(gpu, [maps.get(at)!.tensor.size / tensor.size]);
-        return owned.use(scaleBy(product, factor));
-      });
+      this.#styleTargets = styleLayers.map((at) => kept(gram(styleMaps.get(at)!), "style"));
       gpu.flush();
     }
     this.toGpu(gpu);
@@ -171,7 +167,7 @@ export class StyleTransfer extends Module {
     const { parts } = this;
     return Array.from({ length: Math.floor(noted.length / parts) }, (_, i) => {
       const [content, variation, ...styles] = noted.slice(parts * i, parts * (i + 1));
-      const style = styles.reduce((a, b) => a + b, 0) / 2;
+      const style = styles.reduce((a, b) => a + b, 0);
       return { content, style, variation, total: content + style + variation };
     });
   }
@@ -186,7 +182,7 @@ export class StyleTransfer extends Module {
    * The loss of iteration `at`, and what is noted of it: the pixels are brought within bounds before it, and at
    * `lateAt` the optimizer begins anew.
    */
-  loss(at: number, tape: Tape): [Variable, ...Tensor[]] {
+  loss(at: number): [Variable, ...Tensor[]] {
     const { lateAt, lr, lrLate, clampUntil } = this.settings;
     if (at < clampUntil) clampInPlace(this.pixels, -PIXEL_BOUND, PIXEL_BOUND);
     if (at === lateAt) this.optimizer.reset();
@@ -195,31 +191,14 @@ export class StyleTransfer extends Module {
     const { contentLayer, contentWeight, styleLayers, styleWeights, tvWeight } = this.settings;
     const pixels = this.picture.variable;
     const maps = this.#maps(pixels);
-    const contentMap = maps.get(contentLayer)!;
-    const content = squaredDifference(contentMap.tensor, this.#contentTarget, {
-      weight: contentWeight,
-    });
-    const styles = styleLayers.map((at, i) => {
-      const map = maps.get(at)!;
-      const product = tape.keep(gramProduct(map.tensor));
-      // Twice the loss: its gradient D is then the factor of that on the map, F (D/2 + Dᵀ/2) · 2.
-      const weight = 2 * styleWeights[i] / map.tensor.size ** 2;
-      return { map, ...squaredDifference(product, this.#styleTargets[i], { weight }) };
-    });
-    const variation = totalVariation(pixels.tensor, { weight: tvWeight });
-    const losses = [content, variation, ...styles];
-    for (const { gradient } of losses) tape.keep(gradient!);
-    const [first, ...rest] = losses.map(({ loss }) => loss);
-    for (const loss of rest) tape.keep(loss);
-    // All losses as one: what lies behind the maps has its gradients passed on by the tape.
-    const all = tape.record(first, [pixels, ...maps.values()], () => {
-      tape.pass(contentMap, content.gradient!);
-      for (const { map, gradient } of styles) {
-        tape.gradient(map, (out) => conv2d(map.tensor, gradient!, { out }));
-      }
-      tape.pass(pixels, variation.gradient!);
-    });
-    return [all, first, ...rest];
+    const losses = [
+      squaredDifference(maps.get(contentLayer)!, this.#contentTarget, contentWeight),
+      totalVariation(pixels, tvWeight),
+      ...styleLayers.map((at, i) =>
+        squaredDifference(gram(maps.get(at)!), this.#styleTargets[i], styleWeights[i])
+      ),
+    ];
+    return [losses.reduce((sum, loss) => sum.add(loss)), ...losses.map(({ tensor }) => tensor)];
   }
 
   /** Let go of what is on the GPU. */
@@ -259,6 +238,6 @@ export function painting(
   return {
     ...{ optimizer, parts, unit: "iteration" },
     batches: () => Array.from({ length: until - iterations }, (_, i) => iterations + i),
-    loss: (at, { tape }) => transfer.loss(at, tape),
+    loss: (at) => transfer.loss(at),
   };
 }

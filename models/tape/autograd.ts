@@ -40,7 +40,8 @@ export class Tape {
   /** Variables whose gradient is another variable's too, and must not be added to in place. */
   readonly #shared = new Set<Variable>();
   readonly #one: Tensor | undefined;
-  #seed: Tensor | undefined;
+  /** Gradients that are the number 1: where `backward` starts, and where a sum hands it on. */
+  readonly #ones = new Set<Tensor>();
   #finished = false;
 
   /** `training` records what `backward` needs (the default); false for evaluation and sampling. */
@@ -122,6 +123,7 @@ export class Tape {
     if (variable.grad === undefined && !variable.ownsGradient) {
       variable.grad = this.keep(same);
       this.#shared.add(variable);
+      if (this.isSeed(dy)) this.#ones.add(same);
     } else if (variable.grad === undefined) {
       variable.grad = variable.gradientTarget(this);
       variable.grad.copyFrom(same);
@@ -140,9 +142,9 @@ export class Tape {
     more.dispose();
   }
 
-  /** True for the gradient that `backward` started from: the number 1. */
+  /** True for the gradient that `backward` started from, the number 1, and where a sum of losses hands it on. */
   isSeed(dy: Tensor): boolean {
-    return dy === this.#seed;
+    return this.#ones.has(dy);
   }
 
   /**
@@ -175,8 +177,8 @@ export class Tape {
       );
     }
     this.#finished = true;
-    this.#seed = this.keep(this.#one.view(loss.shape));
-    loss.grad = this.#seed;
+    loss.grad = this.keep(this.#one.view(loss.shape));
+    this.#ones.add(loss.grad);
     for (const note of this.#notes.splice(0).reverse()) note();
   }
 

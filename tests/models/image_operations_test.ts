@@ -207,6 +207,31 @@ gpuTest("a loss alone passes its gradient on, and without training computes none
   }
 });
 
+gpuTest(
+  "a sum of losses passes their gradients on, a loss in it twice or halved does not",
+  async (gpu) => {
+    const values = normals("picture", 60);
+    using data = Tensor.from(gpu, values, [1, 4, 5, 3]);
+    using target = Tensor.zeros(gpu, [1, 4, 5, 3]);
+    const difference = losses.squaredDifference(values, new Float64Array(60), 1).gradient;
+    const variation = losses.totalVariation(values, [1, 4, 5, 3], 0.05).gradient;
+    const cases: [string, (a: Variable, b: Variable) => Variable, number, number, number][] = [
+      ["a + b", (a, b) => a.add(b), 1, 1, 1],
+      ["a + b + a", (a, b) => a.add(b).add(a), 2, 1, 3],
+      ["a + b / 2", (a, b) => a.add(b.div(2)), 1, 0.5, 3],
+    ];
+    for (const [name, combine, ofA, ofB, expected] of cases) {
+      using tape = new Tape(gpu);
+      const x = tape.variable(data);
+      const loss = combine(images.squaredDifference(x, target), images.totalVariation(x, 0.05));
+      const { dispatches } = countDispatches(gpu, () => tape.backward(loss));
+      const gradient = difference.map((a, i) => ofA * a + ofB * variation[i]);
+      assertLess(relativeError(await x.grad!.read(), gradient), 1e-6, name);
+      assertEquals(dispatches, expected, name);
+    }
+  },
+);
+
 gpuTest("a frozen batch norm costs no more than the gradient behind it", (gpu) => {
   using data = Tensor.from(gpu, normals("x", 120), MAP);
   using weights = Tensor.from(gpu, [1, 2, 3, 4]);
