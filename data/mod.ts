@@ -83,12 +83,12 @@ export type { Color, DrawnShape, Shape } from "./made/scene_drawing.ts";
 export { makeScenes, sampleScenes, type Scene, type SceneOptions } from "./made/scenes.ts";
 export {
   loadSentences,
-  readUnlabelled,
+  readUnlabeled,
   type SentenceData,
   type SentenceSplit,
   sentenceVocabulary,
   tokenize,
-  type UnlabelledSentences,
+  type UnlabeledSentences,
 } from "./text/sentences.ts";
 export {
   type TensorArrays,

@@ -27,7 +27,7 @@
  *   loss: (chosen, { tape }) => sentenceLoss(classifier, data, chosen, tape),
  * });
  * const right = accuracy(await sentenceLogits(classifier, data.sentences), data.labels);
- * if (right < 0.8) throw new Error(`${right} of the sentences are learnt`);
+ * if (right < 0.8) throw new Error(`${right} of the sentences are learned`);
  * ```
  *
  * @module
@@ -55,7 +55,7 @@ export {
   accuracy,
   checkLengths,
   checkSentences,
-  type LabelledSentences,
+  type LabeledSentences,
   sentenceBatches,
   sentenceLogits,
   sentenceLoss,

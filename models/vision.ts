@@ -61,4 +61,4 @@ export {
   StyleTransfer,
 } from "./pictures/style_transfer.ts";
 export { kaimingUniformKernel } from "./layers/vision_layers.ts";
-export { type Learnt, type VisionCall, VisionModel } from "./pictures/vision_model.ts";
+export { type Learned, type VisionCall, VisionModel } from "./pictures/vision_model.ts";

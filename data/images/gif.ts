@@ -23,10 +23,10 @@ function paint(
   indices: Uint8Array<ArrayBuffer>,
   width: number,
   height: number,
-  colours: Uint8Array,
+  colors: Uint8Array,
 ): RgbImage {
   const table = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
-  table.set(colours.subarray(0, 768));
+  table.set(colors.subarray(0, 768));
   const data = new Uint8Array(3 * width * height);
   for (let i = 0, to = 0; to < data.length; i++, to += 3) {
     const from = 3 * indices[i];
@@ -50,13 +50,13 @@ interface Frame {
   interlaced: boolean;
   transparent: number | undefined;
   /** `[C, 3]` */
-  colours: Uint8Array;
+  colors: Uint8Array;
   /** Where the bits of the smallest code stand; the data follow. */
   at: number;
 }
 
 /** The colors of a table, or none where its numbers stand for greys. */
-function readColours(bytes: Uint8Array, at: number, flags: number): Uint8Array | undefined {
+function readColors(bytes: Uint8Array, at: number, flags: number): Uint8Array | undefined {
   return flags & 0x80 ? bytes.subarray(at, at + (6 << (flags & 7))) : undefined;
 }
 
@@ -66,7 +66,7 @@ function readFrame(bytes: Uint8Array): Frame {
   const short = (at: number) => view.getUint16(at, true);
   const missing = () => new UserError("GIF: it ends before its first frame");
   if (bytes.length < 13) throw missing();
-  const shared = readColours(bytes, 13, bytes[10]);
+  const shared = readColors(bytes, 13, bytes[10]);
   let at = 13 + (shared === undefined ? 0 : 6 << (bytes[10] & 7));
   let transparent: number | undefined;
   while (at < bytes.length && bytes[at] !== END) {
@@ -79,13 +79,13 @@ function readFrame(bytes: Uint8Array): Frame {
       if (at + 10 > bytes.length) throw missing();
       const [left, top, frameWidth, frameHeight] = [0, 2, 4, 6].map((place) => short(at + place));
       const flags = bytes[at + 8];
-      const own = readColours(bytes, at + 9, flags);
+      const own = readColors(bytes, at + 9, flags);
       return {
         width: Math.max(short(6), left + frameWidth),
         height: Math.max(short(8), top + frameHeight),
         ...{ left, top, frameWidth, frameHeight, transparent },
         interlaced: (flags & 0x40) !== 0,
-        colours: own ?? shared ?? new Uint8Array(0),
+        colors: own ?? shared ?? new Uint8Array(0),
         at: at + 9 + (own === undefined ? 0 : 6 << (flags & 7)),
       };
     }
@@ -181,7 +181,7 @@ export function decodeGif(bytes: Uint8Array, maxPixels: number): RgbImage {
   checkPixels(frameWidth, frameHeight, maxPixels);
   const stored = unpackCodes(bytes, frame.at, frameWidth * frameHeight);
   const whole = frameWidth === width && frameHeight === height;
-  if (whole && !frame.interlaced) return paint(stored, width, height, frame.colours);
+  if (whole && !frame.interlaced) return paint(stored, width, height, frame.colors);
   const indices = new Uint8Array(width * height).fill(frame.transparent ?? 0);
   let from = 0;
   for (const row of rowOrder(frameHeight, frame.interlaced)) {
@@ -189,5 +189,5 @@ export function decodeGif(bytes: Uint8Array, maxPixels: number): RgbImage {
     from += frameWidth;
   }
   stored.buffer.transfer(0); // let go of at once
-  return paint(indices, width, height, frame.colours);
+  return paint(indices, width, height, frame.colors);
 }

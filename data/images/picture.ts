@@ -115,8 +115,8 @@ export class Picture {
   async #read(input: SharpInput): Promise<RgbImage> {
     const { cmyk } = this.header;
     const pixels = cmyk
-      ? input.pipelineColourspace("cmyk").toColourspace("cmyk")
-      : input.removeAlpha().toColourspace("srgb");
+      ? input.pipelineColorspace("cmyk").toColorspace("cmyk")
+      : input.removeAlpha().toColorspace("srgb");
     const { data, info } = await pixels.raw().toBuffer({ resolveWithObject: true });
     const decoded = { width: info.width, height: info.height, data: plain(data) };
     const image = cmyk ? cmykToRgb(decoded) : decoded;

@@ -146,13 +146,13 @@ function jpegHeader(view: DataView): Omit<PictureHeader, "kind"> {
 }
 
 function pngHeader(view: DataView): Omit<PictureHeader, "kind"> {
-  const [width, height, bits, colour] = [
+  const [width, height, bits, color] = [
     view.getUint32(16),
     view.getUint32(20),
     view.getUint8(24),
     view.getUint8(25),
   ];
-  const channels = { 0: 1, 2: 3, 3: 3, 4: 2, 6: 4 }[colour] ?? 4;
+  const channels = { 0: 1, 2: 3, 3: 3, 4: 2, 6: 4 }[color] ?? 4;
   const interlaced = view.getUint8(28) !== 0;
   return { width, height, workBytes: interlaced ? Math.max(4, channels * bits / 8) : 0 };
 }

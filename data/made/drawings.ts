@@ -6,9 +6,9 @@
  */
 import { car, face, house, sailingBoat, umbrella } from "./drawing/buildings.ts";
 import { Canvas, type Pen } from "./drawing/canvas.ts";
-import { between, type Colour, happens, hsl, type Shader } from "./drawing/colour.ts";
+import { between, type Color, happens, hsl, type Shader } from "./drawing/color.ts";
 import { beetle, dragonfly, snail, spider } from "./drawing/creatures.ts";
-import { clutter, gardenColour, ground } from "./drawing/grounds.ts";
+import { clutter, gardenColor, ground } from "./drawing/grounds.ts";
 import { ant, bee } from "./drawing/insects.ts";
 import { paintBands, paintPatches, paintSwirls } from "./drawing/paintings.ts";
 import { drawTown } from "./drawing/town.ts";
@@ -27,7 +27,7 @@ import type { RgbImage } from "../images/rgb_image.ts";
 import { RandomStream } from "../rng.ts";
 
 type Texture = (stream: RandomStream) => Shader;
-type Thing = (pen: Pen, stream: RandomStream, behind: Colour) => void;
+type Thing = (pen: Pen, stream: RandomStream, behind: Color) => void;
 
 const TEXTURES: Readonly<Record<string, Texture>> = {
   bricks,
@@ -77,19 +77,19 @@ function finish(canvas: Canvas, stream: RandomStream): RgbImage {
 
 function drawTexture(texture: Texture, size: number, stream: RandomStream): RgbImage {
   const canvas = new Canvas(size, size);
-  const { colour } = ground(stream);
+  const { color } = ground(stream);
   canvas.pen.cover(texture(stream));
   if (happens(stream, 0.4)) {
-    clutter(canvas.pen, stream, 1 + stream.integer(5), { colour, apart: 0.8 });
+    clutter(canvas.pen, stream, 1 + stream.integer(5), { color, apart: 0.8 });
   }
   return finish(canvas, stream);
 }
 
 function drawThing(thing: Thing, size: number, stream: RandomStream): RgbImage {
   const canvas = new Canvas(size, size);
-  const { shader, colour } = ground(stream);
+  const { shader, color } = ground(stream);
   canvas.pen.cover(shader);
-  clutter(canvas.pen, stream, stream.integer(9), { colour });
+  clutter(canvas.pen, stream, stream.integer(9), { color });
   const half = between(stream, 0.26, 0.47);
   const place = () => between(stream, Math.min(half, 0.4), 1 - Math.min(half, 0.4));
   const pen = canvas.pen.at({
@@ -100,16 +100,16 @@ function drawThing(thing: Thing, size: number, stream: RandomStream): RgbImage {
     flip: happens(stream, 0.5),
     stretch: between(stream, 0.85, 1.18),
   });
-  thing(pen, stream, colour);
+  thing(pen, stream, color);
   return finish(canvas, stream);
 }
 
 /** On grass, earth, stone or a petal, looking anywhere, among leaves and twigs. */
 function drawCreature(creature: Thing, size: number, stream: RandomStream): RgbImage {
   const canvas = new Canvas(size, size);
-  const { shader, colour } = ground(stream, gardenColour(stream));
+  const { shader, color } = ground(stream, gardenColor(stream));
   canvas.pen.cover(shader);
-  clutter(canvas.pen, stream, 2 + stream.integer(14), { colour, apart: 0.6 });
+  clutter(canvas.pen, stream, 2 + stream.integer(14), { color, apart: 0.6 });
   const half = between(stream, 0.3, 0.46);
   const place = () => between(stream, 0.34, 0.66);
   const pen = canvas.pen.at({
@@ -120,8 +120,8 @@ function drawCreature(creature: Thing, size: number, stream: RandomStream): RgbI
     flip: happens(stream, 0.5),
     stretch: between(stream, 0.88, 1.14),
   });
-  creature(pen, stream, colour);
-  clutter(canvas.pen, stream, stream.integer(5), { colour, apart: 0.6 });
+  creature(pen, stream, color);
+  clutter(canvas.pen, stream, stream.integer(5), { color, apart: 0.6 });
   return finish(canvas, stream);
 }
 
@@ -148,7 +148,7 @@ export function drawPicture(name: string, size: number, stream: RandomStream): R
 }
 
 /** Pictures and the class of each. */
-export interface LabelledPictures {
+export interface LabeledPictures {
   /** The pictures. */
   pictures: RgbImage[];
   /** Indices into the classes, `[pictures.length]`. */
@@ -164,7 +164,7 @@ export function drawPictures(
   each: number,
   size: number,
   stream: RandomStream,
-): LabelledPictures {
+): LabeledPictures {
   const pictures = classes.flatMap((name) =>
     Array.from({ length: each }, (_, i) => drawPicture(name, size, stream.split(name).split(i)))
   );
@@ -179,9 +179,9 @@ export interface DrawnSplits {
   /** The classes' names. */
   classes: readonly string[];
   /** To learn from. */
-  train: LabelledPictures;
+  train: LabeledPictures;
   /** To measure on. */
-  val: LabelledPictures;
+  val: LabeledPictures;
 }
 
 /** Drawn ants and bees: 120 of each to train on and 80 to validate, 128 x 128. */

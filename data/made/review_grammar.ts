@@ -170,7 +170,7 @@ export interface ReviewOptions {
 }
 
 /**
- * Make labelled reviews, half of them good, and vectors for their words. No sentence occurs twice, in one
+ * Make labeled reviews, half of them good, and vectors for their words. No sentence occurs twice, in one
  * split or in two. Some adjectives occur in dev and test only: there the vectors help, which stand in for
  * GloVe on a machine without it. They have 48 numbers, and know what words mean but not what reviews do.
  *

@@ -1,5 +1,5 @@
 /**
- * Labelled sentences for binary classification, from plain text: a line is the label `0` or `1`, then the
+ * Labeled sentences for binary classification, from plain text: a line is the label `0` or `1`, then the
  * sentence's tokens with white space between them.
  *
  * @module
@@ -37,7 +37,7 @@ export interface SentenceData {
 }
 
 /** Sentences without labels, to be classified. */
-export interface UnlabelledSentences {
+export interface UnlabeledSentences {
   /** The tokens of each line; `[]` for a line without a word, so that answers stay in line. */
   sentences: string[][];
   /** How many lines have no word. */
@@ -71,7 +71,7 @@ export async function loadSentences(folder: string): Promise<SentenceData> {
   const notes: string[] = [];
   const load = async (split: typeof SPLITS[number]) => {
     const file = `${split}.txt`;
-    const loaded = readLabelled(await readLines(`${root}/${file}`), root, file, notes);
+    const loaded = readLabeled(await readLines(`${root}/${file}`), root, file, notes);
     const count = loaded.labels.length;
     const ones = loaded.labels.reduce((sum, label) => sum + label, 0);
     if (ones === 0 || ones === count) {
@@ -95,7 +95,7 @@ export async function loadSentences(folder: string): Promise<SentenceData> {
 }
 
 /** Take labels and tokens from lines; what is passed over is added to `notes`. */
-function readLabelled(lines: string[], root: string, file: string, notes: string[]): SentenceSplit {
+function readLabeled(lines: string[], root: string, file: string, notes: string[]): SentenceSplit {
   const sentences: string[][] = [];
   const labels: number[] = [];
   const wordless: number[] = [];
@@ -137,11 +137,11 @@ function readLabelled(lines: string[], root: string, file: string, notes: string
  * `Deno.errors.NotFound`.
  *
  * ```ts ignore
- * const { sentences, empty } = await readUnlabelled("data/sentences/unlabelled.txt");
+ * const { sentences, empty } = await readUnlabeled("data/sentences/unlabelled.txt");
  * console.log(`${sentences.length} sentences, ${empty} without words`);
  * ```
  */
-export async function readUnlabelled(path: string): Promise<UnlabelledSentences> {
+export async function readUnlabeled(path: string): Promise<UnlabeledSentences> {
   const sentences = (await readLines(path)).map(splitWords);
   const empty = sentences.filter((words) => words.length === 0).length;
   if (empty === sentences.length) {

@@ -134,7 +134,7 @@ function pool(shape: ClassifierShape, weights: ClassifierWeights, words: Sentenc
   return poolStates(shape, weights, words.length === 0 ? [UNK] : words);
 }
 
-/** The loss of labelled sentences, averaged, with the logits and the gradients on all weights. */
+/** The loss of labeled sentences, averaged, with the logits and the gradients on all weights. */
 export function classifierLoss(
   shape: ClassifierShape,
   weights: ClassifierWeights,

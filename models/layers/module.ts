@@ -101,12 +101,12 @@ export abstract class Module {
     return [...parameters, ...buffers];
   }
 
-  /** What can be learnt, in the order of the fields. */
+  /** What can be learned, in the order of the fields. */
   get parameters(): Parameter[] {
     return this.saved.map(({ parameter }) => parameter).filter((one) => !(one instanceof Buffer));
   }
 
-  /** What is saved and not learnt, as running statistics. */
+  /** What is saved and not learned, as running statistics. */
   get buffers(): Buffer[] {
     return this.saved.map(({ parameter }) => parameter).filter((one) => one instanceof Buffer);
   }

@@ -1,4 +1,4 @@
-/** Parameters: what is learnt. All trainable ones of a model lie in one buffer, so that an optimizer's step is one dispatch. */
+/** Parameters: what is learned. All trainable ones of a model lie in one buffer, so that an optimizer's step is one dispatch. */
 import type { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { sizeOf, Tensor } from "../../kernels/runtime/tensor.ts";
@@ -25,7 +25,7 @@ type Values = Float32Array<ArrayBuffer>;
 /** The values to start from, or what draws them from a stream of the parameter's own. */
 export type Initial = Values | ((stream: RandomStream) => Values);
 
-/** A tensor that is learnt, or kept fixed with `frozen`. In a field of a module it has the field's name. */
+/** A tensor that is learned, or kept fixed with `frozen`. In a field of a module it has the field's name. */
 export class Parameter {
   /** How it appears in a state dict. */
   readonly layout: StateLayout;
@@ -218,7 +218,7 @@ export class ParameterVariable extends Variable {
   override checkSum(): void {
     if (!this.sparse) return;
     throw new TypeError(
-      `The sparse table "${this.tensor.name}" is learnt by looking up rows only: make it dense for other operations`,
+      `The sparse table "${this.tensor.name}" is learned by looking up rows only: make it dense for other operations`,
     );
   }
 }
@@ -239,7 +239,7 @@ export class ParameterStore {
   readonly values: Tensor;
   /** All gradients, in the same places. */
   readonly gradients: Tensor;
-  /** The parameters that are learnt. */
+  /** The parameters that are learned. */
   readonly trainable: readonly Parameter[];
   /**
    * The sparse tables.
@@ -273,8 +273,8 @@ export class ParameterStore {
           `store, or dispose of it first`,
       );
     }
-    const learnt = parameters.filter((p) => !p.frozen);
-    this.trainable = [...learnt.filter((p) => !p.sparse), ...learnt.filter((p) => p.sparse)];
+    const learned = parameters.filter((p) => !p.frozen);
+    this.trainable = [...learned.filter((p) => !p.sparse), ...learned.filter((p) => p.sparse)];
     const padded = (p: Parameter) => Math.ceil(p.size / ALIGNMENT) * ALIGNMENT;
     const total = this.trainable.reduce((sum, p) => sum + padded(p), 0);
     using owned = new DisposableStack(); // until all went well
@@ -302,7 +302,7 @@ export class ParameterStore {
     this.#owned = owned.move();
   }
 
-  /** Numbers that are learnt, padding not counted. */
+  /** Numbers that are learned, padding not counted. */
   get count(): number {
     return this.trainable.reduce((sum, p) => sum + p.size, 0);
   }

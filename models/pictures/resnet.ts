@@ -38,7 +38,7 @@ class BasicBlock extends Module {
     ];
   }
 
-  /** The block hands its input on until its last batch norm has learnt otherwise. */
+  /** The block hands its input on until its last batch norm has learned otherwise. */
   startAsIdentity(): void {
     for (const parameter of this.bn2.parameters) parameter.write(new Float32Array(parameter.size));
   }

@@ -88,7 +88,7 @@ function checkSettings({ styleLayers, styleWeights, ...rest }: StyleSettings): v
 }
 
 /**
- * The search for a picture: its pixels are what is learnt. Of the content and style pictures only what the network sees
+ * The search for a picture: its pixels are what is learned. Of the content and style pictures only what the network sees
  * in them is kept. {@linkcode paint} searches.
  */
 export class StyleTransfer extends Module {

@@ -18,8 +18,8 @@ export interface VisionCall {
   stream?: RandomStream;
 }
 
-/** Which parameters are learnt: all of them, the last layer's, or none. */
-export type Learnt = "all" | "head" | "none";
+/** Which parameters are learned: all of them, the last layer's, or none. */
+export type Learned = "all" | "head" | "none";
 
 /** A network that turns pictures `[N, H, W, 3]` into scores of classes. */
 export abstract class VisionModel extends Module {
@@ -37,10 +37,10 @@ export abstract class VisionModel extends Module {
   /** Scores `[N, classes]`, before the softmax. */
   abstract forward(x: Variable, options?: VisionCall): Variable;
 
-  /** Choose which parameters are learnt, before `toGpu`: the others cost no gradient work. */
-  learn(learnt: Learnt): this {
-    this.freeze(learnt !== "all");
-    if (learnt === "head") this.head.freeze(false);
+  /** Choose which parameters are learned, before `toGpu`: the others cost no gradient work. */
+  learn(learned: Learned): this {
+    this.freeze(learned !== "all");
+    if (learned === "head") this.head.freeze(false);
     return this;
   }
 

@@ -7,7 +7,7 @@ import type { Sentence, SentenceClassifier } from "./sentence_classifier.ts";
 import { UserError } from "../../data/files/user_error.ts";
 
 /** Sentences as word ids, with their labels. */
-export interface LabelledSentences {
+export interface LabeledSentences {
   /** The sentences. */
   sentences: readonly Sentence[];
   /** 0 or 1 for each. */
@@ -108,7 +108,7 @@ function evenBatches(
  */
 export function checkSentences(
   classifier: SentenceClassifier,
-  { sentences, labels }: LabelledSentences,
+  { sentences, labels }: LabeledSentences,
 ): void {
   if (labels.length !== sentences.length) {
     throw new TypeError(`There are ${labels.length} labels for ${sentences.length} sentences`);
@@ -123,7 +123,7 @@ export function checkSentences(
 /** The loss of the sentences with the given numbers; the tape owns what is uploaded. */
 export function sentenceLoss(
   classifier: SentenceClassifier,
-  { sentences, labels }: LabelledSentences,
+  { sentences, labels }: LabeledSentences,
   chosen: ArrayLike<number>,
   tape: Tape,
 ): Variable {

@@ -1,4 +1,4 @@
-/** The batches of an epoch, by the numbers of what is learnt from. */
+/** The batches of an epoch, by the numbers of what is learned from. */
 import type { RandomStream } from "../../data/rng.ts";
 
 /** Options of {@linkcode shuffledBatches}. */

@@ -3,7 +3,7 @@ import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import { UserError } from "../../data/files/user_error.ts";
 
-/** A loss that is not a finite number: what was learnt in its step, and since, is worth nothing. */
+/** A loss that is not a finite number: what was learned in its step, and since, is worth nothing. */
 export class NonFiniteLossError extends UserError {
   /** Its name. */
   override name = "NonFiniteLossError";

@@ -133,7 +133,7 @@ export async function writeCaptionPage(
       : `The pictures are those of ${settings.data}.`,
     ...(interrupted
       ? [
-        "The run was interrupted: these are the weights learnt until then, measured on " +
+        "The run was interrupted: these are the weights learned until then, measured on " +
         `${results.train.split.pictures.length} training and ${results.val.split.pictures.length} validation pictures.`,
       ]
       : []),

@@ -83,7 +83,7 @@ async function train(
         const sampled = await sampleCaptions(captioner, splits.val, data.vocabulary, { onBatch });
         return { validationBleu4: scoreCaptions(sampled, splits.val, data.vocabulary).bleu[3] };
       },
-      // Of equals the later: it has learnt more.
+      // Of equals the later: it has learned more.
       keep: { best: "validationBleu4", later: true },
     },
     describe: ({ validationBleu4 }) => `validation BLEU-4 ${validationBleu4.toFixed(4)}`,
@@ -96,7 +96,7 @@ function describeScores(name: string, scores: CaptionScores): string {
   return `${name}  ${bleu}  unigram precision ${scores.unigramPrecision.toFixed(4)}`;
 }
 
-/** Refuse what the GPU cannot hold at once, before anything is learnt (UsageError). */
+/** Refuse what the GPU cannot hold at once, before anything is learned (UsageError). */
 function checkSizes(captioner: Captioner, data: CaptionData, settings: CaptionSettings): void {
   const where = `"${captioner.gpu.adapter.description}"`;
   const words = `over ${data.vocabulary.size} words`;
@@ -207,7 +207,7 @@ async function run(
       `The weights after epoch ${results.keptEpoch} are kept; see ${folder.path}/index.html`,
     );
   }
-  const state = results.interrupted ? "Interrupted; what was learnt so far is in" : "Done; see";
+  const state = results.interrupted ? "Interrupted; what was learned so far is in" : "Done; see";
   console.log(`${state} ${folder.path}/index.html (${training.seconds.toFixed(1)} s of training)`);
   if (results.interrupted) console.log(resumeLine(task, folder));
 }

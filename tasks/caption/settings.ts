@@ -140,7 +140,7 @@ const TRAINING_FLAGS = defineFlags({
   keep: choice(["best", "last"], {
     optional: true,
     help:
-      "The weights to keep: of the epoch with the best validation BLEU-4 (when all captions are learnt from), or the last",
+      "The weights to keep: of the epoch with the best validation BLEU-4 (when all captions are learned from), or the last",
   }),
   pictures: integer({ default: 12, min: 1, max: 500, help: "Pictures of each split on the page" }),
   seed: integer({ default: 231, min: 0, help: "Seed of everything random" }),

@@ -132,7 +132,7 @@ function describeTruth(answers: readonly Answer[]): string[] {
 }
 
 async function run(gpu: Gpu, settings: ClassifySettings, pictures: Pictures): Promise<void> {
-  const opened = await openBackbone(gpu, settings, { learnt: "none" });
+  const opened = await openBackbone(gpu, settings, { learned: "none" });
   using model = opened.model;
   const classes = nameClasses(opened);
   const { adapter } = gpu;

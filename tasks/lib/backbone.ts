@@ -21,7 +21,7 @@ import {
 } from "../../models/pictures/pretrained.ts";
 import { withFile } from "../../models/layers/saved_sizes.ts";
 import { squeezeNetWidth } from "../../models/pictures/squeezenet.ts";
-import type { Learnt, VisionModel } from "../../models/pictures/vision_model.ts";
+import type { Learned, VisionModel } from "../../models/pictures/vision_model.ts";
 import { boolean, choice, text } from "./flags.ts";
 import { UserError } from "../../data/files/user_error.ts";
 
@@ -57,8 +57,8 @@ export interface OpenBackboneOptions {
   /** Classes of the last layer; by default as many as the weights have. With `newHead` it begins at random. */
   classes?: number;
   newHead?: boolean;
-  /** What is learnt; all by default. */
-  learnt?: Learnt;
+  /** What is learned; all by default. */
+  learned?: Learned;
   /** Seed of what begins at random. */
   seed?: number;
 }
@@ -169,7 +169,7 @@ export async function openBackbone(
   settings: BackboneSettings,
   options: OpenBackboneOptions = {},
 ): Promise<OpenBackbone> {
-  const { newHead = false, learnt = "all", seed = 0 } = options;
+  const { newHead = false, learned = "all", seed = 0 } = options;
   const { name, dict, notes, ...known } = await findWeights(settings);
   const last = dict.get("fc.weight") ?? dict.get("classifier.1.weight");
   const classes = options.classes ?? (last?.shape[0] || 1000);
@@ -177,6 +177,6 @@ export async function openBackbone(
   const model = makeBackbone(name, classes, shape);
   const load = () => loadPretrained(model, dict, { newHead, partial: settings.partial });
   const report = settings.weights === undefined ? load() : withFile(settings.weights, load);
-  model.learn(learnt).toGpu(gpu, new RandomStream(seed).split("weights"));
+  model.learn(learned).toGpu(gpu, new RandomStream(seed).split("weights"));
   return { model, ...known, notes: [...notes, ...report.notes] };
 }

@@ -14,7 +14,7 @@ export interface Series {
   points: readonly Point[];
   /** Draw it dashed. */
   dashed?: boolean;
-  /** Draw it thin and pale, in the colour of the next line: for the raw values behind a smoothed line. */
+  /** Draw it thin and pale, in the color of the next line: for the raw values behind a smoothed line. */
   faint?: boolean;
 }
 
@@ -36,7 +36,7 @@ export interface LineChart {
   height?: number;
 }
 
-// Okabe and Ito's colours, told apart with every common colour blindness too.
+// Okabe and Ito's colors, told apart with every common color blindness too.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"];
 const INK = "#333333";
 const DASHES = "path://M0 0h12v3h-12zM16 0h12v3h-12z";
@@ -69,8 +69,8 @@ function check(chart: LineChart, width: number, height: number): void {
   }
 }
 
-/** A colour for each series: a faint one shares that of the next line that is not faint. */
-function colours(series: readonly Series[]): string[] {
+/** A color for each series: a faint one shares that of the next line that is not faint. */
+function colors(series: readonly Series[]): string[] {
   let strong = 0;
   return series.map(({ faint }) => COLOURS[(faint ? strong : strong++) % COLOURS.length]);
 }
@@ -157,7 +157,7 @@ function legendRows(series: readonly Series[], width: number): number {
 export function lineChart(chart: LineChart): string {
   const { width = 720, height = 400 } = chart;
   check(chart, width, height);
-  const color = colours(chart.series);
+  const color = colors(chart.series);
   const legend = LEGEND_ROW * (legendRows(chart.series, width - 32) - 1); // what more than one row takes
   const canvas = echarts.init(null, null, {
     renderer: "svg",

@@ -15,7 +15,7 @@ export const SQUEEZENET_FEATURES = 512;
 /** Open SqueezeNet 1.1 with weights from a file. UserError for another network, or another width. */
 export async function openSqueezeNet(gpu: Gpu, weights: string): Promise<OpenBackbone> {
   const flags = { backbone: "squeezenet1_1", weights, partial: false } as const;
-  const opened = await openBackbone(gpu, flags, { learnt: "none" });
+  const opened = await openBackbone(gpu, flags, { learned: "none" });
   const { model } = opened;
   if (model.featureDim === SQUEEZENET_FEATURES) return opened;
   model.dispose();

@@ -108,7 +108,7 @@ function goWhereCalled(): void {
 
 /**
  * Run a task. When it fails, print what {@link explain} says and exit with 1 or, for a wrong command
- * line, with 2. When it ends after a signal, the exit code is the signal's: what was learnt is saved, but a
+ * line, with 2. When it ends after a signal, the exit code is the signal's: what was learned is saved, but a
  * script that goes on after success must not go on.
  */
 export async function runTask(main: () => void | Promise<void>): Promise<void> {

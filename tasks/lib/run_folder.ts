@@ -109,6 +109,16 @@ function openMetrics(path: string): Deno.FsFile {
   throw new UserError("another run has it open; wait for it to end, or end it");
 }
 
+/** Unlocked first: a process that is just being started holds a copy of the file, and with it the lock. */
+function closeMetrics(file: Deno.FsFile): void {
+  try {
+    file.unlockSync();
+  } catch {
+    // Some network disks have no locks.
+  }
+  file.close();
+}
+
 /** Take away what a full disk left of a line. */
 function cutLastLine(path: string): void {
   const bytes = Deno.readFileSync(path);
@@ -175,7 +185,7 @@ function open(shown: string, make: () => string): RunFolder {
       Deno.writeTextFileSync(part, kept);
       const next = openMetrics(part);
       Deno.renameSync(part, metricsPath);
-      metrics.close();
+      closeMetrics(metrics);
       metrics = next;
     },
     writeConfig(config) {
@@ -184,7 +194,7 @@ function open(shown: string, make: () => string): RunFolder {
     writeText,
     writeBytes,
     [Symbol.dispose]() {
-      if (!closed) metrics.close();
+      if (!closed) closeMetrics(metrics);
       closed = true;
     },
   };

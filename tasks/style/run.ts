@@ -32,7 +32,7 @@ import { UserError } from "../../data/files/user_error.ts";
 /** The network, with sentences about it. It is the caller's to dispose of. */
 async function openNetwork(gpu: Gpu, { weights }: StyleSettings) {
   const flags = { backbone: "squeezenet1_1", weights, partial: false } as const;
-  const { model, notes } = await openBackbone(gpu, flags, { learnt: "none" });
+  const { model, notes } = await openBackbone(gpu, flags, { learned: "none" });
   if (model instanceof SqueezeNet11) return { network: model, notes };
   model.dispose();
   throw new UserError(`Style transfer needs a SqueezeNet, and the weights are of ${model.kind}`);

@@ -11,14 +11,14 @@ import { makeReviews } from "../../data/made/review_grammar.ts";
 import type { RandomStream } from "../../data/rng.ts";
 import {
   loadSentences,
-  readUnlabelled,
+  readUnlabeled,
   type SentenceData,
   sentenceVocabulary,
 } from "../../data/text/sentences.ts";
 import { UNK, type Vocabulary } from "../../data/text/vocabulary.ts";
 import { normal } from "../../models/layers/init.ts";
 import type { SentenceClassifier } from "../../models/sentences/sentence_classifier.ts";
-import { checkLengths, type LabelledSentences } from "../../models/sentences/sentence_training.ts";
+import { checkLengths, type LabeledSentences } from "../../models/sentences/sentence_training.ts";
 import { UsageError } from "../lib/flags.ts";
 import { grouped, percent } from "../lib/format.ts";
 import type { TextSettings } from "./settings.ts";
@@ -32,13 +32,13 @@ export interface TextData {
   sentences: SentenceData;
   vocabulary: Vocabulary;
   /** The sentences as word ids. */
-  encoded: Record<Split, LabelledSentences>;
+  encoded: Record<Split, LabeledSentences>;
   /** Pretrained vectors, where the model reads them. */
   vectors?: WordVectors;
   /** How much of the training sentences the vectors cover, in words. */
   coverage?: string;
   /** The sentences to answer, where a file was given. */
-  unlabelled?: Unlabelled;
+  unlabeled?: Unlabeled;
 }
 
 /** The parts of the data. */
@@ -47,7 +47,7 @@ export const SPLITS = ["train", "dev", "test"] as const;
 export type Split = typeof SPLITS[number];
 
 /** Sentences without labels, line by line. */
-export interface Unlabelled {
+export interface Unlabeled {
   path: string;
   sentences: string[][];
   /** Lines without a word. */
@@ -60,8 +60,8 @@ export function encode(sentences: readonly string[][], vocabulary: Vocabulary): 
 }
 
 /** How many sentences and words there are, and how many of them a vocabulary does not hold. */
-export function describeUnlabelled(
-  { sentences, empty }: Omit<Unlabelled, "path">,
+export function describeUnlabeled(
+  { sentences, empty }: Omit<Unlabeled, "path">,
   vocabulary: Vocabulary,
 ): string {
   const ids = encode(sentences, vocabulary);
@@ -121,8 +121,8 @@ export function checkAllSentences(classifier: SentenceClassifier, data: TextData
   for (const split of SPLITS) {
     checkSentences(classifier, `${split}.txt`, data.sentences[split].sentences);
   }
-  if (data.unlabelled === undefined) return;
-  checkSentences(classifier, data.unlabelled.path, data.unlabelled.sentences);
+  if (data.unlabeled === undefined) return;
+  checkSentences(classifier, data.unlabeled.path, data.unlabeled.sentences);
 }
 
 async function filesLike(folder: string, pattern: RegExp): Promise<string[]> {
@@ -184,9 +184,9 @@ export async function textData(
     ? makeReviews({ seed, train: reviews, dev: quarter, test: quarter })
     : undefined;
   let sentences = made?.data ?? await loadSentences(folder!);
-  const unlabelled = predict === undefined
+  const unlabeled = predict === undefined
     ? {}
-    : { unlabelled: { path: predict, ...await readUnlabelled(predict) } };
+    : { unlabeled: { path: predict, ...await readUnlabeled(predict) } };
   const trained = sentenceVocabulary(sentences.train.sentences, { minCount });
   const finish = (vocabulary: Vocabulary, rest: Pick<TextData, "vectors" | "coverage"> = {}) => {
     const ids = (split: Split) => ({
@@ -200,7 +200,7 @@ export async function textData(
       vocabulary,
       encoded,
       ...rest,
-      ...unlabelled,
+      ...unlabeled,
     };
   };
   if (!model.glove) return { data: finish(trained), settings };
@@ -257,7 +257,7 @@ export function wordWidth(settings: TextSettings, { vectors }: TextData): number
 
 /**
  * The first word vectors `[V, width]`: pretrained ones, and in the columns beyond these small random
- * numbers, which are learnt like the others.
+ * numbers, which are learned like the others.
  */
 export function firstTable(
   { vocabulary }: TextData,

@@ -5,9 +5,9 @@ import type { ClassifierKind } from "../../models/sentences/sentence_classifier.
 export interface Defaults {
   /** Words that occur less often in the training sentences are unknown words. */
   minCount: number;
-  /** Numbers in a word vector that is learnt from nothing. */
+  /** Numbers in a word vector that is learned from nothing. */
   width: number;
-  /** Numbers learnt beside the pretrained ones in each word vector. */
+  /** Numbers learned beside the pretrained ones in each word vector. */
   extra: number;
   /** Networks that learn side by side and answer together. */
   members: number;

@@ -1,6 +1,6 @@
 /** Answers of a trained classifier for a sentence typed in, or for a file of them. */
 import { writeWhole } from "../../data/files/file.ts";
-import { readUnlabelled, tokenize } from "../../data/text/sentences.ts";
+import { readUnlabeled, tokenize } from "../../data/text/sentences.ts";
 import { UNK, type Vocabulary } from "../../data/text/vocabulary.ts";
 import { loadClassifier } from "../../models/sentences/saved_classifier.ts";
 import type { SentenceClassifier } from "../../models/sentences/sentence_classifier.ts";
@@ -9,7 +9,7 @@ import { defineFlags, text, UsageError } from "../lib/flags.ts";
 import { chance, grouped } from "../lib/format.ts";
 import { openTaskGpu, parseGpuFlags } from "../lib/gpu.ts";
 import { modelFile } from "../lib/model_file.ts";
-import { checkSentences, describeUnlabelled, encode, type Unlabelled } from "./data.ts";
+import { checkSentences, describeUnlabeled, encode, type Unlabeled } from "./data.ts";
 import { meaning, probability } from "./report.ts";
 
 const FLAGS = defineFlags({
@@ -33,14 +33,14 @@ const FLAGS = defineFlags({
 /** What is to be answered, read and checked before the model is loaded. */
 async function readQuestion(
   given: { text: string | undefined; file: string | undefined; out: string | undefined },
-): Promise<{ words: string[] } | { file: Unlabelled }> {
+): Promise<{ words: string[] } | { file: Unlabeled }> {
   if ((given.text === undefined) === (given.file === undefined)) {
     throw new UsageError(
       "Either --text, a sentence to answer, or --file, a file of them, must be given",
     );
   }
   if (given.file !== undefined) {
-    return { file: { path: given.file, ...await readUnlabelled(given.file) } };
+    return { file: { path: given.file, ...await readUnlabeled(given.file) } };
   }
   if (given.out !== undefined) {
     throw new UsageError("Flag --out is for the answers to --file, and that to --text is printed");
@@ -107,14 +107,14 @@ async function answerText(
 async function answerFile(
   classifier: SentenceClassifier,
   vocabulary: Vocabulary,
-  file: Unlabelled,
+  file: Unlabeled,
   out: string | undefined,
 ): Promise<void> {
   const logits = await sentenceLogits(classifier, encode(file.sentences, vocabulary));
   const answers = Array.from(logits, (logit) => logit > 0 ? "1" : "0");
   const ones = answers.filter((answer) => answer === "1").length;
   const summary = `${grouped(answers.length)} lines of ${file.path} answered, ` +
-    `${grouped(ones)} positive (1); ${describeUnlabelled(file, vocabulary)}`;
+    `${grouped(ones)} positive (1); ${describeUnlabeled(file, vocabulary)}`;
   if (out === undefined) {
     console.log(answers.join("\n"));
     console.error(summary); // the answers alone go to stdout

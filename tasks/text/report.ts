@@ -60,7 +60,7 @@ export function accuracyRows(settings: TextSettings, results: TextResults): Accu
   ];
 }
 
-/** So many lines have colours of their own. */
+/** So many lines have colors of their own. */
 const MOST_LINES = 7;
 
 /** The loss of each step as a chart, smoothed; a line for each seed. */
@@ -133,7 +133,7 @@ function figures(settings: TextSettings, results: TextResults): Section {
     ...(whole < 2 ? [] : [`The standard deviation is that of a sample of ${whole}.`]),
     ...(model.report === undefined || data === undefined ? [] : [
       model.glove
-        ? "The report of 2019 used vectors learnt from tweets, of width 100."
+        ? "The report of 2019 used vectors learned from tweets, of width 100."
         : "The last row is that of the report of 2019.",
     ]),
   ];
@@ -231,7 +231,7 @@ export function writeTextPage(
     ...data.sentences.notes,
     ...(data.coverage === undefined ? [] : [data.coverage]),
     ...(interrupted === undefined ? [] : [
-      `The run was interrupted in seed ${interrupted.seed}: its weights are the best learnt until then` +
+      `The run was interrupted in seed ${interrupted.seed}: its weights are the best learned until then` +
       (interrupted.measuredOn === undefined
         ? "."
         : `, measured on at most ${interrupted.measuredOn} sentences of each split.`),

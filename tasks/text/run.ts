@@ -9,7 +9,7 @@ import { createRunFolder, reopenRunFolder, type RunFolder } from "../lib/run_fol
 import {
   checkAllSentences,
   checkVocabulary,
-  describeUnlabelled,
+  describeUnlabeled,
   SPLITS,
   type TextData,
   textData,
@@ -28,7 +28,7 @@ import { resumeLine } from "../lib/training.ts";
 import { settingsInUse, type TextSettings, textSettings } from "./settings.ts";
 import { classifierConfig, firstClassifier, type SeedResult, trainSeed } from "./train.ts";
 
-/** What is learnt from, in a few lines. */
+/** What is learned from, in a few lines. */
 function describeData({ generated, sentences, vocabulary, coverage }: TextData): string {
   const parts = SPLITS.map((split) => {
     const { labels } = sentences[split];
@@ -59,17 +59,17 @@ function accuracyTable(rows: ReturnType<typeof accuracyRows>): string {
 /** Write an answer for each line of the file of `--predict`, and say what they are. */
 function writePredictions(
   folder: RunFolder,
-  { unlabelled, vocabulary }: TextData,
+  { unlabeled, vocabulary }: TextData,
   { predictions, seed }: SeedResult,
 ): void {
-  if (unlabelled === undefined || predictions === undefined) return;
+  if (unlabeled === undefined || predictions === undefined) return;
   const answers = Array.from(predictions, (logit) => logit > 0 ? "1" : "0");
   const path = folder.writeText("predictions.txt", `${answers.join("\n")}\n`);
   const ones = answers.filter((answer) => answer === "1").length;
   folder.metric({ seed, predictions: answers.length, positive: ones });
   console.log(
-    `${grouped(answers.length)} lines of ${unlabelled.path} answered in ${path}: ` +
-      `${grouped(ones)} positive (1); ${describeUnlabelled(unlabelled, vocabulary)}`,
+    `${grouped(answers.length)} lines of ${unlabeled.path} answered in ${path}: ` +
+      `${grouped(ones)} positive (1); ${describeUnlabeled(unlabeled, vocabulary)}`,
   );
 }
 
@@ -134,9 +134,9 @@ async function run(
   console.log(accuracyTable(accuracyRows(settings, results)));
   const { measuredOn } = trained[trained.length - 1];
   if (measuredOn !== undefined) {
-    const unanswered = data.unlabelled === undefined
+    const unanswered = data.unlabeled === undefined
       ? ""
-      : "; deno task text-predict answers the file of --predict with what was learnt";
+      : "; deno task text-predict answers the file of --predict with what was learned";
     console.log(
       `Interrupted: measured on at most ${measuredOn} sentences of each split${unanswered}`,
     );
@@ -148,7 +148,7 @@ async function run(
     throw diverged(failure, `The best weights before that are kept; see ${index}`);
   }
   const state = interruptSignal().aborted
-    ? "Interrupted; what was learnt so far is in"
+    ? "Interrupted; what was learned so far is in"
     : "Done; see";
   console.log(`${state} ${index} (${seconds.toFixed(1)} s of training)`);
   if (interruptSignal().aborted) console.log(resumeLine(task, folder));

@@ -72,7 +72,7 @@ function allFlags({ real, generated }: TextModel) {
       min: 0,
       max: 4096,
       help:
-        `Numbers learnt beside the pretrained ones in each word vector, rounded up to a width that is a multiple of 4; ${
+        `Numbers learned beside the pretrained ones in each word vector, rounded up to a width that is a multiple of 4; ${
           byData("extra")
         }`,
     }),

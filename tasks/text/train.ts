@@ -14,7 +14,7 @@ import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
 import {
   accuracy,
   checkSentences,
-  type LabelledSentences,
+  type LabeledSentences,
   sentenceBatches,
   sentenceLogits,
   sentenceLoss,
@@ -78,14 +78,14 @@ export function firstClassifier(
 }
 
 /** At most so many of the sentences, spread over them. */
-function some({ sentences, labels }: LabelledSentences, most: number): LabelledSentences {
+function some({ sentences, labels }: LabeledSentences, most: number): LabeledSentences {
   const chosen = spread(sentences.length, most);
   return { sentences: chosen.map((i) => sentences[i]), labels: chosen.map((i) => labels[i]) };
 }
 
 async function measure(
   classifier: SentenceClassifier,
-  { sentences, labels }: LabelledSentences,
+  { sentences, labels }: LabeledSentences,
   onBatch?: () => Promise<void>,
 ): Promise<number> {
   return accuracy(await sentenceLogits(classifier, sentences, undefined, onBatch), labels);
@@ -151,9 +151,9 @@ async function measureSplits(
   data: TextData,
   pace: Pace,
 ): Promise<Pick<SeedResult, "accuracy" | "testLogits" | "predictions" | "measuredOn">> {
-  const { unlabelled, vocabulary } = data;
+  const { unlabeled, vocabulary } = data;
   const of = async (most: number | undefined, onBatch?: () => Promise<void>) => {
-    const part = (all: LabelledSentences) => most === undefined ? all : some(all, most);
+    const part = (all: LabeledSentences) => most === undefined ? all : some(all, most);
     const [train, dev, test] = SPLITS.map((split) => part(data.encoded[split]));
     const testLogits = await sentenceLogits(classifier, test.sentences, undefined, onBatch);
     return {
@@ -164,10 +164,10 @@ async function measureSplits(
         test: accuracy(testLogits, test.labels),
       },
       measuredOn: most,
-      ...(unlabelled !== undefined && most === undefined && {
+      ...(unlabeled !== undefined && most === undefined && {
         predictions: await sentenceLogits(
           classifier,
-          encode(unlabelled.sentences, vocabulary),
+          encode(unlabeled.sentences, vocabulary),
           undefined,
           onBatch,
         ),

@@ -19,20 +19,20 @@ import type { TransferSettings } from "./settings.ts";
 import { UserError } from "../../data/files/user_error.ts";
 
 /** Pictures with their classes. */
-export interface LabelledPictures {
+export interface LabeledPictures {
   /** Paths, or pictures in memory. */
   pictures: readonly (string | RgbImage)[];
   /** The class of each, an index into the classes. */
   labels: Uint32Array<ArrayBuffer>;
 }
 
-/** What is learnt from, and what is measured on. */
+/** What is learned from, and what is measured on. */
 export interface TransferData {
   name: string;
   /** The classes' names, at least two. */
   classes: readonly string[];
-  train: LabelledPictures;
-  val: LabelledPictures;
+  train: LabeledPictures;
+  val: LabeledPictures;
   /** Tells pictures of files from others by their names and sizes. */
   fingerprint?: string;
   /** Sentences about the data, for the console and the page. */
@@ -126,7 +126,7 @@ function firstPixel({ data }: RgbImage): RgbImage {
 async function checkReadable(
   part: Part,
   { classes }: Pick<TransferData, "classes">,
-  { pictures, labels }: LabelledPictures,
+  { pictures, labels }: LabeledPictures,
 ): Promise<void> {
   for (const [label, name] of classes.entries()) {
     const own = pictures.filter((_, i) => labels[i] === label);
@@ -153,7 +153,7 @@ async function checkReadable(
 export function checkClassesSeen(
   part: Part,
   { classes }: Pick<TransferData, "classes">,
-  { pictures, labels }: LabelledPictures,
+  { pictures, labels }: LabeledPictures,
   seen: { labels: Uint32Array },
   loader: ImageLoader,
 ): void {

@@ -39,7 +39,7 @@ const REPORT = { all: 92.16, head: 96.08 };
 
 /** Accuracies of the run, or the mean and deviation over seeds and each seed; the report's. */
 export function accuracyRows(
-  { learnt }: TransferSettings,
+  { learned }: TransferSettings,
   { classes }: TransferData,
   { seeds, network }: TransferResults,
 ): AccuracyRow[] {
@@ -66,7 +66,7 @@ export function accuracyRows(
       ["standard deviation", ...over((values) => moments(values).deviation)],
     ] satisfies AccuracyRow[]),
     ...seeds.map(row),
-    ...(same ? [["2019 report", undefined, undefined, REPORT[learnt]] as AccuracyRow] : []),
+    ...(same ? [["2019 report", undefined, undefined, REPORT[learned]] as AccuracyRow] : []),
   ];
 }
 
@@ -93,7 +93,7 @@ function epochChart(
     ];
   });
   return lineChart({
-    title: `${taskName(settings.learnt)} of ${network} on ${name}`,
+    title: `${taskName(settings.learned)} of ${network} on ${name}`,
     xLabel: "epoch",
     yLabel,
     series: series.length > 0 ? series : [{ name: "no epoch came to its end", points: [[0, 0]] }],
@@ -148,7 +148,7 @@ function figures(
   };
 }
 
-/** Sentences about what ran and what it learnt from. */
+/** Sentences about what ran and what it learned from. */
 function notes(settings: TransferSettings, data: TransferData, results: TransferResults): string[] {
   const { seeds } = results;
   const interrupted = seeds.find((result) => result.interrupted);
@@ -216,7 +216,7 @@ export async function writeTransferPage(
   const seconds = seeds.reduce((sum, result) => sum + result.seconds, 0);
   const few = seeds.length > MOST_SEEDS ? { note: `The first ${MOST_SEEDS} seeds.` } : {};
   const html = page({
-    title: settings.learnt === "all"
+    title: settings.learned === "all"
       ? "Transfer learning: the whole network"
       : "Transfer learning: the last layer",
     subtitle: `${network} on ${data.name}, ${grouped(steps)} steps in ${

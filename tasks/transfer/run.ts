@@ -22,13 +22,13 @@ import {
 import {
   settingsInUse,
   taskName,
-  type TransferLearnt,
+  type TransferLearned,
   type TransferSettings,
   transferSettings,
 } from "./settings.ts";
 import { openNetwork, type SeedResult, trainSeed } from "./train.ts";
 
-/** What is learnt from, in a few lines. */
+/** What is learned from, in a few lines. */
 function describeData({ data }: TransferSettings, pictures: TransferData): string {
   const { name, classes, train, val, notes } = pictures;
   return [
@@ -57,14 +57,14 @@ function accuracyTable(rows: ReturnType<typeof accuracyRows>): string {
 }
 
 /**
- * Weights of the network, all and those that are learnt, and what to say of it. Making it also finds out,
+ * Weights of the network, all and those that are learned, and what to say of it. Making it also finds out,
  * before a folder is made, whether the weights fit.
  */
 async function describeNetwork(gpu: Gpu, settings: TransferSettings, data: TransferData) {
   const { model, notes } = await openNetwork(gpu, settings, data, settings.seed);
   using network = model;
   const all = network.parameters.reduce((sum, { size }) => sum + size, 0);
-  return { kind: network.kind, all, learnt: network.store.count, notes };
+  return { kind: network.kind, all, learned: network.store.count, notes };
 }
 
 async function run(
@@ -73,8 +73,8 @@ async function run(
   data: TransferData,
   { args, resume }: CommandLine,
 ): Promise<void> {
-  const { learnt, seed, seeds, out } = settings;
-  const task = taskName(learnt);
+  const { learned, seed, seeds, out } = settings;
+  const task = taskName(learned);
   const network = await describeNetwork(gpu, settings, data);
   // Last of all: what is refused above leaves no folder behind.
   using folder = resume === undefined
@@ -85,9 +85,9 @@ async function run(
     [
       describeData(settings, data),
       ...network.notes.map((note) => `Note: ${note}`),
-      `${network.kind}: ${grouped(network.learnt)} of ${
+      `${network.kind}: ${grouped(network.learned)} of ${
         grouped(network.all)
-      } weights are learnt, on ${adapter.description}${
+      } weights are learned, on ${adapter.description}${
         adapter.isFallback ? " (a software adapter)" : ""
       }; writing to ${folder.path}`,
     ].join("\n"),
@@ -148,17 +148,17 @@ async function report(
   const index = join(folder.path, "index.html");
   console.log(
     interruptSignal().aborted
-      ? `Interrupted; what was learnt so far is in ${index}\n${
-        resumeLine(taskName(settings.learnt), folder)
+      ? `Interrupted; what was learned so far is in ${index}\n${
+        resumeLine(taskName(settings.learned), folder)
       }`
       : `Done; see ${index} (${seconds} s of training)`,
   );
 }
 
 /** The whole task. */
-export async function transferTask(learnt: TransferLearnt): Promise<void> {
-  const read = (args: readonly string[]) => transferSettings(learnt, args);
-  const { settings, ...line } = commandLine(Deno.args, taskName(learnt), read);
+export async function transferTask(learned: TransferLearned): Promise<void> {
+  const read = (args: readonly string[]) => transferSettings(learned, args);
+  const { settings, ...line } = commandLine(Deno.args, taskName(learned), read);
   const data = await transferData(settings);
   using gpu = await openTaskGpu();
   await run(gpu, settings, data, line);

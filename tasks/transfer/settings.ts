@@ -1,6 +1,6 @@
 /** The flags of the two transfer tasks, and the settings of an earlier run that goes on. */
 import { EMBEDDED_SIZE } from "../../data/made/embedded/network.ts";
-import type { Learnt } from "../../models/pictures/vision_model.ts";
+import type { Learned } from "../../models/pictures/vision_model.ts";
 import { BACKBONE_FLAGS } from "../lib/backbone.ts";
 import {
   boolean,
@@ -17,8 +17,8 @@ import { RESUME_FLAGS } from "../lib/resume.ts";
 import { parseGpuFlags } from "../lib/gpu.ts";
 import type { Cell } from "../lib/page.ts";
 
-/** What is learnt: everything, or the last layer. */
-export type TransferLearnt = Exclude<Learnt, "none">;
+/** What is learned: everything, or the last layer. */
+export type TransferLearned = Exclude<Learned, "none">;
 
 /** Without weights of its own a run gets the embedded network, which was trained on smaller pictures. */
 const SIZE = 224;
@@ -96,7 +96,7 @@ type Given = Parsed<typeof RUN_FLAGS>;
 
 /** The settings of a transfer run, all decided. */
 export interface TransferSettings extends Given {
-  learnt: TransferLearnt;
+  learned: TransferLearned;
   epochs: number;
   size: number;
   /** The folder of the runs. */
@@ -105,8 +105,8 @@ export interface TransferSettings extends Given {
 }
 
 /** The name of the task that learns so much. */
-export function taskName(learnt: TransferLearnt): "transfer-finetune" | "transfer-freeze" {
-  return learnt === "all" ? "transfer-finetune" : "transfer-freeze";
+export function taskName(learned: TransferLearned): "transfer-finetune" | "transfer-freeze" {
+  return learned === "all" ? "transfer-finetune" : "transfer-freeze";
 }
 
 /** Check flags against each other, and decide those that depend on others. */
@@ -122,15 +122,15 @@ function decide(given: Given): Given & { epochs: number; size: number } {
     throw new UsageError("Flag --strict is about the files of --data, and there are none");
   }
   const network = weights === undefined ? "the embedded network" : given.backbone;
-  const normalised = network === "resnet18";
-  if (!normalised && given.batchNorm !== undefined) {
+  const normalized = network === "resnet18";
+  if (!normalized && given.batchNorm !== undefined) {
     throw new UsageError(`Flag --batch-norm is not for ${network}: it has no batch norms`);
   }
   const { momentum = 0.9, batchNorm = "train" } = given;
   return {
     ...given,
     momentum: optimizer === "sgd" ? momentum : undefined,
-    batchNorm: normalised ? batchNorm : undefined,
+    batchNorm: normalized ? batchNorm : undefined,
     epochs: given.epochs ?? (given.data === undefined ? DRAWN_EPOCHS : EPOCHS),
     size: given.size ?? (weights === undefined ? EMBEDDED_SIZE : SIZE),
   };
@@ -145,11 +145,11 @@ function isGiven(args: readonly string[], key: string): boolean {
 
 /** Read the command line. */
 export function transferSettings(
-  learnt: TransferLearnt,
+  learned: TransferLearned,
   args: readonly string[],
 ): TransferSettings {
-  const task = taskName(learnt);
-  const what = learnt === "all"
+  const task = taskName(learned);
+  const what = learned === "all"
     ? "Train a whole pretrained network on other classes"
     : "Train a new last layer on a pretrained network that is frozen";
   const about = {
@@ -165,7 +165,7 @@ export function transferSettings(
   if (isGiven(args, "backbone") && given.weights === undefined) {
     throw new UsageError("Flag --backbone says what network --weights are of, and there are none");
   }
-  return { ...decide(given), learnt, out, saveEvery };
+  return { ...decide(given), learned, out, saveEvery };
 }
 
 /** The settings that have a say in a run, by name. */

@@ -27,7 +27,7 @@ import { trainModel } from "../lib/training.ts";
 import type { RunFolder } from "../lib/run_folder.ts";
 import {
   checkClassesSeen,
-  type LabelledPictures,
+  type LabeledPictures,
   type Loaders,
   makeLoaders,
   type TransferData,
@@ -51,7 +51,7 @@ export interface SeedResult extends Trained {
   val: Measure;
   valScores: PictureScores;
   /** The pictures that {@link valScores} are of: all to validate, or a few after an interruption. */
-  measured: LabelledPictures;
+  measured: LabeledPictures;
   /** Pictures that could not be read. */
   skipped: SkippedFile[];
 }
@@ -78,8 +78,8 @@ export function openNetwork(
   { classes }: TransferData,
   seed: number,
 ): Promise<OpenBackbone> {
-  const { learnt } = settings;
-  return openBackbone(gpu, settings, { classes: classes.length, newHead: true, learnt, seed });
+  const { learned } = settings;
+  return openBackbone(gpu, settings, { classes: classes.length, newHead: true, learned, seed });
 }
 
 function makeOptimizer({ store }: VisionModel, settings: TransferSettings): Optimizer {
@@ -131,7 +131,7 @@ export async function trainNetwork(
   file: string,
 ): Promise<Trained> {
   const { gpu, settings, data, seed, folder, resume, signal, print = console.log } = options;
-  const { epochs, lr, decay, decayEvery, readEvery, saveEvery, batchNorm, learnt } = settings;
+  const { epochs, lr, decay, decayEvery, readEvery, saveEvery, batchNorm, learned } = settings;
   using optimizer = makeOptimizer(model, settings);
   using pace = new Pace(gpu, signal);
   using scores = new ScoreList(model, data.train.pictures.length);
@@ -147,7 +147,7 @@ export async function trainNetwork(
   try {
     const result = await trainModel(model, {
       ...{ optimizer, epochs, readEvery, saveEvery, signal, folder, resume, file, print },
-      task: taskName(learnt),
+      task: taskName(learned),
       tag: { seed },
       made: madeWith(settings, data, seed),
       states: { before: note, seen: scores },

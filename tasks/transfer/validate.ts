@@ -6,7 +6,7 @@ import type { VisionModel } from "../../models/pictures/vision_model.ts";
 import type { Pace } from "../../models/training/pace.ts";
 import {
   checkClassesSeen,
-  type LabelledPictures,
+  type LabeledPictures,
   type Loaders,
   makeLoaders,
   type TransferData,
@@ -60,12 +60,12 @@ export async function validateFew(
   model: VisionModel,
   { val: loader }: Loaders,
   { data, settings, seed }: { data: TransferData; settings: TransferSettings; seed: number },
-): Promise<{ measured: LabelledPictures; scores: PictureScores }> {
+): Promise<{ measured: LabeledPictures; scores: PictureScores }> {
   const { val } = data;
   const broken = new Set(loader.skipped.map(({ path }) => path));
   const readable = [...val.pictures.keys()].filter((i) => !broken.has(String(val.pictures[i])));
   const chosen = spread(readable.length, MEASURED_INTERRUPTED).map((i) => readable[i]);
-  const measured: LabelledPictures = {
+  const measured: LabeledPictures = {
     pictures: chosen.map((i) => val.pictures[i]),
     labels: Uint32Array.from(chosen, (i) => val.labels[i]),
   };

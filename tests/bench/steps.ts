@@ -11,13 +11,13 @@ import type { CellType } from "../../models/layers/layers.ts";
 import { LossHistory } from "../../models/training/loss_history.ts";
 import { Adam, type Optimizer, Sgd } from "../../models/training/optimizers.ts";
 import { type BackboneName, makeBackbone } from "../../models/pictures/pretrained.ts";
-import type { Learnt } from "../../models/pictures/vision_model.ts";
+import type { Learned } from "../../models/pictures/vision_model.ts";
 import type {
   ClassifierKind,
   SentenceClassifier,
 } from "../../models/sentences/sentence_classifier.ts";
 import { makeClassifier } from "../../models/sentences/sentence_classifiers.ts";
-import { type LabelledSentences, sentenceLoss } from "../../models/sentences/sentence_training.ts";
+import { type LabeledSentences, sentenceLoss } from "../../models/sentences/sentence_training.ts";
 
 /** Something that can be done again and again. */
 export interface Steps extends Disposable {
@@ -90,7 +90,7 @@ export async function sentenceStep(
     optimizer: Optimizer;
     history: LossHistory;
   },
-  data: LabelledSentences,
+  data: LabeledSentences,
 ): Promise<void> {
   using tape = new Tape(classifier.gpu);
   const loss = sentenceLoss(classifier, data, data.sentences.keys().toArray(), tape);
@@ -127,7 +127,7 @@ export function sentenceSteps(
 export interface PictureSizes {
   batch: number;
   side: number;
-  learnt?: Learnt;
+  learned?: Learned;
   lr?: number;
 }
 
@@ -135,13 +135,13 @@ export interface PictureSizes {
 export function pictureSteps(
   gpu: Gpu,
   backbone: BackboneName,
-  { batch, side, learnt = "all", lr = 1e-4 }: PictureSizes,
+  { batch, side, learned = "all", lr = 1e-4 }: PictureSizes,
 ): Steps {
   const stream = new RandomStream(1);
   const shape = [batch, side, side, 3];
   const pixels = normals(stream, batch * side * side * 3);
   const labels = Uint32Array.from({ length: batch }, (_, i) => i % 2);
-  const model = makeBackbone(backbone, 2).learn(learnt).toGpu(gpu);
+  const model = makeBackbone(backbone, 2).learn(learned).toGpu(gpu);
   const optimizer = new Sgd(model.store, { lr, momentum: 0.9 });
   return of(async (times) => {
     using history = new LossHistory(gpu, times);

@@ -138,10 +138,10 @@ def make_vision(name):
     """`vision-BACKBONE-LEARNT`: a training step at batch 4, 224 x 224, two classes."""
     import torchvision
 
-    _, backbone, learnt = name.split("-")
+    _, backbone, learned = name.split("-")
     torch.manual_seed(0)
     model = getattr(torchvision.models, backbone)(num_classes=2)
-    if learnt == "head":
+    if learned == "head":
         head = (model.fc if backbone == "resnet18" else model.classifier[1]).parameters()
         model.requires_grad_(False)
         for parameter in head:

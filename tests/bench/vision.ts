@@ -6,20 +6,20 @@ import { RandomStream } from "../../data/rng.ts";
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { Tensor } from "../../kernels/runtime/tensor.ts";
 import type { BackboneName } from "../../models/pictures/pretrained.ts";
-import type { Learnt } from "../../models/pictures/vision_model.ts";
+import type { Learned } from "../../models/pictures/vision_model.ts";
 import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
 import { paint, StyleTransfer } from "../../models/pictures/style_transfer.ts";
 import { millisecondsOf, pictureSteps, type Steps } from "./steps.ts";
 import type { Subject } from "./subject.ts";
 
-function trainingStep(gpu: Gpu, backbone: BackboneName, learnt: Learnt): Subject {
+function trainingStep(gpu: Gpu, backbone: BackboneName, learned: Learned): Subject {
   let steps: Steps | undefined;
   return {
-    name: `${backbone} training step${learnt === "head" ? ", frozen but for the last layer" : ""}`,
-    peerName: `vision-${backbone}-${learnt}`,
+    name: `${backbone} training step${learned === "head" ? ", frozen but for the last layer" : ""}`,
+    peerName: `vision-${backbone}-${learned}`,
     runs: 3,
     ours(runs) {
-      steps ??= pictureSteps(gpu, backbone, { batch: 4, side: 224, learnt, lr: 1e-3 });
+      steps ??= pictureSteps(gpu, backbone, { batch: 4, side: 224, learned, lr: 1e-3 });
       return millisecondsOf(steps, runs);
     },
   };

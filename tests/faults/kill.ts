@@ -1,6 +1,6 @@
 /**
  * Kills each task at random moments, with KILL, TERM, HUP and INT, and looks at what is left: no file is half
- * written under its final name; after TERM, HUP and INT what was learnt is there, with the signal's exit code;
+ * written under its final name; after TERM, HUP and INT what was learned is there, with the signal's exit code;
  * what can be gone on with comes to its end. Not one of the tests: it takes some minutes.
  *
  * ```sh
@@ -87,7 +87,7 @@ function repeated(run: string): string[] {
 interface Outcome {
   task: string;
   signal: typeof SIGNALS[number];
-  /** Where it was: before there was anything to keep, while it learnt, or over already. */
+  /** Where it was: before there was anything to keep, while it learned, or over already. */
   moment: "early" | "learning" | "over";
   /** From the signal to the end of the process. */
   milliseconds: number;

@@ -20,17 +20,17 @@ export interface Subject {
 
 /** Pictures of two classes, weights, and trained models in `folder`. */
 export async function prepare(folder: string): Promise<Subject[]> {
-  const colours = join(folder, "colours");
+  const colors = join(folder, "colors");
   for (const [part, count] of [["train", 9], ["val", 6]] as const) {
     for (const [label, name] of ["blue", "red"].entries()) {
-      await Deno.mkdir(join(colours, part, name), { recursive: true });
+      await Deno.mkdir(join(colors, part, name), { recursive: true });
       for (let i = 0; i < count; i++) {
-        const path = join(colours, part, name, `${i}.png`);
+        const path = join(colors, part, name, `${i}.png`);
         await Deno.writeFile(path, await encodePng(noise(40, 36, 10 * i + label)));
       }
     }
   }
-  const images = `--images=${join(colours, "val", "red")}`;
+  const images = `--images=${join(colors, "val", "red")}`;
   const [narrow, whole] = [join(folder, "narrow.safetensors"), join(folder, "whole.safetensors")];
   await writeSafetensors(narrow, await randomSqueezeNet(3, 1 / 16));
   await writeSafetensors(whole, await randomSqueezeNet(3));
@@ -49,7 +49,7 @@ export async function prepare(folder: string): Promise<Subject[]> {
   if (trained.code !== 0) throw new Error(trained.stderr);
   const run = [...Deno.readDirSync(join(model, "text-average"))][0].name;
   const to = (out: string) => `--out=${out}`;
-  const pictures = join(colours, "train");
+  const pictures = join(colors, "train");
   const own = [
     `--content=${join(pictures, "red", "0.png")}`,
     `--style=${join(pictures, "blue", "0.png")}`,
@@ -102,7 +102,7 @@ export async function prepare(folder: string): Promise<Subject[]> {
     ...["finetune", "freeze"].map((kind): Subject => ({
       task: `transfer-${kind}`,
       flags: (out) => [
-        ...[`--data=${colours}`, `--weights=${narrow}`, "--backbone=squeezenet1_1"],
+        ...[`--data=${colors}`, `--weights=${narrow}`, "--backbone=squeezenet1_1"],
         ...["--size=32", "--epochs=12", "--read-every=2", to(out)],
       ],
       kept: [...report, "accuracy.svg", "model.safetensors"],

@@ -48,7 +48,7 @@ gpuTest("the embedded network tells drawings that it never saw, as its file says
 
 gpuTest("the embedded network's file is opened by name too", async (gpu) => {
   const flags = { weights: FILE, partial: false };
-  const { model, size, classNames, notes } = await openBackbone(gpu, flags, { learnt: "none" });
+  const { model, size, classNames, notes } = await openBackbone(gpu, flags, { learned: "none" });
   using _ = model;
   assertEquals([model.kind, model.classes, size], ["squeezenet1_1 of width 0.375", 24, 96]);
   assertEquals([classNames, notes], [DRAWING_CLASSES, []]);

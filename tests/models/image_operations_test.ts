@@ -238,15 +238,15 @@ gpuTest("a frozen batch norm costs no more than the gradient behind it", (gpu) =
   using runningMean = Tensor.from(gpu, MEAN);
   using runningVar = Tensor.from(gpu, VARIANCE);
   for (const [training, forward, backward] of [[true, 3, 4], [false, 1, 1]] as const) {
-    for (const learnt of BOTH) {
+    for (const learned of BOTH) {
       using tape = new Tape(gpu);
-      const x = learnt ? tape.variable(data) : constant(data);
+      const x = learned ? tape.variable(data) : constant(data);
       const [weight, bias] = [constant(weights), constant(weights)];
       const channels = { weight, bias, runningMean, runningVar };
       const options = { training, relu: true, residual: x };
       const run = countDispatches(gpu, () => images.batchNorm(x, channels, options));
-      assertEquals([run.dispatches, run.result.requiresGrad], [forward, learnt]);
-      if (!learnt) continue;
+      assertEquals([run.dispatches, run.result.requiresGrad], [forward, learned]);
+      if (!learned) continue;
       const loss = images.squaredDifference(run.result, data);
       const back = countDispatches(gpu, () => tape.backward(loss));
       // One more adds up the two ways into x.

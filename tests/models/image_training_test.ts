@@ -25,7 +25,7 @@ import { fit } from "../../models/training/fit.ts";
 import { Adam, type Optimizer, Sgd } from "../../models/training/optimizers.ts";
 import type { Parameter } from "../../models/layers/parameters.ts";
 import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
-import type { Learnt } from "../../models/pictures/vision_model.ts";
+import type { Learned } from "../../models/pictures/vision_model.ts";
 import { gpuTest } from "../gpu_support.ts";
 import { UserError } from "../../data/files/user_error.ts";
 
@@ -44,9 +44,9 @@ const LABELS = Uint32Array.of(0, 1, 0, 1, 0, 1, 0);
 const PICTURES = Array.from(LABELS, picture);
 
 /** The smallest SqueezeNet there is, for two classes. */
-function smallNetwork(gpu: Gpu, learnt: Learnt, batchNorm = true): SqueezeNet11 {
+function smallNetwork(gpu: Gpu, learned: Learned, batchNorm = true): SqueezeNet11 {
   const options = { width: 1 / 16, batchNorm };
-  return new SqueezeNet11(2, options).learn(learnt).toGpu(gpu, 1);
+  return new SqueezeNet11(2, options).learn(learned).toGpu(gpu, 1);
 }
 
 const loader = new ImageLoader(PICTURES, {
@@ -142,10 +142,10 @@ gpuTest("frozen weights stay, and have no place for gradients", async (gpu) => {
   }
 });
 
-for (const learnt of ["all", "head"] as const) {
-  gpuTest(`batch norms move their statistics or leave them, learning ${learnt}`, async (gpu) => {
+for (const learned of ["all", "head"] as const) {
+  gpuTest(`batch norms move their statistics or leave them, learning ${learned}`, async (gpu) => {
     const statistics = async (batchStatistics?: boolean) => {
-      using model = smallNetwork(gpu, learnt);
+      using model = smallNetwork(gpu, learned);
       const before = await values(model.buffers);
       const { losses } = await train(model, {
         ...batchStatistics === undefined ? {} : { batchStatistics },

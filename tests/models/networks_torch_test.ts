@@ -30,9 +30,9 @@ function assertErrors(errors: RunErrors, { buffers }: VisionModel, nearZero = fa
   }
 }
 
-function title({ backbone, learnt, statistics }: TorchRun): string {
+function title({ backbone, learned, statistics }: TorchRun): string {
   if (backbone === "squeezenet1_1") return backbone;
-  return `${backbone}, ${learnt === "all" ? "" : "its last layer, "}with ${statistics} statistics`;
+  return `${backbone}, ${learned === "all" ? "" : "its last layer, "}with ${statistics} statistics`;
 }
 
 for (const run of fixture.runs) {

@@ -128,11 +128,11 @@ gpuTest("inputs that need no gradient cost none", (gpu) => {
   using a = Tensor.zeros(gpu, [3, 2]);
   using b = Tensor.zeros(gpu, [3, 2]);
   using tape = new Tape(gpu);
-  const [learnt, fixed] = [tape.variable(a), constant(b)];
-  const loss = concat([fixed, learnt]).sum();
+  const [learned, fixed] = [tape.variable(a), constant(b)];
+  const loss = concat([fixed, learned]).sum();
   const { dispatches } = { ...gpu.recorder.counts };
   tape.backward(loss);
-  assertEquals(gpu.recorder.counts.dispatches - dispatches, 2); // of the sum, of the learnt half
+  assertEquals(gpu.recorder.counts.dispatches - dispatches, 2); // of the sum, of the learned half
   assertEquals(fixed.grad, undefined);
 });
 

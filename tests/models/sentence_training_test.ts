@@ -24,7 +24,7 @@ import {
   accuracy,
   checkLengths,
   checkSentences,
-  type LabelledSentences,
+  type LabeledSentences,
   sentenceBatches,
   sentenceLogits,
   sentenceLoss,
@@ -100,7 +100,7 @@ Deno.test("batches: shuffledBatches takes batches of one, of more than there are
 });
 
 /** "a b" is 1 and "b a" is 0, for two pairs of words, and with the same word after both. */
-const ORDER: LabelledSentences = {
+const ORDER: LabeledSentences = {
   sentences: [[4, 5], [5, 4], [6, 7], [7, 6], [4, 5, 8], [5, 4, 8], [6, 7, 8], [7, 6, 8]],
   labels: [1, 0, 1, 0, 1, 0, 1, 0],
 };
@@ -109,7 +109,7 @@ interface Training {
   kind: ClassifierKind;
   seed: number;
   epochs: number;
-  data?: LabelledSentences;
+  data?: LabeledSentences;
   batchSize?: number;
   config?: Partial<ClassifierConfig>;
 }

@@ -156,7 +156,7 @@ gpuTest("a store may hold nothing but a sparse table, or have it frozen", async 
     new Parameter([1], new Float32Array(1), { name: "w" }),
   ]);
   assertEquals(other.tables, []);
-  using sgd = new Sgd(other, { lr: 0.1, clipNorm: 1 }); // nothing sparse is learnt
+  using sgd = new Sgd(other, { lr: 0.1, clipNorm: 1 }); // nothing sparse is learned
   assertEquals(sgd.steps, 0);
   assertEquals(frozen.variable.requiresGrad, false);
 });
@@ -195,7 +195,7 @@ gpuTest("a second lookup in one step is refused, also in a second backward pass"
   assertEquals(await sum.tensor.read(), rows.map((v) => 2 * v));
 });
 
-gpuTest("a sparse table cannot be learnt by an operation that reads it whole", (gpu) => {
+gpuTest("a sparse table cannot be learned by an operation that reads it whole", (gpu) => {
   using x = Tensor.from(gpu, normals("x", 2 * ROWS), [2, ROWS]);
   using indices = uploadIndices(gpu, [1, 2], ROWS);
   const whole = ({ table }: ReturnType<typeof makeStore>) =>

@@ -13,7 +13,7 @@ import type { Parameter } from "../../models/layers/parameters.ts";
 import { type BackboneName, makeBackbone } from "../../models/pictures/pretrained.ts";
 import { SqueezeNet11, SQUEEZENET_MODULES } from "../../models/pictures/squeezenet.ts";
 import { stateDict } from "../../models/layers/state_dict.ts";
-import type { Learnt, VisionModel } from "../../models/pictures/vision_model.ts";
+import type { Learned, VisionModel } from "../../models/pictures/vision_model.ts";
 
 type Values = Float32Array<ArrayBuffer>;
 type Dict = ReadonlyMap<string, TensorData>;
@@ -24,7 +24,7 @@ type Summaries = Record<string, string | undefined>;
 export interface TorchRun {
   backbone: string;
   classes: number;
-  learnt: string;
+  learned: string;
   statistics: string;
   labels: number[];
   scores: string;
@@ -49,7 +49,7 @@ export interface RunErrors {
   gradients: KeyedError;
   /** By which the running statistics move in the first step; where they do not, none. */
   statistics: KeyedError;
-  /** Of everything learnt or moved, over all steps. */
+  /** Of everything learned or moved, over all steps. */
   changes: KeyedError;
 }
 
@@ -107,10 +107,10 @@ class Undrawn extends RandomStream {
 /** A network for some runs. */
 export function makeTorchNetwork(
   gpu: Gpu,
-  { backbone, classes, learnt }: Pick<TorchRun, "backbone" | "classes" | "learnt">,
+  { backbone, classes, learned }: Pick<TorchRun, "backbone" | "classes" | "learned">,
 ): VisionModel {
   const model = makeBackbone(backbone as BackboneName, classes);
-  return model.learn(learnt as Learnt).toGpu(gpu, new Undrawn(0));
+  return model.learn(learned as Learned).toGpu(gpu, new Undrawn(0));
 }
 
 function normOf(x: Float32Array): number {
@@ -256,9 +256,9 @@ export async function compareWithTorch(
     const error = Math.abs(got - expected) / Math.max(expected, 1e-2);
     if (!(error <= errors.losses.error)) errors.losses = { key: `step ${step}`, error };
   }
-  const learnt = [...model.store.trainable, ...run.statistics === "batch" ? model.buffers : []];
+  const learned = [...model.store.trainable, ...run.statistics === "batch" ? model.buffers : []];
   errors.changes = largestError(
-    await readChanges(model, learnt, before),
+    await readChanges(model, learned, before),
     run.changes,
     (key) => ROUNDING * normOf(before.get(key)!.data as Values),
   );

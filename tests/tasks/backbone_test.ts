@@ -21,7 +21,7 @@ else {
       weights.set("features.0.bias", { dtype: "F32", shape, data: bad });
       await Deno.writeFile(path, encodeSafetensors(weights));
       const error = await assertRejects(
-        () => openBackbone(gpu, { weights: path, partial: false }, { learnt: "none" }),
+        () => openBackbone(gpu, { weights: path, partial: false }, { learned: "none" }),
         UserError,
         path,
       );

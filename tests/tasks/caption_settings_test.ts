@@ -4,7 +4,7 @@ import type { CellType } from "../../models/layers/layers.ts";
 import { captionSettings } from "../../tasks/caption/settings.ts";
 import { UsageError } from "../../tasks/lib/flags.ts";
 
-/** The settings that say how is learnt. */
+/** The settings that say how is learned. */
 function learning(cell: CellType, ...flags: string[]) {
   const settings = captionSettings(cell, flags);
   if ("model" in settings) throw new TypeError("these are settings of a run that learns nothing");

@@ -51,7 +51,7 @@ gpuProcessTest("caption-lstm: what a run on scenes leaves", TASK_PERMISSIONS, as
     );
     assertMatch(stdout, /\n100 % {2}8\/8 steps {2}loss \d+\.\d+ .*\n/);
     assertNotMatch(stdout, /\r|NaN|undefined/);
-    assert(!stdout.includes("\x1b"), "a log has no colours");
+    assert(!stdout.includes("\x1b"), "a log has no colors");
     const folder = runFolder(out, "caption-lstm");
     assertStringIncludes(stdout, `Done; see ${folder}/index.html`);
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
@@ -252,7 +252,7 @@ permissionTest("caption tasks: --help shows the flags and examples", TASK_PERMIS
   }
 });
 
-gpuProcessTest("caption-lstm: Ctrl-C keeps what was learnt", TASK_PERMISSIONS, async () => {
+gpuProcessTest("caption-lstm: Ctrl-C keeps what was learned", TASK_PERMISSIONS, async () => {
   if (Deno.build.os === "windows") return; // a child cannot be sent Ctrl-C there
   await withTempFolder(async (out) => {
     const long = ["--epochs=2000", "--read-every=2", "--keep=last", `--out=${out}`];
@@ -267,7 +267,7 @@ gpuProcessTest("caption-lstm: Ctrl-C keeps what was learnt", TASK_PERMISSIONS, a
     const { code, stdout, stderr } = ended(await output);
     assertEquals(code, 130);
     assertStringIncludes(stderr, "Stopping after this step");
-    assertStringIncludes(stdout, "Interrupted; what was learnt so far is in ");
+    assertStringIncludes(stdout, "Interrupted; what was learned so far is in ");
     const folder = runFolder(out, "caption-lstm");
     const steps = jsonLines(join(folder, "metrics.jsonl")).filter(({ step }) => step !== undefined);
     assert(steps.length >= 1 && steps.length < 8000, `${steps.length} steps`);

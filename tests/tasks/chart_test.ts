@@ -30,7 +30,7 @@ Deno.test("chart: a whole SVG with heading, labels, legend and lines", () => {
     assertStringIncludes(svg, `>${text}</text>`);
   }
   assertStringIncludes(svg, 'fill="#ffffff"');
-  // The faint line and the smoothed one share the first colour, the third line has the second.
+  // The faint line and the smoothed one share the first color, the third line has the second.
   assertEquals(count(svg, /<path [^>]*stroke="#0072b2"/g), 2);
   assertEquals(count(svg, /<path [^>]*stroke="#d55e00"[^>]*stroke-dasharray/g), 1);
   assertStringIncludes(svg, 'stroke-opacity="0.35"');

@@ -67,7 +67,7 @@ gpuProcessTest("a profile is printed after Ctrl-C", TASK_PERMISSIONS, async () =
     if (!over) child.kill("SIGINT");
     const { code, stdout, stderr } = ended(await output);
     assertEquals(code, 130);
-    assert(stdout.includes("Interrupted; what was learnt so far is in "), stdout);
+    assert(stdout.includes("Interrupted; what was learned so far is in "), stdout);
     assertMatch(
       stderr,
       /Stopping after this step[^]*What took the time on [^]*\nall kernels +\d+ /,

@@ -1,4 +1,4 @@
-/** A folder of labelled sentences, as small as can be, that every classifier can learn. */
+/** A folder of labeled sentences, as small as can be, that every classifier can learn. */
 import { join } from "@std/path";
 import { withTempFolder } from "./task_process.ts";
 

@@ -11,7 +11,7 @@ import { join } from "@std/path";
 import { RandomStream } from "../../data/rng.ts";
 import { HelpRequest, UsageError } from "../../tasks/lib/flags.ts";
 import { moments } from "../../tasks/lib/statistics.ts";
-import { describeUnlabelled, firstTable, textData, wordWidth } from "../../tasks/text/data.ts";
+import { describeUnlabeled, firstTable, textData, wordWidth } from "../../tasks/text/data.ts";
 import { TEXT_MODELS, type TextModelName } from "../../tasks/text/models.ts";
 import { accuracyRows, bestSeed } from "../../tasks/text/report.ts";
 import { settingsInUse, textSettings } from "../../tasks/text/settings.ts";
@@ -105,7 +105,7 @@ permissionTest("text data: words, vectors and their coverage", files, async () =
     const given = (word: string) => row(word).slice(0, 3);
     assertEquals([given("good"), given("superb")], [[1, 2, 3], [1, 2, 2]]);
     assert(given("bad").every((value) => value !== 0));
-    // The column beyond the vectors is learnt from small numbers.
+    // The column beyond the vectors is learned from small numbers.
     for (const word of ["good", "superb", "bad"]) {
       assert(row(word)[3] !== 0 && Math.abs(row(word)[3]) < 0.6, `${row(word)}`);
     }
@@ -118,7 +118,7 @@ permissionTest("text data: words, vectors and their coverage", files, async () =
     assertEquals(rare.data.vocabulary.index("soup"), 3);
     const line = { sentences: [["good", "zorbly"], [], ["a", "bad"]], empty: 1 };
     assertEquals(
-      describeUnlabelled(line, data.vocabulary),
+      describeUnlabeled(line, data.vocabulary),
       "2 of 4 words unknown (50.0 %); 1 without words, answered all the same",
     );
   });
@@ -155,7 +155,7 @@ permissionTest("text data: which file of vectors is taken", files, async () => {
   });
 });
 
-permissionTest("text data: what cannot be learnt from is refused", files, async () => {
+permissionTest("text data: what cannot be learned from is refused", files, async () => {
   const all = (text: string) => async () => {
     await withSentences({ train: text }, async (folder) => {
       await textData(settings("bow", `--data=${join(folder, "sentences")}`));

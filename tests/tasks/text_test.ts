@@ -30,11 +30,11 @@ gpuProcessTest(
   TASK_PERMISSIONS,
   async () => {
     await withSentences({}, async (folder) => {
-      const unlabelled = join(folder, "unlabelled.txt");
-      await Deno.writeTextFile(unlabelled, "the food was good .\n\nbad zorbly food\n");
+      const unlabeled = join(folder, "unlabelled.txt");
+      await Deno.writeTextFile(unlabeled, "the food was good .\n\nbad zorbly food\n");
       const out = join(folder, "runs");
       const { code, stdout, stderr } = await runTaskProcess("text-bow", [
-        ...[`--data=${join(folder, "sentences")}`, `--out=${out}`, `--predict=${unlabelled}`],
+        ...[`--data=${join(folder, "sentences")}`, `--out=${out}`, `--predict=${unlabeled}`],
         ...["--epochs=50", "--patience=1", "--batch=8", "--lr=0.5"],
       ]);
       assertEquals([code, stderr], [0, ""]);
@@ -110,14 +110,14 @@ gpuProcessTest(
       assertMatch(predictions, /^1\n[01]\n0\n$/);
       const answered = await runTaskProcess("text-predict", [
         `--model=${run}`,
-        `--file=${unlabelled}`,
+        `--file=${unlabeled}`,
       ]);
       assertEquals([answered.code, answered.stdout], [0, predictions]);
-      assertStringIncludes(answered.stderr, `3 lines of ${unlabelled} answered, 1 positive (1)`);
+      assertStringIncludes(answered.stderr, `3 lines of ${unlabeled} answered, 1 positive (1)`);
 
       const written = join(folder, "answers.txt");
       const file = await runTaskProcess("text-predict", [
-        ...[`--model=${run}`, `--file=${unlabelled}`, `--out=${written}`],
+        ...[`--model=${run}`, `--file=${unlabeled}`, `--out=${written}`],
       ]);
       assertEquals([file.code, file.stderr], [0, ""]);
       assertEquals(Deno.readTextFileSync(written), predictions);
@@ -204,7 +204,7 @@ gpuProcessTest(
   },
 );
 
-gpuProcessTest("text-average: Ctrl-C keeps what was learnt", TASK_PERMISSIONS, async () => {
+gpuProcessTest("text-average: Ctrl-C keeps what was learned", TASK_PERMISSIONS, async () => {
   if (Deno.build.os === "windows") return; // a child cannot be sent Ctrl-C there
   await withTempFolder(async (out) => {
     const long = ["--reviews=80", "--epochs=9000", "--patience=0", "--read-every=2", "--seeds=2"];
@@ -219,7 +219,7 @@ gpuProcessTest("text-average: Ctrl-C keeps what was learnt", TASK_PERMISSIONS, a
     const { code, stdout, stderr } = ended(await output);
     assertEquals(code, 130);
     assertStringIncludes(stderr, "Stopping after this step");
-    assertStringIncludes(stdout, "Interrupted; what was learnt so far is in ");
+    assertStringIncludes(stdout, "Interrupted; what was learned so far is in ");
     assertNotMatch(stdout, /Seed 232|NaN/);
     const run = runFolder(out, "text-average");
     const { tensors } = await readSafetensors(join(run, "model.safetensors"));

@@ -40,11 +40,11 @@ async function withPictures(use: (folder: string) => Promise<void>): Promise<voi
     const stream = new RandomStream(2);
     for (const [part, count] of [["train", 5], ["val", 4]] as const) {
       for (const [label, name] of ["blue", "red"].entries()) {
-        const into = join(folder, "colours", part, name);
+        const into = join(folder, "colors", part, name);
         await Deno.mkdir(into, { recursive: true });
         for (let i = 0; i < count; i++) {
-          const colour = (at: number) => (at % 3 === 2 - 2 * label ? 120 : 0) + stream.integer(130);
-          const data = Uint8Array.from({ length: 3 * 40 * 36 }, (_, at) => colour(at));
+          const color = (at: number) => (at % 3 === 2 - 2 * label ? 120 : 0) + stream.integer(130);
+          const data = Uint8Array.from({ length: 3 * 40 * 36 }, (_, at) => color(at));
           await Deno.writeFile(
             join(into, `${i}.png`),
             await encodePng({ width: 40, height: 36, data }),
@@ -66,7 +66,7 @@ const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) =
 
 /** The flags of a run on the folder. */
 const flagsOf = (folder: string, out: string, ...more: string[]) => [
-  ...[`--data=${join(folder, "colours")}`, `--weights=${join(folder, "net.safetensors")}`],
+  ...[`--data=${join(folder, "colors")}`, `--weights=${join(folder, "net.safetensors")}`],
   ...["--backbone=squeezenet1_1", "--size=32", `--out=${join(folder, out)}`, ...more],
 ];
 
@@ -75,15 +75,15 @@ gpuProcessTest(
   PERMISSIONS,
   async () => {
     await withPictures(async (folder) => {
-      await Deno.writeTextFile(join(folder, "colours", "train", "red", "9.png"), "no picture");
-      await Deno.writeTextFile(join(folder, "colours", "val", "red", "9.gif"), "");
+      await Deno.writeTextFile(join(folder, "colors", "train", "red", "9.png"), "no picture");
+      await Deno.writeTextFile(join(folder, "colors", "val", "red", "9.gif"), "");
       const flags = ["--epochs=15", "--seed=7", "--seeds=2", "--read-every=2"];
       const task = "transfer-finetune";
       const whole = await runTaskProcess(task, flagsOf(folder, "whole", ...flags));
       assertEquals([whole.code, whole.stderr], [0, ""]);
       for (
         const part of [
-          "Data: colours\nPictures: 11 to learn from, 8 to validate; 2 classes: blue, red\n",
+          "Data: colors\nPictures: 11 to learn from, 8 to validate; 2 classes: blue, red\n",
           "Note: The name of ",
           "squeezenet1_1 of width 0.0625: 4,",
           "Seed 7 (1 of 2)\nBefore training: validation accuracy ",
@@ -164,12 +164,12 @@ gpuProcessTest(
 
 gpuProcessTest("transfer-freeze: refuses pictures that are broken", PERMISSIONS, async () => {
   await withPictures(async (folder) => {
-    await Deno.writeTextFile(join(folder, "colours", "val", "red", "0.png"), "");
+    await Deno.writeTextFile(join(folder, "colors", "val", "red", "0.png"), "");
     const flags = flagsOf(folder, "runs", "--strict");
     const { code, stderr } = await runTaskProcess("transfer-freeze", flags);
     assertEquals(code, 1);
     assertMatch(stderr, /^error: .*val\/red\/0\.png cannot be read as a picture: it is empty\n$/);
-    assertEquals(names(join(folder, "colours")), ["train", "val"]);
+    assertEquals(names(join(folder, "colors")), ["train", "val"]);
   });
 });
 
@@ -195,7 +195,7 @@ gpuProcessTest("transfer tasks: refuse weights that do not fit", PERMISSIONS, as
     const weights = await tinyWeights();
     assert(weights.delete("features.9.squeeze.bias"));
     await writeSafetensors(path, weights);
-    const flags = [`--data=${join(folder, "colours")}`, `--weights=${path}`];
+    const flags = [`--data=${join(folder, "colors")}`, `--weights=${path}`];
     await assertRefused("transfer-freeze", [...flags, "--backbone=squeezenet1_1"], 1, [
       "The weights do not fit squeezenet1_1 of width 0.0625; missing: features.9.squeeze.bias",
     ]);

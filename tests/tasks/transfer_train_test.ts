@@ -12,13 +12,9 @@ import {
 import type { Gpu } from "../../kernels/runtime/gpu.ts";
 import { SqueezeNet11 } from "../../models/pictures/squeezenet.ts";
 import { createRunFolder, reopenRunFolder, type RunFolder } from "../../tasks/lib/run_folder.ts";
+import { type LabeledPictures, makeLoaders, type TransferData } from "../../tasks/transfer/data.ts";
 import {
-  type LabelledPictures,
-  makeLoaders,
-  type TransferData,
-} from "../../tasks/transfer/data.ts";
-import {
-  type TransferLearnt,
+  type TransferLearned,
   type TransferSettings,
   transferSettings,
 } from "../../tasks/transfer/settings.ts";
@@ -30,8 +26,8 @@ import { UserError } from "../../data/files/user_error.ts";
 /** A noisy picture, reddish or bluish. */
 function picture(blue: number, i: number): RgbImage {
   const stream = new RandomStream(3).split(i);
-  const colour = (at: number) => (at % 3 === 2 * blue ? 120 : 0) + stream.integer(130);
-  const data = Uint8Array.from({ length: 3 * 40 * 36 }, (_, at) => colour(at));
+  const color = (at: number) => (at % 3 === 2 * blue ? 120 : 0) + stream.integer(130);
+  const data = Uint8Array.from({ length: 3 * 40 * 36 }, (_, at) => color(at));
   return { width: 40, height: 36, data };
 }
 
@@ -48,7 +44,7 @@ const DATA: TransferData = {
 type ErrorClass = new (message: string) => Error;
 
 interface Run {
-  learnt?: TransferLearnt;
+  learned?: TransferLearned;
   epochs?: number;
   flags?: string[];
   data?: TransferData;
@@ -62,7 +58,7 @@ interface Run {
 /** Train a tiny network with batch norms in a folder: how it went, what is kept, and what was said. */
 async function train(gpu: Gpu, folder: RunFolder, resume: boolean, run: Run = {}) {
   const {
-    learnt = "all",
+    learned = "all",
     epochs = 3,
     flags = [],
     data = DATA,
@@ -71,11 +67,11 @@ async function train(gpu: Gpu, folder: RunFolder, resume: boolean, run: Run = {}
     change,
   } = run;
   const settings: TransferSettings = {
-    ...transferSettings(learnt, ["--size=32", `--epochs=${epochs}`, "--read-every=2", ...flags]),
+    ...transferSettings(learned, ["--size=32", `--epochs=${epochs}`, "--read-every=2", ...flags]),
     ...change,
   };
   const options = { width: 1 / 16, batchNorm: true };
-  using model = new SqueezeNet11(2, options).learn(learnt).toGpu(gpu, seed);
+  using model = new SqueezeNet11(2, options).learn(learned).toGpu(gpu, seed);
   let looked = 0;
   const signal = {
     get aborted() {
@@ -110,7 +106,7 @@ async function inFolder(use: (folder: RunFolder) => Promise<void>): Promise<void
 const CASES: [name: string, run: Run][] = [
   ["all weights by SGD", { flags: ["--decay-every=1", "--weight-decay=0.01"] }],
   ["all weights by Adam", { flags: ["--optimizer=adam"] }],
-  ["the last layer", { learnt: "head", flags: ["--lr=0.1"] }],
+  ["the last layer", { learned: "head", flags: ["--lr=0.1"] }],
 ];
 
 /** The records of a run, without times. */
@@ -182,7 +178,7 @@ diskTest("a run stopped before its first step keeps what it has, and begins anew
 });
 
 diskTest("the weights and statistics of the best validation epoch are kept", async (gpu) => {
-  // Whatever is learnt is wrong for validation: the first epoch is the best.
+  // Whatever is learned is wrong for validation: the first epoch is the best.
   const val = { ...DATA.val, labels: LABELS.map((label) => 1 - label) };
   const flags = ["--optimizer=adam", "--lr=0.01"];
   const run = { epochs: 4, flags, data: { ...DATA, val } };
@@ -276,14 +272,14 @@ diskTest("a run that is not finite any more stops, and keeps the epochs before",
   });
 });
 
-diskTest("a class without a picture that can be read is no class that was learnt", async (gpu) => {
+diskTest("a class without a picture that can be read is no class that was learned", async (gpu) => {
   await withTempFolder(async (pictures) => {
     const broken = join(pictures, "broken.png");
     Deno.writeTextFileSync(broken, "no picture");
     // One of the other class is broken as well: the reason is not its.
     const other = join(pictures, "other.png");
     Deno.writeTextFileSync(other, "no picture");
-    const without = ({ pictures, labels }: LabelledPictures): LabelledPictures => ({
+    const without = ({ pictures, labels }: LabeledPictures): LabeledPictures => ({
       pictures: pictures.map((picture, i) =>
         labels[i] === 1 ? broken : i === labels.indexOf(0) ? other : picture
       ),

@@ -6,14 +6,14 @@
  */
 import type { RandomStream } from "../../rng.ts";
 import type { Pen } from "./canvas.ts";
-import { between, type Colour, happens, hsl, mix, muted, unlike, vivid } from "./colour.ts";
+import { between, type Color, happens, hsl, mix, muted, unlike, vivid } from "./color.ts";
 import { ellipsePoints, type Point, rectangle, smooth } from "./outlines.ts";
 
-const WHITE: Colour = [0.96, 0.96, 0.94];
-const BLACK: Colour = [0.08, 0.08, 0.1];
+const WHITE: Color = [0.96, 0.96, 0.94];
+const BLACK: Color = [0.08, 0.08, 0.1];
 
 /** A gabled house with a door, windows and perhaps a chimney. */
-export function house(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function house(pen: Pen, stream: RandomStream, behind: Color): void {
   const wall = unlike(behind, () => happens(stream, 0.5) ? vivid(stream) : muted(stream));
   const roof = unlike(wall, () => vivid(stream, happens(stream, 0.6) ? 0.02 : undefined));
   const half = between(stream, 0.55, 0.85);
@@ -40,7 +40,7 @@ export function house(pen: Pen, stream: RandomStream, behind: Colour): void {
 }
 
 /** A boat with a hull, a mast and two sails, perhaps on water. */
-export function sailingBoat(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function sailingBoat(pen: Pen, stream: RandomStream, behind: Color): void {
   const hull = unlike(behind, () => vivid(stream));
   const sail = unlike(behind, () => happens(stream, 0.5) ? WHITE : vivid(stream));
   const mast = between(stream, -0.2, 0.15);
@@ -67,7 +67,7 @@ export function sailingBoat(pen: Pen, stream: RandomStream, behind: Colour): voi
 }
 
 /** A car from the side. */
-export function car(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function car(pen: Pen, stream: RandomStream, behind: Color): void {
   const body = unlike(behind, () => vivid(stream));
   const roof = between(stream, -0.6, -0.4);
   const [front, back] = [between(stream, 0.35, 0.5), between(stream, -0.7, -0.5)];
@@ -103,8 +103,8 @@ export function car(pen: Pen, stream: RandomStream, behind: Colour): void {
   }
 }
 
-/** An open umbrella with panels of one or two colours. */
-export function umbrella(pen: Pen, stream: RandomStream, behind: Colour): void {
+/** An open umbrella with panels of one or two colors. */
+export function umbrella(pen: Pen, stream: RandomStream, behind: Color): void {
   const a = unlike(behind, () => vivid(stream));
   const b = happens(stream, 0.6) ? unlike(a, () => vivid(stream)) : mix(a, BLACK, 0.25);
   const stick = unlike(behind, () => muted(stream));
@@ -137,7 +137,7 @@ export function umbrella(pen: Pen, stream: RandomStream, behind: Colour): void {
 }
 
 /** A face with eyes, brows, a nose, a mouth and hair. */
-export function face(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function face(pen: Pen, stream: RandomStream, behind: Color): void {
   const skin = unlike(
     behind,
     () => hsl(between(stream, 0.04, 0.12), 0.5, between(stream, 0.35, 0.8)),

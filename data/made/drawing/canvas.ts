@@ -6,7 +6,7 @@
 import type { RgbImage } from "../../images/rgb_image.ts";
 import { checkSize } from "../../images/rgb_image.ts";
 import type { RandomStream } from "../../rng.ts";
-import type { Colour, Paint } from "./colour.ts";
+import type { Color, Paint } from "./color.ts";
 import { ellipsePoints, type Point } from "./outlines.ts";
 
 /** So many lines of a row of pixels are looked at. */
@@ -48,8 +48,8 @@ export class Canvas {
     return new Pen(this, [unit, 0, 0, unit, 0, 0]);
   }
 
-  /** The colour at a place in the units of {@linkcode pen}; outside, that at the nearest edge. */
-  colourAt(x: number, y: number): Colour {
+  /** The color at a place in the units of {@linkcode pen}; outside, that at the nearest edge. */
+  colorAt(x: number, y: number): Color {
     const unit = Math.min(this.width, this.height);
     const column = Math.min(Math.max(Math.floor(x * unit), 0), this.width - 1);
     const row = Math.min(Math.max(Math.floor(y * unit), 0), this.height - 1);
@@ -57,10 +57,10 @@ export class Canvas {
     return [red, green, blue];
   }
 
-  /** Paint over a pixel, with `share` of the new colour. Called by pens. */
-  blend(at: number, colour: Colour, share: number): void {
+  /** Paint over a pixel, with `share` of the new color. Called by pens. */
+  blend(at: number, color: Color, share: number): void {
     const pixels = this.#pixels;
-    for (let i = 0; i < 3; i++) pixels[at + i] += share * (colour[i] - pixels[at + i]);
+    for (let i = 0; i < 3; i++) pixels[at + i] += share * (color[i] - pixels[at + i]);
   }
 
   /** Let each pixel's brightness vary by so much (a standard deviation, roughly). */
@@ -209,10 +209,10 @@ export class Pen {
     for (let column = left; column < right; column++) {
       if (shares[column] === 0) continue;
       const dx = column + 0.5 - e;
-      const colour = typeof paint === "function"
+      const color = typeof paint === "function"
         ? paint((d * dx - c * dy) / area, (a * dy - b * dx) / area)
         : paint;
-      this.#canvas.blend(3 * (row * this.#canvas.width + column), colour, shares[column] * opacity);
+      this.#canvas.blend(3 * (row * this.#canvas.width + column), color, shares[column] * opacity);
     }
   }
 }

@@ -6,19 +6,19 @@
  */
 import type { RandomStream } from "../../rng.ts";
 import type { Pen } from "./canvas.ts";
-import { between, type Colour, happens, mix, muted, type Paint, unlike, vivid } from "./colour.ts";
+import { between, type Color, happens, mix, muted, type Paint, unlike, vivid } from "./color.ts";
 import { ellipsePoints, type Point, smooth } from "./outlines.ts";
 
-const WHITE: Colour = [0.95, 0.96, 0.97];
-const BLACK: Colour = [0.06, 0.05, 0.06];
+const WHITE: Color = [0.95, 0.96, 0.97];
+const BLACK: Color = [0.06, 0.05, 0.06];
 
 /** Legs with one knee at both sides, from `wide` apart, at the heights `at`. */
-function legs(pen: Pen, stream: RandomStream, { at, wide, reach, thick, colour }: {
+function legs(pen: Pen, stream: RandomStream, { at, wide, reach, thick, color }: {
   at: readonly number[];
   wide: number;
   reach: number;
   thick: number;
-  colour: Colour;
+  color: Color;
 }): void {
   const last = at.length - 1;
   for (const side of [-1, 1]) {
@@ -29,19 +29,19 @@ function legs(pen: Pen, stream: RandomStream, { at, wide, reach, thick, colour }
         [side * (wide + 0.55 * reach), y + 0.5 * ahead - 0.05],
         [side * (wide + between(stream, 0.85, 1.1) * reach), y + 1.3 * ahead],
       ];
-      pen.line(points, [thick, thick * 0.6], colour);
+      pen.line(points, [thick, thick * 0.6], color);
     });
   }
 }
 
 /** A beetle with a round back that is split in two, plain, spotted or striped. */
-export function beetle(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function beetle(pen: Pen, stream: RandomStream, behind: Color): void {
   const back = unlike(behind, () => vivid(stream));
   const dark = mix(back, BLACK, between(stream, 0.65, 1));
   const wide = between(stream, 0.45, 0.68);
   const reach = between(stream, 0.2, 0.42);
   const thick = between(stream, 0.06, 0.1);
-  legs(pen, stream, { at: [-0.2, 0.1, 0.4], wide: wide * 0.9, reach, thick, colour: dark });
+  legs(pen, stream, { at: [-0.2, 0.1, 0.4], wide: wide * 0.9, reach, thick, color: dark });
   for (const side of [-1, 1]) {
     const feeler: Point[] = [[side * 0.1, -0.75], [side * 0.2, -0.9], [side * 0.36, -1]];
     pen.line(smooth(feeler, false), 0.05, dark);
@@ -68,12 +68,12 @@ export function beetle(pen: Pen, stream: RandomStream, behind: Colour): void {
 }
 
 /** A spider with eight long legs. */
-export function spider(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function spider(pen: Pen, stream: RandomStream, behind: Color): void {
   const body = unlike(behind, () => happens(stream, 0.5) ? muted(stream) : vivid(stream));
   const dark = mix(body, BLACK, between(stream, 0.2, 0.6));
   const reach = between(stream, 0.6, 0.85);
   const thick = between(stream, 0.05, 0.09);
-  legs(pen, stream, { at: [-0.3, -0.22, -0.12, -0.04], wide: 0.14, reach, thick, colour: dark });
+  legs(pen, stream, { at: [-0.3, -0.22, -0.12, -0.04], wide: 0.14, reach, thick, color: dark });
   const wide = between(stream, 0.26, 0.42);
   const length = wide * between(stream, 1, 1.35);
   pen.ellipse(0, 0.02 + length, wide, length, body);
@@ -87,7 +87,7 @@ export function spider(pen: Pen, stream: RandomStream, behind: Colour): void {
 }
 
 /** A dragonfly with a long body in rings and two pairs of narrow wings. */
-export function dragonfly(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function dragonfly(pen: Pen, stream: RandomStream, behind: Color): void {
   const body = unlike(behind, () => vivid(stream));
   const dark = mix(body, BLACK, between(stream, 0.5, 0.9));
   const period = between(stream, 0.14, 0.24);
@@ -113,7 +113,7 @@ export function dragonfly(pen: Pen, stream: RandomStream, behind: Colour): void 
 }
 
 /** A snail from the side, with its house on its back. */
-export function snail(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function snail(pen: Pen, stream: RandomStream, behind: Color): void {
   const skin = unlike(behind, () => muted(stream));
   const shell = unlike(skin, () => unlike(behind, () => vivid(stream)));
   const other = mix(shell, happens(stream, 0.5) ? WHITE : BLACK, between(stream, 0.4, 0.8));

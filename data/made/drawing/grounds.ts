@@ -5,20 +5,20 @@
  */
 import type { RandomStream } from "../../rng.ts";
 import type { Pen } from "./canvas.ts";
-import { between, type Colour, happens, hsl, mix, muted, pick, type Shader } from "./colour.ts";
+import { between, type Color, happens, hsl, mix, muted, pick, type Shader } from "./color.ts";
 import { corners, type Point, smooth } from "./outlines.ts";
 import { bricks, checks, dots, hills, stripes, waves } from "./textures.ts";
 
-/** A ground and the colour that most of it has. */
+/** A ground and the color that most of it has. */
 export interface Ground {
   shader: Shader;
-  colour: Colour;
+  color: Color;
 }
 
-/** Two like colours in blotches, from one side to the other, or as sky and land. */
-function plain(stream: RandomStream, from: Colour): Shader {
+/** Two like colors in blotches, from one side to the other, or as sky and land. */
+function plain(stream: RandomStream, from: Color): Shader {
   const shift = () => between(stream, -0.14, 0.14);
-  const to: Colour = [from[0] + shift(), from[1] + shift(), from[2] + shift()];
+  const to: Color = [from[0] + shift(), from[1] + shift(), from[2] + shift()];
   const blotches = hills(stream, between(stream, 2, 14));
   const fine = hills(stream, between(stream, 15, 40));
   const roughness = between(stream, 0, 0.12);
@@ -40,17 +40,17 @@ function plain(stream: RandomStream, from: Colour): Shader {
   };
 }
 
-/** A ground around a colour, which is any if left out; now and then a faint texture lies on it. */
-export function ground(stream: RandomStream, colour: Colour = muted(stream)): Ground {
-  const base = plain(stream, colour);
-  if (happens(stream, 0.7)) return { shader: base, colour };
+/** A ground around a color, which is any if left out; now and then a faint texture lies on it. */
+export function ground(stream: RandomStream, color: Color = muted(stream)): Ground {
+  const base = plain(stream, color);
+  if (happens(stream, 0.7)) return { shader: base, color };
   const texture = pick(stream, [stripes, checks, dots, waves, bricks])(stream);
   const share = between(stream, 0.08, 0.28);
-  return { shader: (x, y) => mix(base(x, y), texture(x, y), share), colour };
+  return { shader: (x, y) => mix(base(x, y), texture(x, y), share), color };
 }
 
-/** The colour of grass, earth, sand, stone, bark or a petal. */
-export function gardenColour(stream: RandomStream): Colour {
+/** The color of grass, earth, sand, stone, bark or a petal. */
+export function gardenColor(stream: RandomStream): Color {
   const [hue, saturation, least, most] = pick(stream, [
     [0.27, 0.5, 0.2, 0.6],
     [0.3, 0.4, 0.25, 0.7],
@@ -64,17 +64,17 @@ export function gardenColour(stream: RandomStream): Colour {
   return hsl(hue + turn, saturation * between(stream, 0.5, 1.3), between(stream, least, most));
 }
 
-/** Odds and ends: blots, sticks and splinters, `count` of them, of colours near the ground's. */
+/** Odds and ends: blots, sticks and splinters, `count` of them, of colors near the ground's. */
 export function clutter(
   pen: Pen,
   stream: RandomStream,
   count: number,
-  { colour, apart = 0.3 }: { colour: Colour; apart?: number },
+  { color, apart = 0.3 }: { color: Color; apart?: number },
 ): void {
   for (let i = 0; i < count; i++) {
     const [x, y] = [between(stream, 0, 1), between(stream, 0, 1)];
     const other = mix(
-      colour,
+      color,
       hsl(stream.uniform(), 0.7, stream.uniform()),
       apart * stream.uniform(),
     );

@@ -6,19 +6,19 @@
  */
 import type { RandomStream } from "../../rng.ts";
 import type { Pen } from "./canvas.ts";
-import { between, type Colour, hsl, mix, type Paint, unlike } from "./colour.ts";
+import { between, type Color, hsl, mix, type Paint, unlike } from "./color.ts";
 import { type Point, smooth } from "./outlines.ts";
 
-const WHITE: Colour = [0.95, 0.96, 0.97];
-const BLACK: Colour = [0.06, 0.05, 0.05];
+const WHITE: Color = [0.95, 0.96, 0.97];
+const BLACK: Color = [0.06, 0.05, 0.05];
 
 /** Three pairs of legs with knees, at the sides of a body that is `wide`. */
-function legs(pen: Pen, stream: RandomStream, { at, wide, reach, thick, colour }: {
+function legs(pen: Pen, stream: RandomStream, { at, wide, reach, thick, color }: {
   at: readonly number[];
   wide: number;
   reach: number;
   thick: number;
-  colour: Colour;
+  color: Color;
 }): void {
   for (const side of [-1, 1]) {
     at.forEach((y, pair) => {
@@ -30,13 +30,13 @@ function legs(pen: Pen, stream: RandomStream, { at, wide, reach, thick, colour }
         [side * (wide + 0.8 * long), y + ahead],
         [side * (wide + long), y + 1.35 * ahead + 0.05],
       ];
-      pen.line(points, [thick, thick * 0.6], colour);
+      pen.line(points, [thick, thick * 0.6], color);
     });
   }
 }
 
-/** An ant: head, thin waist and large hind part in one dark colour, long legs, bent feelers. */
-export function ant(pen: Pen, stream: RandomStream, behind: Colour): void {
+/** An ant: head, thin waist and large hind part in one dark color, long legs, bent feelers. */
+export function ant(pen: Pen, stream: RandomStream, behind: Color): void {
   const body = unlike(behind, () => {
     return hsl(between(stream, 0, 0.12), between(stream, 0.1, 0.7), between(stream, 0.05, 0.4));
   });
@@ -48,7 +48,7 @@ export function ant(pen: Pen, stream: RandomStream, behind: Colour): void {
     wide: 0.1,
     reach: between(stream, 0.5, 0.75),
     thick,
-    colour: dark,
+    color: dark,
   });
   const head = between(stream, 0.16, 0.23);
   for (const side of [-1, 1]) {
@@ -81,7 +81,7 @@ export function bee(pen: Pen, stream: RandomStream): void {
     wide: 0.2,
     reach: between(stream, 0.25, 0.5),
     thick: between(stream, 0.06, 0.09),
-    colour: dark,
+    color: dark,
   });
   for (const side of [-0.08, 0.08]) {
     pen.line([[side, -0.7], [side * 3, -0.95]], 0.05, dark);

@@ -8,7 +8,7 @@ import type { RandomStream } from "../../rng.ts";
 import type { Pen } from "./canvas.ts";
 import {
   between,
-  type Colour,
+  type Color,
   happens,
   hsl,
   mix,
@@ -16,20 +16,20 @@ import {
   type Paint,
   unlike,
   vivid,
-} from "./colour.ts";
+} from "./color.ts";
 import { corners, ellipsePoints, type Point, smooth } from "./outlines.ts";
 
-const WHITE: Colour = [0.96, 0.96, 0.94];
-const BLACK: Colour = [0.08, 0.08, 0.1];
+const WHITE: Color = [0.96, 0.96, 0.94];
+const BLACK: Color = [0.08, 0.08, 0.1];
 
 /** The color of leaves, by season. */
-function foliage(stream: RandomStream): Colour {
+function foliage(stream: RandomStream): Color {
   const hue = happens(stream, 0.7) ? between(stream, 0.22, 0.4) : between(stream, 0.02, 0.14);
   return hsl(hue, between(stream, 0.4, 0.9), between(stream, 0.22, 0.5));
 }
 
 /** A tree with a trunk and a crown, round or pointed as a fir's. */
-export function tree(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function tree(pen: Pen, stream: RandomStream, behind: Color): void {
   const green = unlike(behind, () => foliage(stream));
   const bark = hsl(0.07, 0.4, between(stream, 0.18, 0.4));
   pen.line([[0, 0.95], [between(stream, -0.08, 0.08), 0]], [between(stream, 0.2, 0.3), 0.1], bark);
@@ -54,7 +54,7 @@ export function tree(pen: Pen, stream: RandomStream, behind: Colour): void {
 }
 
 /** A flower from above, with petals around a middle, perhaps with a stem. */
-export function flower(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function flower(pen: Pen, stream: RandomStream, behind: Color): void {
   const petal = unlike(behind, () => happens(stream, 0.2) ? WHITE : vivid(stream));
   const centre = unlike(petal, () => vivid(stream, happens(stream, 0.7) ? 0.13 : undefined));
   const count = 5 + stream.integer(7);
@@ -80,7 +80,7 @@ export function flower(pen: Pen, stream: RandomStream, behind: Colour): void {
 }
 
 /** A toothed or a smooth leaf with veins. */
-export function leaf(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function leaf(pen: Pen, stream: RandomStream, behind: Color): void {
   const green = unlike(behind, () => foliage(stream));
   const vein = mix(green, happens(stream, 0.5) ? WHITE : BLACK, 0.4);
   const wide = between(stream, 0.32, 0.55);
@@ -105,7 +105,7 @@ export function leaf(pen: Pen, stream: RandomStream, behind: Colour): void {
 }
 
 /** A mushroom, often with spots. */
-export function mushroom(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function mushroom(pen: Pen, stream: RandomStream, behind: Color): void {
   const cap = unlike(behind, () => vivid(stream, happens(stream, 0.6) ? 0.03 : undefined));
   const stem = unlike(
     behind,
@@ -133,7 +133,7 @@ export function mushroom(pen: Pen, stream: RandomStream, behind: Colour): void {
 }
 
 /** A fish from the side, plain or striped. */
-export function fish(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function fish(pen: Pen, stream: RandomStream, behind: Color): void {
   const skin = unlike(behind, () => vivid(stream));
   const fin = unlike(skin, () => vivid(stream));
   const high = between(stream, 0.32, 0.55);
@@ -161,7 +161,7 @@ export function fish(pen: Pen, stream: RandomStream, behind: Colour): void {
 }
 
 /** A butterfly from above, with spots on its wings. */
-export function butterfly(pen: Pen, stream: RandomStream, behind: Colour): void {
+export function butterfly(pen: Pen, stream: RandomStream, behind: Color): void {
   const wing = unlike(behind, () => vivid(stream));
   const edge = mix(wing, BLACK, between(stream, 0.4, 0.9));
   const spot = unlike(wing, () => happens(stream, 0.3) ? WHITE : vivid(stream));
@@ -190,17 +190,17 @@ export function butterfly(pen: Pen, stream: RandomStream, behind: Colour): void 
 }
 
 /** A star with five to eight points, plain or in two tones. */
-export function star(pen: Pen, stream: RandomStream, behind: Colour): void {
-  const colour = unlike(behind, () => happens(stream, 0.2) ? muted(stream) : vivid(stream));
+export function star(pen: Pen, stream: RandomStream, behind: Color): void {
+  const color = unlike(behind, () => happens(stream, 0.2) ? muted(stream) : vivid(stream));
   const points = 5 + stream.integer(4);
   const inner = between(stream, 0.36, 0.58);
   const outline = corners(2 * points, [0.98, inner]);
-  const dark = mix(colour, BLACK, 0.35);
+  const dark = mix(color, BLACK, 0.35);
   if (happens(stream, 0.35)) {
     const larger = outline.map(([x, y]): Point => [1.14 * x, 1.14 * y]);
-    pen.fill(larger, unlike(colour, () => vivid(stream)));
+    pen.fill(larger, unlike(color, () => vivid(stream)));
   }
-  pen.fill(outline, colour);
+  pen.fill(outline, color);
   if (!happens(stream, 0.4)) return;
   for (let i = 0; i < 2 * points; i += 2) {
     pen.fill([[0, 0], outline[i], outline[i + 1]], dark);

@@ -5,7 +5,7 @@
  */
 import type { RandomStream } from "../../rng.ts";
 import type { Canvas, Pen } from "./canvas.ts";
-import { between, type Colour, happens, hsl, mix, pick, vivid } from "./colour.ts";
+import { between, type Color, happens, hsl, mix, pick, vivid } from "./color.ts";
 import { corners, type Point, smooth } from "./outlines.ts";
 import { type Field, hills } from "./textures.ts";
 
@@ -22,25 +22,25 @@ function stroke(angle: Field, x: number, y: number, length: number): Point[] {
   return points;
 }
 
-/** Cover a canvas with strokes along a field, each in the colour of the place it starts at. */
+/** Cover a canvas with strokes along a field, each in the color of the place it starts at. */
 function paintStrokes(
   pen: Pen,
   stream: RandomStream,
-  { width, height, count, length, thick, angle, colour }: {
+  { width, height, count, length, thick, angle, color }: {
     width: number;
     height: number;
     count: number;
     length: number;
     thick: number;
     angle: Field;
-    colour: (x: number, y: number) => Colour;
+    color: (x: number, y: number) => Color;
   },
 ): void {
   for (let i = 0; i < count; i++) {
     const [x, y] = [between(stream, -0.05, width + 0.02), between(stream, -0.03, height + 0.03)];
     const points = stroke(angle, x, y, length * between(stream, 0.6, 1.3));
     const tone = between(stream, -0.09, 0.09);
-    const [red, green, blue] = colour(x, y);
+    const [red, green, blue] = color(x, y);
     const fat = thick * between(stream, 0.6, 1.3);
     pen.line(points, [fat, 0.5 * fat], [red + tone, green + tone, blue + tone]);
   }
@@ -76,7 +76,7 @@ export function paintSwirls(canvas: Canvas, stream: RandomStream): void {
   const bands = hills(stream, 7);
   const ridge = hills(stream, 2.5);
   const land = (x: number) => height * (0.74 + 0.14 * ridge(x, 0));
-  const colour = (x: number, y: number): Colour => {
+  const color = (x: number, y: number): Color => {
     if (y > land(x)) return mix([0.08, 0.16, 0.25], [0.2, 0.36, 0.36], bands(2 * x, 2 * y));
     let sky = mix([0.1, 0.17, 0.45], [0.42, 0.6, 0.82], bands(x, 2 * y));
     for (const { x: cx, y: cy, reach } of whirls) {
@@ -99,7 +99,7 @@ export function paintSwirls(canvas: Canvas, stream: RandomStream): void {
     length: 0.085,
     thick: 0.02,
     angle,
-    colour,
+    color,
   });
   // A cypress that reaches into the sky.
   for (let i = 0; i < 220; i++) {
@@ -127,23 +127,23 @@ export function paintBands(canvas: Canvas, stream: RandomStream): void {
     const run = bend(x, y + step) - bend(x, y - step);
     return Math.atan2(-rise, 2 * step + run) + (y > shore(x) ? 0.25 * Math.sin(9 * x + 7 * y) : 0);
   };
-  const SKY: Colour[] = [[0.9, 0.36, 0.12], [0.95, 0.62, 0.2], [0.8, 0.2, 0.12], [0.97, 0.8, 0.4], [
+  const SKY: Color[] = [[0.9, 0.36, 0.12], [0.95, 0.62, 0.2], [0.8, 0.2, 0.12], [0.97, 0.8, 0.4], [
     0.88,
     0.45,
     0.15,
   ], [0.6, 0.65, 0.6]];
-  const WATER: Colour[] = [
+  const WATER: Color[] = [
     [0.1, 0.16, 0.3],
     [0.2, 0.3, 0.42],
     [0.13, 0.2, 0.22],
     [0.45, 0.42, 0.3],
     [0.08, 0.1, 0.2],
   ];
-  const colour = (x: number, y: number): Colour => {
+  const color = (x: number, y: number): Color => {
     const above = y < shore(x);
-    const colours = above ? SKY : WATER;
+    const colors = above ? SKY : WATER;
     const place = (y + bend(x, y)) * (above ? 17 : 15) + 40;
-    return colours[Math.floor(place) % colours.length];
+    return colors[Math.floor(place) % colors.length];
   };
   pen.cover([0.75, 0.35, 0.15]);
   paintStrokes(pen, stream, {
@@ -153,7 +153,7 @@ export function paintBands(canvas: Canvas, stream: RandomStream): void {
     length: 0.22,
     thick: 0.019,
     angle,
-    colour,
+    color,
   });
   const corner: Point[] = [[0, 0.52 * height], [0.95 * width, 1.02 * height], [0, 1.02 * height]];
   pen.fill(corner, [0.42, 0.25, 0.15]);
@@ -172,19 +172,19 @@ export function paintBands(canvas: Canvas, stream: RandomStream): void {
   }
 }
 
-/** Angular patches, arcs and lines in many colours, one over the other. */
+/** Angular patches, arcs and lines in many colors, one over the other. */
 export function paintPatches(canvas: Canvas, stream: RandomStream): void {
   const { pen } = canvas;
   const unit = Math.min(canvas.width, canvas.height);
   const [width, height] = [canvas.width / unit, canvas.height / unit];
-  const colours: Colour[] = [
+  const colors: Color[] = [
     ...[0.02, 0.08, 0.13, 0.15, 0.33, 0.55, 0.62, 0.78, 0.95].map((hue) => vivid(stream, hue)),
     [0.93, 0.88, 0.75],
     [0.12, 0.11, 0.16],
   ];
   const cloudy = hills(stream, 4);
   pen.cover((x, y) => mix([0.92, 0.84, 0.66], [0.72, 0.62, 0.6], cloudy(x, y)));
-  const ink: Colour = [0.1, 0.08, 0.12];
+  const ink: Color = [0.1, 0.08, 0.12];
   for (let i = 0; i < 260; i++) {
     const fade = 1 - i / 330; // from large to small
     const size = 0.2 * fade * between(stream, 0.35, 1);
@@ -195,12 +195,12 @@ export function paintPatches(canvas: Canvas, stream: RandomStream): void {
       angle: between(stream, 0, 2 * Math.PI),
     });
     const base = mix(
-      pick(stream, colours),
+      pick(stream, colors),
       hsl(stream.uniform(), 0.6, 0.5),
       0.25 * stream.uniform(),
     );
-    const other = pick(stream, colours);
-    // A patch goes from one colour to another, as paint that was not mixed to its end.
+    const other = pick(stream, colors);
+    // A patch goes from one color to another, as paint that was not mixed to its end.
     const paint = (x: number, y: number) =>
       mix(base, other, Math.min(Math.max(0.25 + 0.3 * (x + 0.5 * y), 0), 0.8));
     const kind = stream.integer(6);

@@ -1,11 +1,11 @@
 /**
- * Textures that fill a whole picture. Each call draws another one: its colours, scale, direction and
+ * Textures that fill a whole picture. Each call draws another one: its colors, scale, direction and
  * how uneven it is.
  *
  * @module
  */
 import type { RandomStream } from "../../rng.ts";
-import { between, type Colour, happens, hsl, mix, muted, type Shader, unlike } from "./colour.ts";
+import { between, type Color, happens, hsl, mix, muted, type Shader, unlike } from "./color.ts";
 import type { Point } from "./outlines.ts";
 
 /** A number for each place. */
@@ -37,8 +37,8 @@ export function hills(stream: RandomStream, cells: number): Field {
   };
 }
 
-/** Colours that can be told apart, dark and light in turn. */
-function palette(stream: RandomStream, count: number): Colour[] {
+/** Colors that can be told apart, dark and light in turn. */
+function palette(stream: RandomStream, count: number): Color[] {
   const phase = stream.integer(2);
   const draw = (i: number) => {
     const lightness = (i + phase) % 2 === 0
@@ -46,11 +46,11 @@ function palette(stream: RandomStream, count: number): Colour[] {
       : between(stream, 0.55, 0.92);
     return hsl(stream.uniform(), between(stream, 0.1, 1), lightness);
   };
-  const colours = [draw(0)];
-  while (colours.length < count) {
-    colours.push(unlike(colours[colours.length - 1], () => draw(colours.length)));
+  const colors = [draw(0)];
+  while (colors.length < count) {
+    colors.push(unlike(colors[colors.length - 1], () => draw(colors.length)));
   }
-  return colours;
+  return colors;
 }
 
 /** Places turned, moved, and a little bent. */
@@ -66,33 +66,33 @@ function frame(stream: RandomStream, bent = 0.03): (x: number, y: number) => Poi
   };
 }
 
-/** Bands of the colours in turn, with soft edges, along a field that grows by 1 a round. */
-function bands(colours: readonly Colour[], softness: number, along: Field): Shader {
-  const count = colours.length;
+/** Bands of the colors in turn, with soft edges, along a field that grows by 1 a round. */
+function bands(colors: readonly Color[], softness: number, along: Field): Shader {
+  const count = colors.length;
   return (x, y) => {
     const place = fraction(along(x, y)) * count;
     const band = Math.floor(place);
     const share = step(1 - softness, 1, place - band);
-    return mix(colours[band], colours[(band + 1) % count], share);
+    return mix(colors[band], colors[(band + 1) % count], share);
   };
 }
 
-/** Straight bands of two or three colours. */
+/** Straight bands of two or three colors. */
 export function stripes(stream: RandomStream): Shader {
-  const colours = palette(stream, 2 + stream.integer(2));
+  const colors = palette(stream, 2 + stream.integer(2));
   const place = frame(stream);
-  const period = between(stream, 0.06, 0.13) * colours.length;
-  return bands(colours, between(stream, 0.1, 0.5), (x, y) => place(x, y)[0] / period);
+  const period = between(stream, 0.06, 0.13) * colors.length;
+  return bands(colors, between(stream, 0.1, 0.5), (x, y) => place(x, y)[0] / period);
 }
 
 /** Bands that wind to and fro. */
 export function waves(stream: RandomStream): Shader {
-  const colours = palette(stream, 2 + stream.integer(2));
+  const colors = palette(stream, 2 + stream.integer(2));
   const place = frame(stream, 0.02);
-  const period = between(stream, 0.07, 0.14) * colours.length;
+  const period = between(stream, 0.07, 0.14) * colors.length;
   const length = between(stream, 0.2, 0.42);
   const reach = length * between(stream, 0.18, 0.34);
-  return bands(colours, between(stream, 0.1, 0.5), (x, y) => {
+  return bands(colors, between(stream, 0.1, 0.5), (x, y) => {
     const [u, v] = place(x, y);
     return (u + reach * Math.sin(2 * Math.PI * v / length)) / period;
   });
@@ -123,7 +123,7 @@ export function dots(stream: RandomStream): Shader {
   const apart = between(stream, 0.12, 0.26);
   const radius = between(stream, 0.24, 0.4);
   const shift = happens(stream, 0.5) ? 0.5 : 0;
-  const twoColours = happens(stream, 0.4);
+  const twoColors = happens(stream, 0.4);
   const edge = 0.015 / apart;
   return (x, y) => {
     const [u, v] = place(x, y);
@@ -131,8 +131,8 @@ export function dots(stream: RandomStream): Shader {
     const across = u / apart + shift * (row & 1);
     const column = Math.floor(across);
     const far = Math.hypot(across - column - 0.5, v / apart - row - 0.5);
-    const colour = twoColours && (column + row & 1) === 1 ? b : a;
-    return mix(colour, ground, step(radius - edge, radius + edge, far));
+    const color = twoColors && (column + row & 1) === 1 ? b : a;
+    return mix(color, ground, step(radius - edge, radius + edge, far));
   };
 }
 
@@ -143,13 +143,13 @@ function middle(stream: RandomStream): Point {
 
 /** Rings around a place, round or oval. */
 export function rings(stream: RandomStream): Shader {
-  const colours = palette(stream, 2 + stream.integer(2));
+  const colors = palette(stream, 2 + stream.integer(2));
   const [cx, cy] = middle(stream);
   const [turned, oval] = [frame(stream, 0.02), between(stream, 0.7, 1)];
   const [mx, my] = turned(cx, cy);
-  const period = between(stream, 0.06, 0.12) * colours.length;
+  const period = between(stream, 0.06, 0.12) * colors.length;
   const phase = stream.uniform();
-  return bands(colours, between(stream, 0.1, 0.5), (x, y) => {
+  return bands(colors, between(stream, 0.1, 0.5), (x, y) => {
     const [u, v] = turned(x, y);
     return Math.hypot(u - mx, (v - my) / oval) / period + phase;
   });
@@ -157,12 +157,12 @@ export function rings(stream: RandomStream): Shader {
 
 /** One to four arms wound around a place. */
 export function spiral(stream: RandomStream): Shader {
-  const colours = palette(stream, 2);
+  const colors = palette(stream, 2);
   const [cx, cy] = middle(stream);
   const arms = (1 + stream.integer(4)) * (happens(stream, 0.5) ? 1 : -1);
   const period = between(stream, 0.14, 0.26) * Math.sqrt(Math.abs(arms));
   const phase = stream.uniform();
-  return bands(colours, between(stream, 0.1, 0.5), (x, y) => {
+  return bands(colors, between(stream, 0.1, 0.5), (x, y) => {
     const [u, v] = [x - cx, y - cy];
     return Math.hypot(u, v) / period + arms * Math.atan2(v, u) / (2 * Math.PI) + phase;
   });
@@ -189,39 +189,39 @@ export function bricks(stream: RandomStream): Shader {
     const across = Math.min(u - column, column + 1 - u) * long / high;
     const inside = Math.min(across, v - course, course + 1 - v);
     const tone = tones[Math.abs(course * 31 + column * 17) % 97];
-    const colour: Colour = [brick[0] + tone, brick[1] + tone, brick[2] + tone];
-    return mix(mortar, colour, step(gap / 2 - edge, gap / 2 + edge, inside));
+    const color: Color = [brick[0] + tone, brick[1] + tone, brick[2] + tone];
+    return mix(mortar, color, step(gap / 2 - edge, gap / 2 + edge, inside));
   };
 }
 
-/** Patches of many colours with straight seams, each nearest to its own point. */
+/** Patches of many colors with straight seams, each nearest to its own point. */
 export function patchwork(stream: RandomStream): Shader {
   const side = between(stream, 0.14, 0.26);
   const count = Math.ceil(1 / side) + 3;
-  const colours = palette(stream, 5);
+  const colors = palette(stream, 5);
   const cells = Array.from({ length: count * count }, (_, i) => ({
     x: (i % count - 1 + between(stream, 0.05, 0.95)) * side,
     y: (Math.floor(i / count) - 1 + between(stream, 0.05, 0.95)) * side,
-    colour: colours[stream.integer(colours.length)],
+    color: colors[stream.integer(colors.length)],
   }));
   const seam = happens(stream, 0.5) ? muted(stream) : undefined;
   return (x, y) => {
     const [column, row] = [Math.floor(x / side) + 1, Math.floor(y / side) + 1];
     let [nearest, second] = [Infinity, Infinity];
-    let colour = colours[0];
-    let other = colours[0];
+    let color = colors[0];
+    let other = colors[0];
     for (let r = Math.max(row - 2, 0); r <= Math.min(row + 2, count - 1); r++) {
       for (let c = Math.max(column - 2, 0); c <= Math.min(column + 2, count - 1); c++) {
         const cell = cells[r * count + c];
         const [dx, dy] = [cell.x - x, cell.y - y];
         const far = Math.sqrt(dx * dx + dy * dy);
         if (far < nearest) {
-          [second, other] = [nearest, colour];
-          [nearest, colour] = [far, cell.colour];
-        } else if (far < second) [second, other] = [far, cell.colour];
+          [second, other] = [nearest, color];
+          [nearest, color] = [far, cell.color];
+        } else if (far < second) [second, other] = [far, cell.color];
       }
     }
     const inside = step(0, 0.02, second - nearest);
-    return seam ? mix(seam, colour, inside) : mix(mix(other, colour, 0.5), colour, inside);
+    return seam ? mix(seam, color, inside) : mix(mix(other, color, 0.5), color, inside);
   };
 }

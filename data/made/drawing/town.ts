@@ -5,13 +5,13 @@
  */
 import type { RandomStream } from "../../rng.ts";
 import type { Canvas, Pen } from "./canvas.ts";
-import { between, type Colour, happens, hsl, mix, pick } from "./colour.ts";
+import { between, type Color, happens, hsl, mix, pick } from "./color.ts";
 import { type Point, rectangle } from "./outlines.ts";
 import { hills } from "./textures.ts";
 
-const WHITE: Colour = [0.96, 0.95, 0.92];
-const BLACK: Colour = [0.1, 0.09, 0.1];
-const STONE: Colour = [0.62, 0.57, 0.5];
+const WHITE: Color = [0.96, 0.95, 0.92];
+const BLACK: Color = [0.1, 0.09, 0.1];
+const STONE: Color = [0.62, 0.57, 0.5];
 
 /** Where the water begins, from the top. */
 const BANK = 0.74;
@@ -19,7 +19,7 @@ const BANK = 0.74;
 const STREET = 0.66;
 
 /** What walls are painted with: ochre, rose, cream, green, blue, terracotta, white. */
-const WALLS: readonly Colour[] = [
+const WALLS: readonly Color[] = [
   [0.89, 0.72, 0.4],
   [0.86, 0.6, 0.55],
   [0.93, 0.86, 0.68],
@@ -84,7 +84,7 @@ function gabledHouse(
     0.026,
     tiles,
   );
-  const beam: Colour = [0.36, 0.23, 0.16];
+  const beam: Color = [0.36, 0.23, 0.16];
   const timbered = happens(stream, 0.5);
   if (timbered) {
     pen.line([[left, eaves], [right, eaves]], 0.009, beam);
@@ -142,15 +142,15 @@ function roundTree(pen: Pen, stream: RandomStream, x: number, y: number, size: n
 function river(canvas: Canvas, stream: RandomStream, width: number): void {
   const slow = hills(stream, 4);
   const quick = hills(stream, 11);
-  const deep: Colour = [0.2, 0.33, 0.36];
+  const deep: Color = [0.2, 0.33, 0.36];
   canvas.pen.fill(rectangle(0, BANK, width, 1 - BANK), (x, y) => {
     const far = y - BANK;
     const ripple = quick(0.8 * x, 6 * y) - 0.5;
     const moved = x + 0.06 * ripple * (0.3 + 4 * far);
-    const mirrored = canvas.colourAt(moved, BANK - 1.7 * far - 0.05 * ripple * far);
-    const colour = mix(mirrored, deep, 0.3 + 0.25 * slow(x, 3 * y));
+    const mirrored = canvas.colorAt(moved, BANK - 1.7 * far - 0.05 * ripple * far);
+    const color = mix(mirrored, deep, 0.3 + 0.25 * slow(x, 3 * y));
     const glint = Math.max(quick(1.3 * x, 9 * y) - 0.78, 0) * 3;
-    return mix(colour, [0.8, 0.88, 0.94], Math.min(glint, 0.6));
+    return mix(color, [0.8, 0.88, 0.94], Math.min(glint, 0.6));
   });
 }
 

@@ -14,7 +14,7 @@ import {
   fileSha256,
 } from "../../../data/files/download.ts";
 import { permissionTest } from "../../support.ts";
-import { type Behaviour, type FileServer, serveFile } from "./file_server.ts";
+import { type Behavior, type FileServer, serveFile } from "./file_server.ts";
 
 const SIZE = 100_000;
 const FILE = Uint8Array.from({ length: SIZE }, (_, i) => (i * 2654435761) >>> 24);
@@ -34,13 +34,13 @@ interface Setting {
 
 function downloadTest(
   name: string,
-  behaviour: Partial<Behaviour>,
+  behavior: Partial<Behavior>,
   fn: (setting: Setting) => Promise<void>,
 ): void {
   permissionTest(`download() ${name}`, [{ name: "net" }, { name: "write" }], async () => {
     const folder = await Deno.makeTempDir();
     try {
-      await using server = serveFile(FILE, behaviour);
+      await using server = serveFile(FILE, behavior);
       const path = join(folder, "file.bin");
       const url = `${server.origin}/file`;
       await fn({
@@ -62,13 +62,13 @@ const KEPT = 40_000;
 /** Let a download fail after some bytes, and serve the file well from then on. */
 async function interrupt({ server, get, files }: Setting): Promise<void> {
   const come = Promise.withResolvers<void>();
-  server.behaviour.cut = { after: KEPT, when: come.promise };
+  server.behavior.cut = { after: KEPT, when: come.promise };
   const onProgress = ({ received }: DownloadProgress) => received === KEPT && come.resolve();
   const error = await assertRejects(() => get({ onProgress }), DownloadError);
   const ended = `ended after ${KEPT} of `;
   assertStringIncludes(error.message, ended);
   assertStringIncludes(error.message, " bytes: what has come is kept, and the next try goes on");
-  server.behaviour.cut = undefined;
+  server.behavior.cut = undefined;
   const parts = files().filter((name) => name.includes(".part"));
   assertEquals(parts, ["file.bin.part", "file.bin.part.json"]);
 }
@@ -156,8 +156,8 @@ downloadTest("starts again where the server has no ranges", { ranges: false }, a
 downloadTest("starts again where the file or the address has changed", {}, async (setting) => {
   const { server, get, path } = setting;
   await interrupt(setting);
-  server.behaviour.etag = '"2"';
-  server.behaviour.bytes = FILE.slice(5000);
+  server.behavior.etag = '"2"';
+  server.behavior.bytes = FILE.slice(5000);
   assertEquals([(await get()).resumed, (await Deno.readFile(path)).length], [0, SIZE - 5000]);
   await interrupt(setting);
   assertEquals((await get({ url: `${server.origin}/other` })).resumed, 0);
@@ -176,7 +176,7 @@ downloadTest(
     await interrupt(setting);
     const expected = `ended after ${SIZE - 7} of ${SIZE} bytes: what has come is kept`;
     await assertRejects(() => setting.get(), DownloadError, expected);
-    setting.server.behaviour.short = 0;
+    setting.server.behavior.short = 0;
     const { sha256, resumed } = await setting.get();
     assertEquals([sha256, resumed], [SHA256, SIZE - 7]);
   },
@@ -228,7 +228,7 @@ downloadTest(
     for (
       const [status, text] of [[404, "404 Not Found"], [503, "503 Service Unavailable"]] as const
     ) {
-      server.behaviour.status = status;
+      server.behavior.status = status;
       const expected = `${server.origin}/file cannot be had: the server answers ${text}`;
       assertEquals((await assertRejects(() => get(), DownloadError)).message, expected);
     }
@@ -258,18 +258,18 @@ downloadTest("gives up when nothing comes any more, and keeps what has come", {
     DownloadError,
     "sent nothing for 0.5 s: what has come is kept",
   );
-  server.behaviour.stallAfter = undefined;
+  server.behavior.stallAfter = undefined;
   assertEquals((await get()).resumed, 20_000);
 });
 
 downloadTest("stops at a signal, and keeps what has come", {}, async ({ server, get }) => {
-  server.behaviour.stallAfter = 30_000;
+  server.behavior.stallAfter = 30_000;
   const controller = new AbortController();
   const onProgress = ({ received }: DownloadProgress) => {
     if (received === 30_000) controller.abort(new Error("enough"));
   };
   await assertRejects(() => get({ onProgress, signal: controller.signal }), Error, "enough");
-  server.behaviour.stallAfter = undefined;
+  server.behavior.stallAfter = undefined;
   assertEquals((await get()).resumed, 30_000);
   await assertRejects(
     () => get({ signal: AbortSignal.abort(new Error("before")) }),

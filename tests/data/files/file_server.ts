@@ -1,7 +1,7 @@
 /** A web server on this machine that serves one file, well or badly. */
 
 /** How the server behaves; each can be changed between requests. */
-export interface Behaviour {
+export interface Behavior {
   bytes: Uint8Array<ArrayBuffer>;
   /** Whether ranges are served. */
   ranges: boolean;
@@ -25,17 +25,17 @@ export interface Behaviour {
 export interface FileServer extends AsyncDisposable {
   /** Where it is, such as `http://127.0.0.1:40000`; any path gives the file, `/moved` a redirect to it. */
   origin: string;
-  behaviour: Behaviour;
+  behavior: Behavior;
   /** The header `Range` of each request so far. */
   asked: (string | null)[];
 }
 
-/** Serve `bytes` on a free port, with ranges and an ETag unless `behaviour` says otherwise. */
+/** Serve `bytes` on a free port, with ranges and an ETag unless `behavior` says otherwise. */
 export function serveFile(
   bytes: Uint8Array<ArrayBuffer>,
-  behaviour: Partial<Behaviour> = {},
+  behavior: Partial<Behavior> = {},
 ): FileServer {
-  const state: Behaviour = {
+  const state: Behavior = {
     bytes,
     ranges: true,
     etag: '"1"',
@@ -46,7 +46,7 @@ export function serveFile(
     length: true,
     shift: 0,
     short: 0,
-    ...behaviour,
+    ...behavior,
   };
   const asked: (string | null)[] = [];
   const server = Deno.serve(
@@ -61,13 +61,13 @@ export function serveFile(
   );
   return {
     origin: `http://127.0.0.1:${server.addr.port}`,
-    behaviour: state,
+    behavior: state,
     asked,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
 }
 
-function answer({ headers: asked }: Request, state: Behaviour): Response {
+function answer({ headers: asked }: Request, state: Behavior): Response {
   const { bytes, etag, modified, status, shift, short } = state;
   if (status !== undefined) return new Response("no", { status });
   const headers = new Headers();
@@ -94,7 +94,7 @@ function answer({ headers: asked }: Request, state: Behaviour): Response {
 
 function body(
   bytes: Uint8Array<ArrayBuffer>,
-  { cut, stallAfter }: Behaviour,
+  { cut, stallAfter }: Behavior,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const STEP = 10_000;
   let at = 0;

@@ -37,12 +37,12 @@ permissionTest(
   },
 );
 
-permissionTest("decodeImage() reads JPEG in colour, grey and CMYK", library, async () => {
+permissionTest("decodeImage() reads JPEG in color, grey and CMYK", library, async () => {
   const small = await decodeImage(fixture("small.png"));
   const grey = await decodeImage(fixture("grey.png"));
   assert(meanDifference(await decodeImage(fixture("small.jpg")), small) < 1.5);
   assert(meanDifference(await decodeImage(fixture("grey.jpg")), grey) < 1);
-  // Colours in, inks and colours out: of 8 bits each.
+  // Colors in, inks and colors out: of 8 bits each.
   assert(meanDifference(await decodeImage(fixture("small_cmyk.jpg")), small) < 2);
 });
 
@@ -313,7 +313,7 @@ permissionTest("encodePng() and encodeJpeg() write what decodeImage() reads", li
   const image = noise(13, 7);
   assertEquals(await decodeImage(await encodePng(image)), image);
   const small = await decodeImage(fixture("small.png"));
-  // Of colours JPEG keeps half the columns and rows, whatever the quality.
+  // Of colors JPEG keeps half the columns and rows, whatever the quality.
   const grey = await decodeImage(fixture("grey.png"));
   const fine = await encodeJpeg(grey, { quality: 100 });
   assert(meanDifference(await decodeImage(fine), grey) < 0.6);

@@ -32,7 +32,7 @@ permissionTest("resize() of a box agrees with PIL's crop and resize", library, a
   }
 });
 
-Deno.test("resize() keeps a picture of the same size, and one colour", () => {
+Deno.test("resize() keeps a picture of the same size, and one color", () => {
   const image = noise(19, 11);
   assertEquals(resize(image, 19, 11), image);
   const white = { width: 5, height: 4, data: new Uint8Array(60).fill(255) };

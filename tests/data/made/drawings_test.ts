@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Canvas } from "../../../data/made/drawing/canvas.ts";
-import { type Colour, hsl } from "../../../data/made/drawing/colour.ts";
+import { type Color, hsl } from "../../../data/made/drawing/color.ts";
 import { corners, rectangle, smooth } from "../../../data/made/drawing/outlines.ts";
 import {
   contentDrawing,
@@ -22,8 +22,8 @@ import {
 import { RandomStream } from "../../../data/rng.ts";
 import { meanDifference, pixel } from "../images/images.ts";
 
-const WHITE: Colour = [1, 1, 1];
-const RED: Colour = [1, 0, 0];
+const WHITE: Color = [1, 1, 1];
+const RED: Color = [1, 0, 0];
 
 /** How many pixels of a canvas are white, parts of pixels counted. */
 function whiteArea(canvas: Canvas): number {
@@ -75,7 +75,7 @@ Deno.test("a pen is moved, turned, flipped and stretched", () => {
   assertEquals(at({ flip: true }), [2, 5]);
   assertEquals(at({ angle: Math.PI / 2 }), [4, 7]); // clockwise
   const canvas = new Canvas(10, 10);
-  const shader = (x: number, y: number): Colour => [x / 4, y / 4, 0];
+  const shader = (x: number, y: number): Color => [x / 4, y / 4, 0];
   canvas.pen.at({ x: 0.5, y: 0.5, size: 0.1, stretch: 2 }).fill(rectangle(0, 0, 2, 4), shader);
   // Four pixels wide and two high; the shader is given the pen's own places.
   const image = canvas.toImage();
@@ -84,14 +84,14 @@ Deno.test("a pen is moved, turned, flipped and stretched", () => {
   assertEquals(pixel(image, 9, 5), [0, 0, 0]);
 });
 
-Deno.test("opacity mixes, colours have hues, and curves go through their points", () => {
+Deno.test("opacity mixes, colors have hues, and curves go through their points", () => {
   const canvas = new Canvas(1, 1);
   canvas.pen.cover(WHITE);
   canvas.pen.cover(RED, 0.4);
   assertEquals(pixel(canvas.toImage(), 0, 0), [255, 153, 153]);
-  assertEquals(canvas.colourAt(7, -3)[0], 1);
-  for (const [hue, colour] of [[0, RED], [1 / 3, [0, 1, 0]], [5 / 3, [0, 0, 1]]] as const) {
-    hsl(hue, 1, 0.5).forEach((value, i) => assertAlmostEquals(value, colour[i], 1e-9));
+  assertEquals(canvas.colorAt(7, -3)[0], 1);
+  for (const [hue, color] of [[0, RED], [1 / 3, [0, 1, 0]], [5 / 3, [0, 0, 1]]] as const) {
+    hsl(hue, 1, 0.5).forEach((value, i) => assertAlmostEquals(value, color[i], 1e-9));
   }
   const points = corners(5, [1, 2]);
   for (const closed of [true, false]) {

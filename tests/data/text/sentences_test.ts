@@ -8,7 +8,7 @@ import {
 import { join } from "@std/path";
 import {
   loadSentences,
-  readUnlabelled,
+  readUnlabeled,
   sentenceVocabulary,
   tokenize,
 } from "../../../data/text/sentences.ts";
@@ -84,7 +84,7 @@ permissionTest("loadSentences() counts what it passes over", write, async () => 
 });
 
 permissionTest(
-  "loadSentences() and readUnlabelled() refuse what is no file of sentences",
+  "loadSentences() and readUnlabeled() refuse what is no file of sentences",
   write,
   async () => {
     const files = {
@@ -95,7 +95,7 @@ permissionTest(
       "bytes.txt": latin1("\n".repeat(3_000_000) + "\xff\n"),
     };
     await withFolder(files, async (folder) => {
-      const read = (name: string) => readUnlabelled(join(folder, name));
+      const read = (name: string) => readUnlabeled(join(folder, name));
       await assertRejects(
         () => read("long.txt"),
         UserError,
@@ -178,26 +178,26 @@ Deno.test("loadSentences() says that a folder does not exist", async () => {
   );
 });
 
-permissionTest("readUnlabelled() keeps blank lines in line", write, async () => {
+permissionTest("readUnlabeled() keeps blank lines in line", write, async () => {
   const files = { "a.txt": "1 star .\r\n\r\n  \r\nfine\t!\r\n\r\n" };
   await withFolder(files, async (folder) => {
-    const { sentences, empty } = await readUnlabelled(join(folder, "a.txt"));
+    const { sentences, empty } = await readUnlabeled(join(folder, "a.txt"));
     assertEquals(sentences, [["1", "star", "."], [], [], ["fine", "!"], []]);
     assertEquals(empty, 3);
   });
 });
 
-permissionTest("readUnlabelled() names empty files and wrong bytes", write, async () => {
+permissionTest("readUnlabeled() names empty files and wrong bytes", write, async () => {
   await withFolder(
     { "a.txt": "", "b.txt": "\n \n", "c.txt": latin1("a\n\x80\n") },
     async (folder) => {
       for (const [name, message] of [["a", "no sentence"], ["b", "no sentence"], ["c", "line 2"]]) {
         const path = join(folder, `${name}.txt`);
-        const error = await assertRejects(() => readUnlabelled(path), UserError, path);
+        const error = await assertRejects(() => readUnlabeled(path), UserError, path);
         assertStringIncludes(error.message, message);
       }
       await assertRejects(
-        () => readUnlabelled(join(folder, "d.txt")),
+        () => readUnlabeled(join(folder, "d.txt")),
         Deno.errors.NotFound,
         "d.txt",
       );
@@ -282,10 +282,10 @@ dataTest("loadSentences() reads the homework's sentences", "sentences", async (p
 });
 
 dataTest(
-  "readUnlabelled() reads the homework's sentences",
+  "readUnlabeled() reads the homework's sentences",
   "sentences/unlabelled.txt",
   async (path) => {
-    const { sentences, empty } = await readUnlabelled(path);
+    const { sentences, empty } = await readUnlabeled(path);
     assertEquals([sentences.length, empty], [10_000, 0]);
   },
 );
